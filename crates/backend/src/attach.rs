@@ -1,0 +1,260 @@
+//! Talking to a sandbox that runs: commands, logs and files.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use palisade_model::clock::Timestamp;
+use palisade_model::id::SandboxId;
+use palisade_model::sandbox::Exit;
+use tokio::sync::mpsc;
+
+/// Talks to sandboxes of a backend.
+///
+/// # Contract
+///
+/// * Output of a command is passed on as it was read, chunk by chunk, in order
+///   within each stream, and nothing of it is lost: a slow reader slows the
+///   command down.
+/// * Every exec ends with exactly one [`ExecEvent::Exit`] or one
+///   [`ExecEvent::Failed`], after all output that the command itself wrote.
+/// * The exit is told as soon as the command ends, even while input is open.
+/// * Dropping an [`Exec`] kills the command and all that it started.
+/// * Logs are those of the main process only, and can be read from any offset
+///   that is still kept, while it runs and after it ended.
+/// * A path of a file is resolved inside the sandbox, links included; nothing
+///   outside can be named.
+/// * A file is replaced as a whole or not at all.
+#[async_trait]
+pub trait Attach: Debug + Send + Sync + 'static {
+    /// Starts a command in a running sandbox.
+    async fn exec(&self, id: SandboxId, spec: ExecSpec) -> Result<Exec, AttachError>;
+
+    /// Opens the output of the main process.
+    async fn logs(&self, id: SandboxId, query: LogQuery) -> Result<Logs, AttachError>;
+
+    /// Writes a file, making the directories above it.
+    async fn write_file(
+        &self,
+        id: SandboxId,
+        path: &str,
+        content: Bytes,
+    ) -> Result<(), AttachError>;
+
+    /// Reads a file of at most `bytes_max` bytes.
+    async fn read_file(
+        &self,
+        id: SandboxId,
+        path: &str,
+        bytes_max: u64,
+    ) -> Result<Bytes, AttachError>;
+}
+
+/// A command to run.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExecSpec {
+    /// The program and its arguments; no shell is added. Not empty.
+    pub command: Vec<String>,
+    /// Variables on top of those of the sandbox.
+    pub environment: BTreeMap<String, String>,
+    /// The terminal to give it, or `None` for pipes.
+    pub terminal: Option<Terminal>,
+}
+
+impl Debug for ExecSpec {
+    /// Leaves out what users typed: it may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecSpec")
+            .field("args", &self.command.len())
+            .field("terminal", &self.terminal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terminal {
+    /// Columns.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+}
+
+/// The number of events or inputs that may wait in a channel of an exec.
+pub const EXEC_QUEUE_MAX: usize = 16;
+
+/// A command that was started.
+#[derive(Debug)]
+pub struct Exec {
+    /// What goes in. Dropping it is the end of input, and not a cancellation.
+    pub input: mpsc::Sender<ExecInput>,
+    /// What comes out.
+    pub events: mpsc::Receiver<ExecEvent>,
+}
+
+/// What goes into a command.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ExecInput {
+    /// Bytes for standard input.
+    Stdin(Bytes),
+    /// The end of standard input.
+    Close,
+    /// A new size of the terminal.
+    Resize(Terminal),
+    /// A signal for the command and all that it started.
+    Signal(i32),
+}
+
+impl Debug for ExecInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin(data) => write!(f, "Stdin({} bytes)", data.len()),
+            Self::Close => f.write_str("Close"),
+            Self::Resize(size) => write!(f, "Resize({size:?})"),
+            Self::Signal(number) => write!(f, "Signal({number})"),
+        }
+    }
+}
+
+/// What comes out of a command.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ExecEvent {
+    /// The command runs.
+    Started,
+    /// Bytes from standard output, or from the terminal.
+    Stdout(Bytes),
+    /// Bytes from standard error.
+    Stderr(Bytes),
+    /// The command ended. Nothing follows.
+    Exit(Exit),
+    /// The command could not be started or followed. Nothing follows.
+    Failed(AttachError),
+}
+
+impl Debug for ExecEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("Started"),
+            Self::Stdout(data) => write!(f, "Stdout({} bytes)", data.len()),
+            Self::Stderr(data) => write!(f, "Stderr({} bytes)", data.len()),
+            Self::Exit(exit) => write!(f, "Exit({})", exit.0),
+            Self::Failed(error) => write!(f, "Failed({error})"),
+        }
+    }
+}
+
+/// Which part of the logs to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Begin at this offset, counted in bytes from the start of the sandbox.
+    pub from_offset: Option<u64>,
+    /// Begin this many lines before the end.
+    pub tail_lines: Option<u32>,
+    /// Begin with what was written at or after this instant.
+    pub since: Option<Timestamp>,
+    /// Go on with what is written later, until the main process ends.
+    pub follow: bool,
+}
+
+/// The output of a main process, as it was read.
+#[derive(Debug)]
+pub struct Logs {
+    /// The chunks, in order. The channel closes at the end.
+    pub chunks: mpsc::Receiver<Result<LogChunk, AttachError>>,
+}
+
+/// A piece of the output of a main process.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LogChunk {
+    /// Where it begins, in bytes from the start of the sandbox.
+    pub offset: u64,
+    /// When it was read.
+    pub at: Timestamp,
+    /// The bytes.
+    pub data: Bytes,
+}
+
+impl Debug for LogChunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogChunk({} bytes at {})", self.data.len(), self.offset)
+    }
+}
+
+/// Why a sandbox could not be talked to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// There is no such sandbox here.
+    #[error("the sandbox does not exist on this runner")]
+    NotFound,
+    /// The sandbox does not run.
+    #[error("the sandbox is not running")]
+    NotRunning,
+    /// The sandbox runs as many commands at once as it may.
+    #[error("the sandbox already runs {limit} commands at once")]
+    Busy {
+        /// How many that are.
+        limit: usize,
+    },
+    /// The command could not be started.
+    #[error("{message}")]
+    ExecFailed {
+        /// Why, in words for a person.
+        message: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// The path as it was asked for.
+        path: String,
+        /// Why.
+        error: FileError,
+    },
+    /// What was asked for is no longer kept.
+    #[error("the log before offset {first_kept} is no longer kept")]
+    LogGap {
+        /// The first offset that is.
+        first_kept: u64,
+    },
+    /// The offset lies behind the end of the log.
+    #[error("the log ends at offset {end}")]
+    LogOffset {
+        /// Where it ends.
+        end: u64,
+    },
+    /// The connection to the sandbox broke.
+    #[error("the connection to the sandbox was lost")]
+    Lost,
+}
+
+/// Why a file could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// The path names nothing.
+    #[error("no such file")]
+    NotFound,
+    /// The path names a directory.
+    #[error("is a directory")]
+    IsDirectory,
+    /// The sandbox itself may not open it so.
+    #[error("permission denied")]
+    PermissionDenied,
+    /// The file is larger than one call may carry.
+    #[error("has {size_bytes} bytes; at most {bytes_max} are allowed")]
+    TooLarge {
+        /// How large it is.
+        size_bytes: u64,
+        /// How large it may be.
+        bytes_max: u64,
+    },
+    /// The path is not an absolute path of a file.
+    #[error("must be an absolute path of a file")]
+    BadPath,
+    /// Anything else that the kernel said.
+    #[error("{message}")]
+    Io {
+        /// What the kernel said.
+        message: String,
+    },
+}

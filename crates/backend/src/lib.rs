@@ -1,0 +1,19 @@
+//! The seam behind which sandboxes run.
+//!
+//! [`Backend`] makes them exist and cease to; [`Attach`] talks to one that runs.
+//! The contracts are in the traits, and [`conformance`] holds a test for each
+//! sentence of them that every implementation runs, [`fake`] included. Nothing
+//! here knows of containers, pods or a network.
+
+pub mod attach;
+pub mod backend;
+pub mod conformance;
+pub mod fake;
+
+pub use attach::{
+    Attach, AttachError, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk, LogQuery, Logs,
+    Terminal,
+};
+pub use backend::{
+    Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage, View,
+};

@@ -1,0 +1,148 @@
+//! Ranges of IP addresses, version 4 and 6.
+//!
+//! A range written with bits set behind its prefix is refused, not silently
+//! widened: `10.0.0.7/8` may have been meant as a host or as a network.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// A range of addresses, such as `140.82.112.0/20` or `2001:db8::/32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cidr(IpNet);
+
+/// Why a text is not a range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CidrError {
+    /// Not an address with a prefix length.
+    #[error("must be an address range such as 140.82.112.0/20 or 2001:db8::/32")]
+    Malformed,
+    /// The address has no prefix length.
+    #[error("needs a prefix length; for this one address write {suggestion}")]
+    NoPrefix {
+        /// The range that holds just this address.
+        suggestion: Cidr,
+    },
+    /// Bits are set behind the prefix.
+    #[error("has bits set behind its prefix; the network is {suggestion}")]
+    HostBits {
+        /// The range with those bits cleared.
+        suggestion: Cidr,
+    },
+    /// A version 4 range in version 6 clothes.
+    #[error("is an IPv4 range written as IPv6; write it as IPv4")]
+    MappedIpv4,
+}
+
+impl Cidr {
+    /// The range of exactly one address.
+    pub fn host(address: IpAddr) -> Self {
+        Self(IpNet::from(address))
+    }
+
+    /// Whether the address lies in this range.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+
+    /// Whether every address of `other` lies in this range.
+    pub fn covers(self, other: Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// The lowest address of the range.
+    pub fn first(self) -> IpAddr {
+        self.0.network()
+    }
+
+    /// The highest address of the range.
+    pub fn last(self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// The number of leading bits that all addresses of the range share.
+    pub fn prefix_len(self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// Whether this is a version 4 range.
+    pub fn is_ipv4(self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = CidrError;
+
+    fn from_str(text: &str) -> Result<Self, CidrError> {
+        let Ok(net) = text.parse::<IpNet>() else {
+            return Err(match text.parse::<IpAddr>() {
+                Ok(address) => CidrError::NoPrefix {
+                    suggestion: Self::host(address),
+                },
+                Err(_) => CidrError::Malformed,
+            });
+        };
+        if net.trunc() != net {
+            return Err(CidrError::HostBits {
+                suggestion: Self(net.trunc()),
+            });
+        }
+        if let IpNet::V6(v6) = net
+            && v6.prefix_len() >= 96
+            && v6.network().to_ipv4_mapped().is_some()
+        {
+            return Err(CidrError::MappedIpv4);
+        }
+        Ok(Self(net))
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn both_versions_are_read() {
+        let v4: Cidr = "140.82.112.0/20".parse().unwrap();
+        assert_eq!(v4.last(), "140.82.127.255".parse::<IpAddr>().unwrap());
+        let v6: Cidr = "2001:db8::/32".parse().unwrap();
+        assert!(v6.contains("2001:db8:ffff::1".parse().unwrap()));
+        assert!(!v6.is_ipv4());
+    }
+
+    #[test]
+    fn each_broken_rule_says_what_to_write() {
+        let message = |text: &str| text.parse::<Cidr>().unwrap_err().to_string();
+        assert!(message("10.0.0.7/8").contains("10.0.0.0/8"));
+        assert!(message("10.0.0.7").contains("10.0.0.7/32"));
+        assert!(message("10.0.0.0/33").contains("must be an address range"));
+        assert!(message("example.com").contains("must be an address range"));
+        assert!(message("::ffff:10.0.0.0/104").contains("IPv4"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_prints_as_it_was_parsed(bits in any::<u32>(), prefix in 0u8..=32) {
+            let net = ipnet::Ipv4Net::new(bits.into(), prefix).unwrap().trunc();
+            let cidr: Cidr = net.to_string().parse().unwrap();
+            prop_assert_eq!(cidr.to_string(), net.to_string());
+            prop_assert!(cidr.contains(cidr.first()) && cidr.contains(cidr.last()));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in any::<String>()) {
+            let _ = text.parse::<Cidr>();
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The domain of Palisade as pure values and functions.
+//!
+//! Nothing here does I/O, reads a clock or knows a protocol. Values are valid
+//! by construction; decisions are functions of their arguments. The only JSON
+//! here is data: patches and the structured form in which a spec is layered.
+
+pub mod cidr;
+pub mod clock;
+pub mod id;
+pub mod image;
+pub mod name;
+pub mod profile;
+pub mod quantity;
+pub mod reason;
+pub mod refusal;
+pub mod resolve;
+pub mod runner;
+pub mod sandbox;
+pub mod template;
+pub mod tenant;
+pub mod token;
+pub mod violation;

@@ -1,0 +1,160 @@
+//! What a user asks for when starting a sandbox.
+//!
+//! The request can pick among what profiles offer, by name, and set the fields
+//! listed here; there is no way to write down anything that widens a profile.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::image::ImageReference;
+use crate::name::{LevelName, ModeName, Tag};
+use crate::quantity::Quantity;
+
+/// A request for a sandbox, as parsed at the edge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StartRequest {
+    /// The main process; empty means the image's own.
+    pub command: Vec<String>,
+    /// The image; `None` lets the profile decide.
+    pub image: Option<ImageReference>,
+    /// The environment.
+    pub environment: Environment,
+    /// What should be set aside.
+    pub requests: ResourceAmounts,
+    /// What may at most be used.
+    pub limits: ResourceAmounts,
+    /// Ports that the sandbox listens on.
+    pub ports: Vec<Port>,
+    /// Choices about the network.
+    pub network: Network,
+    /// Files to be in place before the main process starts.
+    pub mounted_files: Vec<MountedFile>,
+    /// Free tags.
+    pub tags: Vec<Tag>,
+    /// Annotations of the pod.
+    pub annotations: Annotations,
+    /// Which profiles and runners are acceptable.
+    pub selectors: Selectors,
+    /// How long the sandbox may live.
+    pub max_lifetime: Option<Duration>,
+}
+
+/// Environment variables by name.
+pub type Environment = BTreeMap<String, String>;
+
+/// Pod annotations by key.
+pub type Annotations = BTreeMap<String, String>;
+
+/// Amounts of each resource; absent ones come from the profile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResourceAmounts {
+    /// CPU.
+    pub cpu: Option<Quantity>,
+    /// Memory.
+    pub memory: Option<Quantity>,
+    /// GPUs.
+    pub gpu: Option<GpuRequest>,
+}
+
+/// A number of GPUs of some kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuRequest {
+    /// How many; at least one.
+    pub count: u32,
+    /// Which ones will do.
+    pub kind: GpuKind,
+}
+
+/// Which GPUs will do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GpuKind {
+    /// Any.
+    Any,
+    /// Those of this type.
+    Type(String),
+    /// Those with at least this much memory, in GB.
+    MemoryGb(u32),
+}
+
+/// A port that the sandbox listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The number, 1 to 65535.
+    pub number: u16,
+    /// A name for it; may be empty.
+    pub name: String,
+    /// The protocol on it.
+    pub protocol: Protocol,
+}
+
+/// A transport protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
+    /// The protocol as Kubernetes spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        }
+    }
+}
+
+/// Choices about the network, by the names that the profile gave them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The ingress level; `None` exposes nothing.
+    pub ingress_mode: Option<LevelName>,
+    /// The ports to expose there; each is one of the request's ports.
+    pub exposed_ports: Vec<u16>,
+    /// The egress mode; `None` takes the profile's default.
+    pub egress_mode: Option<ModeName>,
+}
+
+/// A file to be in place before the main process starts; read-only there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MountedFile {
+    /// The absolute path, without `..`.
+    pub path: String,
+    /// The content.
+    pub content: Vec<u8>,
+}
+
+impl std::fmt::Debug for MountedFile {
+    /// Leaves the content out: it may be a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MountedFile")
+            .field("path", &self.path)
+            .field("bytes", &self.content.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which profiles and runners are acceptable. Empty lists accept any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selectors {
+    /// Ids or names of profiles.
+    pub profiles: Vec<String>,
+    /// Names of runners.
+    pub runners: Vec<String>,
+}
+
+impl Selectors {
+    /// Whether the caller named a profile.
+    pub fn names_profile(&self) -> bool {
+        !self.profiles.is_empty()
+    }
+}
