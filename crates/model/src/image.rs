@@ -146,7 +146,8 @@ fn split_registry(text: &str) -> Result<(&str, &str), ImageReferenceError> {
     let host_is_good = !host.is_empty()
         && host
             .chars()
-            .all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c));
+            .all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c))
+        && (host.contains(':') || host.split('.').all(|label| !label.is_empty()));
     let port_is_good = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
     if !host_is_good || !port_is_good {
         return Err(ImageReferenceError::BadRegistry);
@@ -262,7 +263,7 @@ mod tests {
             ("a.b:99999/app", ImageReferenceError::BadRegistry),
             ("Python", ImageReferenceError::BadRepository),
             ("a//b", ImageReferenceError::BadRepository),
-            ("../etc/passwd", ImageReferenceError::BadRepository),
+            ("../etc/passwd", ImageReferenceError::BadRegistry),
             ("python:", ImageReferenceError::BadTag),
             ("python:-x", ImageReferenceError::BadTag),
             ("python:a b", ImageReferenceError::BadTag),
