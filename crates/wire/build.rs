@@ -1,0 +1,37 @@
+//! Compiles the protocol buffers with `protox`, so that no `protoc` is needed.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use prost::Message as _;
+
+const PROTOS: [&str; 5] = [
+    "coreweave/sandbox/v1beta2/discovery.proto",
+    "coreweave/sandbox/v1beta2/gateway.proto",
+    "coreweave/sandbox/v1beta2/secrets.proto",
+    "coreweave/sandbox/v1beta2/streaming.proto",
+    "palisade/runner/v1/runner.proto",
+];
+
+/// Fields that carry payload: shared buffers instead of copies.
+const BYTES: [&str; 8] = [
+    ".coreweave.sandbox.v1beta2.ExecStreamData.data",
+    ".coreweave.sandbox.v1beta2.ExecStreamOutput.data",
+    ".coreweave.sandbox.v1beta2.LogStreamData.data",
+    ".coreweave.sandbox.v1beta2.AddFileSandboxRequest.file_contents",
+    ".coreweave.sandbox.v1beta2.RetrieveFileSandboxResponse.file_contents",
+    ".palisade.runner.v1.AttachUp",
+    ".palisade.runner.v1.AttachDown",
+    ".palisade.runner.v1.LogChunk",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(PROTOS, ["proto"])?;
+    let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    std::fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    let mut config = tonic_prost_build::Config::new();
+    config.bytes(BYTES);
+    tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Protobuf, REST JSON and YAML, translated from and to the domain.
+//!
+//! The only crate that knows field names. Everything that enters is parsed here
+//! once, into types that cannot be wrong, or refused with the place and the
+//! rule. Nothing here decides anything, stores anything or opens a socket.
+
+pub mod proto;
