@@ -1,0 +1,182 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn fields(refusal: &Refusal) -> Vec<String> {
+    refusal
+        .violations
+        .iter()
+        .map(|violation| violation.path.to_string())
+        .collect()
+}
+
+fn amount(cpu: &str, memory: &str) -> pb::ResourceRequest {
+    pb::ResourceRequest {
+        cpu: cpu.into(),
+        memory: memory.into(),
+        gpu: None,
+    }
+}
+
+#[test]
+fn the_command_is_one_list_with_its_arguments() {
+    let request = start_request(pb::StartSandboxRequest {
+        command: "/bin/sh".into(),
+        args: vec!["-c".into(), "true".into()],
+        ..Default::default()
+    })
+    .unwrap();
+    assert_eq!(request.command, ["/bin/sh", "-c", "true"]);
+}
+
+#[test]
+fn ids_and_names_of_profiles_are_one_selector() {
+    let request = start_request(pb::StartSandboxRequest {
+        profile_ids: vec!["a".into()],
+        profile_names: vec!["b".into()],
+        ..Default::default()
+    })
+    .unwrap();
+    assert_eq!(request.selectors.profiles, ["a", "b"]);
+}
+
+#[test]
+fn the_flat_amounts_count_for_both_sides_unless_newer_ones_are_there() {
+    let flat = start_request(pb::StartSandboxRequest {
+        resources: Some(amount("1", "1Gi")),
+        ..Default::default()
+    })
+    .unwrap();
+    assert_eq!(flat.requests, flat.limits);
+    assert_eq!(flat.requests.cpu.unwrap().as_str(), "1");
+
+    let both = start_request(pb::StartSandboxRequest {
+        resources: Some(amount("8", "8Gi")),
+        resource_requests: Some(amount("500m", "")),
+        resource_limits: Some(amount("2", "")),
+        ..Default::default()
+    })
+    .unwrap();
+    assert_eq!(both.requests.cpu.unwrap().as_str(), "500m");
+    assert_eq!(both.limits.cpu.unwrap().as_str(), "2");
+}
+
+#[test]
+fn requests_without_limits_are_refused() {
+    let refusal = start_request(pb::StartSandboxRequest {
+        resource_requests: Some(amount("1", "")),
+        ..Default::default()
+    })
+    .unwrap_err();
+    assert_eq!(fields(&refusal), ["resource_limits"]);
+}
+
+#[test]
+fn every_wrong_field_is_named_at_once() {
+    let refusal = start_request(pb::StartSandboxRequest {
+        args: vec!["x".into()],
+        container_image: "Not An Image".into(),
+        tags: vec!["good".into(), "bad\n".into()],
+        ports: vec![
+            pb::Port {
+                container_port: 70_000,
+                ..Default::default()
+            },
+            pb::Port {
+                container_port: 80,
+                protocol: "tcp".into(),
+                ..Default::default()
+            },
+        ],
+        network: Some(pb::NetworkOptions {
+            egress_mode: "No Such".into(),
+            exposed_ports: vec![0],
+            ..Default::default()
+        }),
+        max_lifetime_seconds: -1,
+        max_timeout_seconds: -1,
+        ..Default::default()
+    })
+    .unwrap_err();
+    assert_eq!(refusal.reason, Reason::InvalidRequest);
+    let mut found = fields(&refusal);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "command",
+            "container_image",
+            "max_lifetime_seconds",
+            "max_timeout_seconds",
+            "network.egress_mode",
+            "network.exposed_ports[0]",
+            "ports[0].container_port",
+            "ports[1].protocol",
+            "tags[1]",
+        ]
+    );
+}
+
+#[test]
+fn a_misspelt_protocol_gets_a_hint() {
+    let refusal = start_request(pb::StartSandboxRequest {
+        ports: vec![pb::Port {
+            container_port: 80,
+            protocol: "tcp".into(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    })
+    .unwrap_err();
+    assert!(
+        refusal.message.contains("did you mean TCP?"),
+        "{}",
+        refusal.message
+    );
+}
+
+#[test]
+fn a_feature_that_is_not_here_is_refused_by_name() {
+    let refusal = start_request(pb::StartSandboxRequest {
+        volumes: vec![pb::VolumeAttachment::default()],
+        ..Default::default()
+    })
+    .unwrap_err();
+    assert_eq!(refusal.reason, Reason::NotImplemented);
+    assert_eq!(refusal.metadata["feature"], "volumes");
+
+    let refusal = start_request(pb::StartSandboxRequest {
+        file_system: Some(pb::SandboxFileSystemMount::default()),
+        ..Default::default()
+    })
+    .unwrap_err();
+    assert_eq!(refusal.reason, Reason::FssNotSupported);
+}
+
+#[test]
+fn a_count_of_gpus_must_be_one_that_exists() {
+    for (count, good) in [(1, true), (0, false), (-1, false), (1 << 40, false)] {
+        let gpu = pb::GpuRequest {
+            gpu_count: count,
+            spec: Some(pb::gpu_request::Spec::GpuType("H100".into())),
+        };
+        let request = start_request(pb::StartSandboxRequest {
+            resources: Some(pb::ResourceRequest {
+                gpu: Some(gpu),
+                ..Default::default()
+            }),
+            ..Default::default()
+        });
+        assert_eq!(request.is_ok(), good, "{count}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_of_a_client_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        use prost::Message as _;
+        if let Ok(message) = pb::StartSandboxRequest::decode(bytes.as_slice()) {
+            let _ = start_request(message);
+        }
+    }
+}
