@@ -1,1 +1,371 @@
-//! A backend for tests
+//! A backend without processes, for tests of what stands above it.
+//!
+//! Sandboxes are entries of a [`World`] that outlives the [`Fake`] that made
+//! them, as containers outlive a runner. A command line starting with `fake`
+//! says what to simulate; see [`command`]. The fake keeps the contracts and
+//! passes the conformance suite, so that nothing above can lean on its mercy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use palisade_model::clock::Timestamp;
+use palisade_model::id::SandboxId;
+use palisade_model::profile::EgressType;
+use palisade_model::runner::{Capabilities, Capacity, Resources};
+use palisade_model::sandbox::{Exit, Launch};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Backend, CapacityError, EnsureError, ListError, LogChunk, RemoveError, Sighting, StopError,
+    Usage, View,
+};
+
+mod attach;
+mod job;
+
+use job::Act;
+pub use job::command;
+
+/// The image that exists here.
+pub const IMAGE: &str = "fake.example/image:1";
+
+/// Everything that exists, whoever looks at it.
+#[derive(Debug)]
+pub struct World {
+    sandboxes: Mutex<BTreeMap<SandboxId, Entry>>,
+    hints: Mutex<BTreeMap<SandboxId, watch::Sender<u64>>>,
+    tasks: TaskTracker,
+    started: tokio::time::Instant,
+}
+
+/// One sandbox of the world.
+#[derive(Debug)]
+struct Entry {
+    launch: Launch,
+    view: View,
+    stop: Option<tokio::time::Instant>,
+    kill: CancellationToken,
+    log: Vec<LogChunk>,
+    log_len: u64,
+    files: BTreeMap<String, Bytes>,
+    execs: u64,
+}
+
+/// A backend over a world.
+#[derive(Clone, Debug)]
+pub struct Fake {
+    world: Arc<World>,
+    capabilities: Capabilities,
+    capacity: Capacity,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            sandboxes: Mutex::default(),
+            hints: Mutex::default(),
+            tasks: TaskTracker::new(),
+            started: tokio::time::Instant::now(),
+        }
+    }
+}
+
+impl Fake {
+    /// Opens a backend over a world that may already hold sandboxes.
+    pub fn open(world: Arc<World>) -> Self {
+        let largest = Resources {
+            cpu_millis: 64_000,
+            memory_bytes: 256 << 30,
+            gpus: 0,
+        };
+        Self {
+            world,
+            capabilities: Capabilities {
+                egress: BTreeSet::from([
+                    EgressType::None,
+                    EgressType::Internet,
+                    EgressType::Allowlist,
+                ]),
+                architectures: BTreeSet::from(["amd64".to_owned()]),
+                largest,
+                ..Capabilities::default()
+            },
+            capacity: Capacity {
+                total: largest,
+                sandboxes_max: 10_000,
+            },
+        }
+    }
+
+    /// The same backend with other capabilities.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// The same backend with another capacity.
+    #[must_use]
+    pub fn with_capacity(mut self, capacity: Capacity) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    fn check(&self, launch: &Launch) -> Result<(), EnsureError> {
+        let unsupported = |what: String| Err(EnsureError::Unsupported { what });
+        if let Some(class) = &launch.runtime_class
+            && !self.capabilities.runtime_classes.contains(class)
+        {
+            return unsupported(format!("there is no runtime class {class} here"));
+        }
+        let kind = launch.egress.mode.kind();
+        if !self.capabilities.egress.contains(&kind) {
+            return unsupported(format!("egress of type {} is not enforced", kind.as_str()));
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SandboxId, Entry>> {
+        self.sandboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is here, for a test to look at.
+    pub fn ids(&self) -> Vec<SandboxId> {
+        self.lock().keys().copied().collect()
+    }
+
+    fn hint(&self, id: SandboxId) -> watch::Sender<u64> {
+        let mut hints = self.hints.lock().unwrap_or_else(PoisonError::into_inner);
+        hints
+            .entry(id)
+            .or_insert_with(|| watch::channel(0).0)
+            .clone()
+    }
+
+    fn changed(&self, id: SandboxId) {
+        self.hint(id).send_modify(|number| *number += 1);
+    }
+
+    /// Real clocks are banned outside their seam; time since the world began
+    /// is enough, and paused tests control it.
+    fn now(&self) -> Timestamp {
+        Timestamp::EPOCH.saturating_add(self.started.elapsed())
+    }
+
+    fn update(&self, id: SandboxId, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.lock().get_mut(&id) {
+            change(entry);
+        }
+        self.changed(id);
+    }
+
+    fn print(&self, id: SandboxId, text: String) {
+        let at = self.now();
+        self.update(id, |entry| {
+            let data = Bytes::from(text);
+            let offset = entry.log_len;
+            entry.log_len += data.len() as u64;
+            entry.log.push(LogChunk { offset, at, data });
+        });
+    }
+
+    fn end(&self, id: SandboxId, exit: Exit) {
+        let at = self.now();
+        self.update(id, |entry| {
+            let since = match &entry.view {
+                View::Running { since, .. } => Some(*since),
+                View::Stopping { since } => *since,
+                View::Starting(_) | View::Ended { .. } | View::Failed { .. } => None,
+            };
+            if !entry.view.is_over() {
+                entry.view = View::Ended {
+                    since,
+                    at,
+                    exit: Some(exit),
+                    reason: String::new(),
+                    stopped: entry.stop.is_some(),
+                };
+            }
+            entry.kill.cancel();
+        });
+    }
+
+    /// Waits until the sandbox was asked to end, or is gone.
+    async fn asked_to_stop(&self, id: SandboxId) {
+        let mut hints = self.hint(id).subscribe();
+        loop {
+            hints.mark_unchanged();
+            if self
+                .lock()
+                .get(&id)
+                .is_none_or(|entry| entry.stop.is_some())
+            {
+                return;
+            }
+            if hints.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the grace of a stop has passed, or the sandbox is gone.
+    async fn grace_passed(&self, id: SandboxId) {
+        let mut hints = self.hint(id).subscribe();
+        loop {
+            hints.mark_unchanged();
+            let deadline = match self.lock().get(&id) {
+                None => return,
+                Some(entry) => entry.stop,
+            };
+            let Some(deadline) = deadline else {
+                let _ = hints.changed().await;
+                continue;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => return,
+                // A later stop may have moved the deadline.
+                _ = hints.changed() => {}
+            }
+        }
+    }
+
+    /// The life of one simulated main process.
+    async fn live(self: Arc<Self>, id: SandboxId, acts: Vec<Act>, kill: CancellationToken) {
+        let since = self.now();
+        self.update(id, |entry| {
+            entry.view = View::Running {
+                since,
+                address: String::new(),
+            };
+        });
+        for act in acts {
+            match act {
+                Act::Out(text) | Act::Err(text) => self.print(id, text),
+                Act::Bytes(count) => self.print(id, "x".repeat(job::bounded(count))),
+                Act::Exit(code) => return self.end(id, Exit(code)),
+                Act::UntilStopped => {
+                    tokio::select! {
+                        () = self.asked_to_stop(id) => return self.end(id, Exit(143)),
+                        () = kill.cancelled() => return,
+                    }
+                }
+                Act::IgnoreStop => {
+                    tokio::select! {
+                        () = self.grace_passed(id) => return self.end(id, Exit(137)),
+                        () = kill.cancelled() => return,
+                    }
+                }
+                Act::Cat | Act::Environment => {}
+            }
+        }
+        self.end(id, Exit(0));
+    }
+}
+
+#[async_trait]
+impl Backend for Fake {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    async fn capacity(&self) -> Result<Capacity, CapacityError> {
+        Ok(self.capacity)
+    }
+
+    async fn ensure(&self, launch: &Launch) -> Result<(), EnsureError> {
+        self.check(launch)?;
+        let world = &self.world;
+        let kill = CancellationToken::new();
+        let view = if launch.workload.image.as_str() == IMAGE {
+            View::Starting("starting".to_owned())
+        } else {
+            View::Failed {
+                at: world.now(),
+                reason: format!("there is no image {}", launch.workload.image),
+            }
+        };
+        let starts = !view.is_over();
+        {
+            let mut sandboxes = world.lock();
+            if sandboxes.contains_key(&launch.id) {
+                return Ok(());
+            }
+            sandboxes.insert(
+                launch.id,
+                Entry {
+                    launch: launch.clone(),
+                    view,
+                    stop: None,
+                    kill: kill.clone(),
+                    log: Vec::new(),
+                    log_len: 0,
+                    files: BTreeMap::new(),
+                    execs: 0,
+                },
+            );
+        }
+        world.changed(launch.id);
+        if starts {
+            let acts = job::acts(&launch.workload.command);
+            world.tasks.spawn(world.clone().live(launch.id, acts, kill));
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, id: SandboxId, grace: Duration) -> Result<(), StopError> {
+        let deadline = tokio::time::Instant::now() + grace;
+        self.world.update(id, |entry| {
+            entry.stop = Some(entry.stop.map_or(deadline, |earlier| earlier.min(deadline)));
+            if let View::Running { since, .. } = entry.view {
+                entry.view = View::Stopping { since: Some(since) };
+            }
+        });
+        Ok(())
+    }
+
+    async fn remove(&self, id: SandboxId) -> Result<(), RemoveError> {
+        if let Some(entry) = self.world.lock().remove(&id) {
+            entry.kill.cancel();
+        }
+        self.world.changed(id);
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<Sighting>, ListError> {
+        Ok(self.world.lock().values().map(sighting).collect())
+    }
+
+    async fn get(&self, id: SandboxId) -> Result<Option<Sighting>, ListError> {
+        Ok(self.world.lock().get(&id).map(sighting))
+    }
+
+    fn changes(&self, id: SandboxId) -> watch::Receiver<u64> {
+        self.world.hint(id).subscribe()
+    }
+
+    async fn usage(&self, id: SandboxId) -> Option<Usage> {
+        let sandboxes = self.world.lock();
+        let entry = sandboxes.get(&id)?;
+        (!entry.view.is_over()).then_some(Usage {
+            cpu_micros_total: 0,
+            memory_bytes: 1 << 20,
+            pids: 1 + entry.execs,
+        })
+    }
+}
+
+fn sighting(entry: &Entry) -> Sighting {
+    Sighting {
+        launch: entry.launch.clone(),
+        view: entry.view.clone(),
+    }
+}

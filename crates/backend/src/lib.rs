@@ -7,12 +7,14 @@
 
 pub mod attach;
 pub mod backend;
+#[cfg(feature = "testing")]
 pub mod conformance;
+#[cfg(feature = "testing")]
 pub mod fake;
 
 pub use attach::{
-    Attach, AttachError, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk, LogQuery, Logs,
-    Terminal,
+    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk,
+    LogQuery, Logs, Terminal,
 };
 pub use backend::{
     Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage, View,
