@@ -4,10 +4,10 @@
 //! widened: `10.0.0.7/8` may have been meant as a host or as a network.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// A range of addresses, such as `140.82.112.0/20` or `2001:db8::/32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +37,29 @@ pub enum CidrError {
 }
 
 impl Cidr {
+    /// A version 4 range for a table in the code; a test has to read it back,
+    /// since bits behind the prefix are not refused here.
+    pub(crate) const fn v4(octets: [u8; 4], prefix: u8) -> Self {
+        Self(IpNet::V4(Ipv4Net::new_assert(
+            Ipv4Addr::from_octets(octets),
+            prefix,
+        )))
+    }
+
+    /// A version 6 range for a table in the code, likewise.
+    pub(crate) const fn v6(segments: [u16; 8], prefix: u8) -> Self {
+        Self(IpNet::V6(Ipv6Net::new_assert(
+            Ipv6Addr::from_segments(segments),
+            prefix,
+        )))
+    }
+
+    /// The two halves of the range; `None` for a single address.
+    pub(crate) fn halves(self) -> Option<[Self; 2]> {
+        let mut halves = self.0.subnets(self.prefix_len().checked_add(1)?).ok()?;
+        Some([Self(halves.next()?), Self(halves.next()?)])
+    }
+
     /// The range of exactly one address.
     pub fn host(address: IpAddr) -> Self {
         Self(IpNet::from(address))
@@ -134,7 +157,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_range_prints_as_it_was_parsed(bits in any::<u32>(), prefix in 0u8..=32) {
-            let net = ipnet::Ipv4Net::new(bits.into(), prefix).unwrap().trunc();
+            let net = Ipv4Net::new(bits.into(), prefix).unwrap().trunc();
             let cidr: Cidr = net.to_string().parse().unwrap();
             prop_assert_eq!(cidr.to_string(), net.to_string());
             prop_assert!(cidr.contains(cidr.first()) && cidr.contains(cidr.last()));

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod id;
 pub mod image;
 pub mod name;
+pub mod policy;
 pub mod profile;
 pub mod quantity;
 pub mod reason;
