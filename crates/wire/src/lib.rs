@@ -4,6 +4,7 @@
 //! once, into types that cannot be wrong, or refused with the place and the
 //! rule. Nothing here decides anything, stores anything or opens a socket.
 
+pub mod document;
 pub mod grpc_status;
 pub mod proto;
 pub mod runner;
