@@ -8,4 +8,7 @@ pub mod document;
 pub mod grpc_status;
 pub mod proto;
 pub mod runner;
+pub mod spelling;
+pub mod status;
+pub mod timestamp;
 pub mod v1beta2;
