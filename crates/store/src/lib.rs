@@ -1,0 +1,30 @@
+//! What Palisade remembers, and what it promises about it.
+//!
+//! [`Store`] is the seam: five families of records and the feed of their
+//! changes, each a trait whose contract is written sentence by sentence. This
+//! crate knows no protocol and decides nothing about profiles, placement or
+//! rights; it keeps what it is given, whole, and refuses what would contradict
+//! what it already keeps. It reads no clock and makes no ids: times and ids
+//! arrive as values.
+
+mod change;
+mod error;
+mod organization;
+mod page;
+pub mod profile;
+mod reference;
+pub mod runner;
+pub mod sandbox;
+mod store;
+mod token;
+
+pub use change::{Change, Changes, FeedError, Sequence, Subject};
+pub use error::{Cause, Fault, GetError};
+pub use organization::{CreateOrganizationError, Organizations};
+pub use page::{Page, PageRequest, PageSize};
+pub use profile::Profiles;
+pub use reference::{ProfileRef, RunnerRef};
+pub use runner::Runners;
+pub use sandbox::Sandboxes;
+pub use store::{Stamp, Store};
+pub use token::{CreateTokenError, Tokens};

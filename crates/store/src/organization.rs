@@ -1,0 +1,57 @@
+//! Organizations, and the largest sandbox that each may start.
+//!
+//! Users are not records: one exists by being named, in a token or as the owner
+//! of a sandbox, and its name is unique within the organization by being one.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use palisade_model::name::OrganizationId;
+use palisade_model::tenant::{Organization, SandboxQuota};
+
+use crate::error::{Fault, GetError};
+use crate::page::{Page, PageRequest};
+
+/// Keeps organizations.
+///
+/// # Contract
+///
+/// * An id is given out once: a second organization with it is refused.
+/// * A changed quota is what the next read returns, with everything else as it
+///   was.
+/// * A list is in the order of ids.
+#[async_trait]
+pub trait Organizations: Debug + Send + Sync + 'static {
+    /// Adds an organization.
+    async fn create_organization(
+        &self,
+        organization: Organization,
+    ) -> Result<(), CreateOrganizationError>;
+
+    /// Returns one organization.
+    async fn get_organization(&self, id: &OrganizationId) -> Result<Organization, GetError>;
+
+    /// Returns a part of all organizations.
+    async fn list_organizations(
+        &self,
+        page: PageRequest<OrganizationId>,
+    ) -> Result<Page<Organization, OrganizationId>, Fault>;
+
+    /// Changes what the organization may start; returns how it is now.
+    async fn update_quota(
+        &self,
+        id: &OrganizationId,
+        quota: SandboxQuota,
+    ) -> Result<Organization, GetError>;
+}
+
+/// Why an organization was not added.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CreateOrganizationError {
+    /// There is one with this id.
+    #[error("the id is taken")]
+    IdTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
