@@ -6,8 +6,10 @@
 
 pub mod cidr;
 pub mod clock;
+pub mod document;
 pub mod id;
 pub mod image;
+pub mod label;
 pub mod name;
 pub mod policy;
 pub mod profile;
