@@ -11,6 +11,7 @@ pub mod id;
 pub mod image;
 pub mod label;
 pub mod name;
+pub mod namespace;
 pub mod policy;
 pub mod profile;
 pub mod quantity;

@@ -207,6 +207,10 @@ name! {
     RuntimeClass, Rule { max: 253, allowed: "a-z, 0-9, '-' and '.'", inner: |c| lower_alphanumeric(c) || c == '-' || c == '.', ..LABEL }
 }
 name! {
+    /// The Kubernetes name of an ingress controller's class.
+    ControllerName, Rule { max: 253, allowed: "a-z, 0-9, '-' and '.'", inner: |c| lower_alphanumeric(c) || c == '-' || c == '.', ..LABEL }
+}
+name! {
     /// A class of machines, such as `h100`.
     InstanceType, IDENTIFIER
 }

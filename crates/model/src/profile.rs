@@ -4,7 +4,8 @@
 //! field inherits from the layer below. Values are valid by construction and a
 //! spec is consistent in itself; what the layers make together is decided in
 //! [`crate::resolve`]. The structured form of a spec, which overrides patch and
-//! the store keeps, is in [`form`].
+//! the store keeps, is in [`form`]. What holds when no layer speaks is said by
+//! the accessors of [`ProfileSpec`] and [`NamespaceSpec`], and nowhere else.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +17,18 @@ use crate::image::ImageReference;
 use crate::name::{DisplayName, InstanceType, OrganizationId, RuntimeClass, Tag};
 use crate::quantity::Quantity;
 
+mod defaults;
 pub mod form;
 mod namespace;
 mod network;
 
-pub use namespace::{NamespaceSpec, NamespaceStrategy};
+pub use namespace::{
+    NamespacePrefix, NamespacePrefixError, NamespaceSpec, NamespaceStrategy, StaticNamespace,
+    StaticNamespaceError, StrategyKind,
+};
 pub use network::{
-    Annotation, Egress, EgressError, EgressMode, EgressType, Exposure, Ingress, IngressRoute,
-    NetworkSpec, Scope, ServiceSpec, ServiceType,
+    Annotation, AnnotationError, Egress, EgressError, EgressMode, EgressType, Exposure, Ingress,
+    IngressRoute, NetworkSpec, Scope, ServiceSpec, ServiceType,
 };
 
 /// A profile as the store keeps it.
@@ -129,5 +134,15 @@ impl PodPatch {
     /// The patch in its structured form.
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
+    }
+
+    /// The classes of machines that `placement` names; empty when it names none.
+    pub fn instance_types(&self) -> Vec<InstanceType> {
+        let list = self.0.get("placement").and_then(|p| p.get("instanceTypes"));
+        list.and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|item| InstanceType::new(item.as_str()?).ok())
+            .collect()
     }
 }

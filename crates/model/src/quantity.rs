@@ -69,6 +69,11 @@ impl Quantity {
         ceil(self.nanos, NANOS_PER_UNIT)
     }
 
+    /// Whether the amount has no part smaller than one unit.
+    pub fn is_whole(&self) -> bool {
+        self.nanos.is_multiple_of(NANOS_PER_UNIT)
+    }
+
     /// The amount in thousandths, rounded up; `None` beyond 63 bits.
     pub fn to_millis(&self) -> Option<u64> {
         ceil(self.nanos, NANOS_PER_UNIT / 1_000)

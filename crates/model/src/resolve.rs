@@ -4,6 +4,7 @@
 //! field, so that nobody has to guess why a sandbox got what it got.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::id::ProfileId;
 use crate::name::{ProfileName, RunnerId};
@@ -50,5 +51,30 @@ pub struct ResolvedSpec {
 }
 
 /// The layer of every leaf field, by its path in the structured form.
+///
+/// A leaf is a list or anything that is not a map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Provenance(pub BTreeMap<FieldPath, Layer>);
+pub struct Provenance(BTreeMap<FieldPath, Arc<Layer>>);
+
+impl Provenance {
+    /// The layer that a leaf field came from.
+    pub fn get(&self, path: &FieldPath) -> Option<&Layer> {
+        self.0.get(path).map(AsRef::as_ref)
+    }
+
+    /// Notes that a leaf field came from `layer`.
+    pub fn set(&mut self, path: FieldPath, layer: Arc<Layer>) {
+        self.0.insert(path, layer);
+    }
+
+    /// Every leaf field and its layer, in the order of the paths.
+    pub fn iter(&self) -> impl Iterator<Item = (&FieldPath, &Layer)> {
+        self.0.iter().map(|(path, layer)| (path, layer.as_ref()))
+    }
+}
+
+impl FromIterator<(FieldPath, Arc<Layer>)> for Provenance {
+    fn from_iter<I: IntoIterator<Item = (FieldPath, Arc<Layer>)>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}

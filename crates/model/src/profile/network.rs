@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::cidr::Cidr;
-use crate::name::{LevelName, ModeName};
+use crate::label::{self, LabelError};
+use crate::name::{ControllerName, LevelName, ModeName};
 use crate::template::HostTemplate;
 
 /// The network block of one layer.
@@ -129,6 +130,18 @@ impl EgressType {
 }
 
 impl EgressMode {
+    /// The mode of a kind that needs nothing but its name.
+    pub fn plain(kind: EgressType) -> Option<Self> {
+        match kind {
+            EgressType::None => Some(Self::None),
+            EgressType::Internet => Some(Self::Internet),
+            EgressType::User => Some(Self::User),
+            EgressType::Org => Some(Self::Org),
+            EgressType::Profile => Some(Self::Profile),
+            EgressType::Allowlist => None,
+        }
+    }
+
     /// The kind of this mode.
     pub fn kind(&self) -> EgressType {
         match self {
@@ -184,7 +197,7 @@ impl Scope {
 }
 
 /// The service that a level makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceSpec {
     /// How the service is reached.
     pub service_type: ServiceType,
@@ -195,9 +208,11 @@ pub struct ServiceSpec {
 }
 
 /// How a service is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServiceType {
-    /// From inside the cluster.
+    /// From inside the cluster; what a service is when nobody says, as it
+    /// exposes the least.
+    #[default]
     ClusterIp,
     /// Through a port of any node.
     NodePort,
@@ -219,20 +234,65 @@ impl ServiceType {
     }
 }
 
-/// A key and its value.
+/// An annotation of a service: a key and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {
-    /// The key, checked as Kubernetes does.
-    pub key: String,
+    key: String,
+    value: String,
+}
+
+/// Why a key and a value are no annotation of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnnotationError {
+    /// The key breaks the rules of Kubernetes.
+    #[error(transparent)]
+    BadKey(#[from] LabelError),
+    /// The key is one that only the system sets.
+    #[error(
+        "is reserved: only the system sets keys under {}",
+        label::RESERVED_PREFIX
+    )]
+    Reserved,
+    /// The value is longer than any pool or host name.
+    #[error("has {len} bytes; at most {} are allowed", Annotation::VALUE_LEN_MAX)]
+    ValueTooLong {
+        /// How long it is.
+        len: usize,
+    },
+}
+
+impl Annotation {
+    /// The longest value, in bytes.
+    pub const VALUE_LEN_MAX: usize = 4096;
+
+    /// Checks key and value.
+    pub fn new(key: String, value: String) -> Result<Self, AnnotationError> {
+        label::check_annotation_key(&key)?;
+        if label::is_reserved(&key) {
+            return Err(AnnotationError::Reserved);
+        }
+        if value.len() > Self::VALUE_LEN_MAX {
+            return Err(AnnotationError::ValueTooLong { len: value.len() });
+        }
+        Ok(Self { key, value })
+    }
+
+    /// The key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The value.
-    pub value: String,
+    pub fn value(&self) -> &str {
+        &self.value
+    }
 }
 
 /// An HTTP entry point with a host name of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressRoute {
     /// The controller that programs the route.
-    pub controller_name: String,
+    pub controller_name: ControllerName,
     /// How the host name is made.
     pub template: HostTemplate,
 }
