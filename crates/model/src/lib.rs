@@ -22,5 +22,7 @@ pub mod runner;
 pub mod sandbox;
 pub mod template;
 pub mod tenant;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod token;
 pub mod violation;
