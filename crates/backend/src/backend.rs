@@ -23,7 +23,8 @@ use tokio::sync::watch;
 /// * The network policy of the launch is in force before the first process of
 ///   the sandbox runs, and as long as any of them runs.
 /// * A feature that is not in [`Capabilities`] is refused, never ignored.
-/// * A sandbox that `list` shows as ended keeps its logs until it is removed.
+/// * A sandbox that `list` shows as ended keeps its logs until it is removed,
+///   and nothing else: all other things that it held are free again.
 /// * After `remove` nothing of the sandbox is left: no process, mount, network
 ///   interface, rule, address or file.
 /// * A call that is dropped half-way leaves nothing that `remove` would miss.

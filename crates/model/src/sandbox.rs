@@ -17,6 +17,7 @@ use crate::quantity::Quantity;
 use crate::resolve::ResolvedSpec;
 use crate::runner::Resources;
 
+pub mod form;
 mod launch;
 mod request;
 pub mod state;

@@ -14,6 +14,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
+mod launch;
+
+pub use launch::{launch, sample_launch};
+
 use crate::cidr::Cidr;
 use crate::image::ImageReference;
 use crate::name::{InstanceType, LevelName, ModeName, Tag};
