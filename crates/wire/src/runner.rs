@@ -5,6 +5,7 @@
 
 mod attach;
 mod facts;
+mod launch;
 mod observation;
 
 pub use attach::{
@@ -12,6 +13,7 @@ pub use attach::{
     open_logs, terminal, terminal_message,
 };
 pub use facts::{capabilities, capabilities_message, capacity, capacity_message};
+pub use launch::{launch, launch_message};
 pub use observation::{observation, observation_message};
 
 /// The version of the protocol that this program speaks.

@@ -1,0 +1,319 @@
+//! Work on running sandboxes: commands, logs and files.
+//!
+//! The gateway opens a piece of work over the life line; the runner starts it
+//! and dials a stream for it at the same time. Each direction is bounded, so
+//! that a slow end slows the other down and nothing is lost. When either side
+//! of the stream is gone, the work is dropped, which kills a command.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use palisade_backend::{
+    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, FileError, Logs,
+};
+use palisade_model::id::SandboxId;
+use palisade_model::sandbox::Exit;
+use palisade_wire::proto::runner_v1 as pb;
+use palisade_wire::proto::runner_v1::attach_down::Input;
+use palisade_wire::proto::runner_v1::attach_up::Event;
+use palisade_wire::proto::runner_v1::open::Work;
+use palisade_wire::runner::{exec_spec, failure, log_chunk_message, log_query, terminal};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::Streaming;
+use tracing::debug;
+
+use crate::connection::Client;
+
+/// Pieces of work at once; more wait for none and are refused.
+const WORK_MAX: usize = 20_000;
+/// The largest file that one call may carry.
+const FILE_BYTES_MAX: u64 = 99 * 1024 * 1024;
+/// Files travel in pieces of this size.
+const FILE_CHUNK_BYTES: usize = 1024 * 1024;
+/// How long the gateway may take to end a stream that is done.
+const FINISH_LIMIT: Duration = Duration::from_secs(30);
+
+/// Does pieces of work, each in a task of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Worker {
+    attach: Arc<dyn Attach>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    room: Arc<Semaphore>,
+}
+
+/// The gateway's end of a stream is gone.
+struct Gone;
+
+/// What the gateway sends and receives of one piece of work.
+struct Stream {
+    up: mpsc::Sender<pb::AttachUp>,
+    down: Streaming<pb::AttachDown>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        attach: Arc<dyn Attach>,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            attach,
+            tasks,
+            stop,
+            room: Arc::new(Semaphore::new(WORK_MAX)),
+        }
+    }
+
+    /// Starts a piece of work; its outcome goes over its own stream.
+    pub(crate) fn open(&self, open: pb::Open, client: Client) {
+        let worker = self.clone();
+        self.tasks.spawn(async move {
+            let stop = worker.stop.clone();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = worker.work(open, client) => {}
+            }
+        });
+    }
+
+    async fn work(&self, open: pb::Open, mut client: Client) {
+        let pb::Open {
+            attach_id,
+            sandbox_id,
+            work,
+        } = open;
+        let (up, messages) = mpsc::channel(EXEC_QUEUE_MAX);
+        let first = event(Event::AttachId(attach_id));
+        // The channel is new and empty, so that the first message always fits.
+        let _ = up.try_send(first);
+        let room = self.room.try_acquire();
+        let started = async {
+            match &room {
+                Ok(_) => self.start(&sandbox_id, work).await,
+                Err(_) => Err(AttachError::Busy { limit: WORK_MAX }),
+            }
+        };
+        let dialled = client.attach(ReceiverStream::new(messages));
+        let (started, dialled) = tokio::join!(started, dialled);
+        let down = match dialled {
+            Ok(response) => response.into_inner(),
+            Err(status) => {
+                debug!(code = %status.code(), "the gateway did not take the work's stream");
+                return;
+            }
+        };
+        let mut stream = Stream { up, down };
+        let done = match started {
+            Ok(started) => self.follow(started, &mut stream).await,
+            Err(error) => stream.fail(&error).await,
+        };
+        if done.is_ok() {
+            stream.finish().await;
+        } else {
+            debug!("the gateway left before the work was done");
+        }
+    }
+
+    async fn start(&self, id: &str, work: Option<Work>) -> Result<Started, AttachError> {
+        let id: SandboxId = id.parse().map_err(|_| AttachError::NotFound)?;
+        let broken = |_| AttachError::ExecFailed {
+            message: "the command is empty".to_owned(),
+        };
+        match work.ok_or(AttachError::Lost)? {
+            Work::Exec(exec) => {
+                let spec = exec_spec(exec).map_err(broken)?;
+                Ok(Started::Exec(self.attach.exec(id, spec).await?))
+            }
+            Work::ReadLogs(query) => {
+                Ok(Started::Logs(self.attach.logs(id, log_query(query)).await?))
+            }
+            Work::ReadFile(read) => {
+                let bytes_max = read.bytes_max.min(FILE_BYTES_MAX);
+                let content = self.attach.read_file(id, &read.path, bytes_max).await?;
+                Ok(Started::Read(content))
+            }
+            Work::WriteFile(write) => Ok(Started::Write(id, write)),
+        }
+    }
+
+    async fn follow(&self, started: Started, stream: &mut Stream) -> Result<(), Gone> {
+        match started {
+            Started::Exec(exec) => stream.exec(exec).await,
+            Started::Logs(logs) => stream.logs(logs).await,
+            Started::Read(content) => stream.read(content).await,
+            Started::Write(id, write) => self.write(id, write, stream).await,
+        }
+    }
+
+    async fn write(
+        &self,
+        id: SandboxId,
+        write: pb::WriteFile,
+        stream: &mut Stream,
+    ) -> Result<(), Gone> {
+        let pb::WriteFile { path, size_bytes } = write;
+        let outcome = match stream.collect(&path, size_bytes).await? {
+            Ok(content) => self.attach.write_file(id, &path, content).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => stream.send(Event::Done(pb::Done {})).await,
+            Err(error) => stream.fail(&error).await,
+        }
+    }
+}
+
+/// Work that has begun.
+enum Started {
+    Exec(Exec),
+    Logs(Logs),
+    Read(Bytes),
+    Write(SandboxId, pb::WriteFile),
+}
+
+impl Stream {
+    async fn send(&self, sent: Event) -> Result<(), Gone> {
+        self.up.send(event(sent)).await.map_err(|_| Gone)
+    }
+
+    async fn fail(&self, error: &AttachError) -> Result<(), Gone> {
+        self.send(Event::Failure(failure(error))).await
+    }
+
+    /// Ends the stream once everything that was sent has arrived.
+    ///
+    /// Dropping it earlier would reset it, and the last messages with it.
+    async fn finish(self) {
+        let Self { up, mut down } = self;
+        drop(up);
+        let ended = time::timeout(FINISH_LIMIT, async {
+            while let Ok(Some(_)) = down.message().await {}
+        });
+        if ended.await.is_err() {
+            debug!("the gateway did not end the stream of the work in time");
+        }
+    }
+
+    /// Both directions at once: the output is sent while input is awaited.
+    async fn exec(&mut self, exec: Exec) -> Result<(), Gone> {
+        let Self { up, down } = self;
+        let Exec { input, events } = exec;
+        // Input that is lost here was meant for a command that has ended.
+        tokio::select! {
+            done = pass_on(events, up) => done,
+            gone = feed(down, input) => Err(gone),
+        }
+    }
+
+    async fn logs(&mut self, mut logs: Logs) -> Result<(), Gone> {
+        loop {
+            tokio::select! {
+                chunk = logs.chunks.recv() => match chunk {
+                    Some(Ok(chunk)) => self.send(Event::Log(log_chunk_message(chunk))).await?,
+                    Some(Err(error)) => return self.fail(&error).await,
+                    None => return self.send(Event::Done(pb::Done {})).await,
+                },
+                // A gateway has nothing to say here but that it is enough.
+                _ = self.down.message() => return Err(Gone),
+            }
+        }
+    }
+
+    async fn read(&self, content: Bytes) -> Result<(), Gone> {
+        let mut rest = content;
+        while !rest.is_empty() {
+            let chunk = rest.split_to(rest.len().min(FILE_CHUNK_BYTES));
+            self.send(Event::FileData(chunk)).await?;
+        }
+        self.send(Event::Done(pb::Done {})).await
+    }
+
+    /// Receives a file of the announced size.
+    async fn collect(
+        &mut self,
+        path: &str,
+        size_bytes: u64,
+    ) -> Result<Result<Bytes, AttachError>, Gone> {
+        let too_large = |size_bytes| AttachError::File {
+            path: path.to_owned(),
+            error: FileError::TooLarge {
+                size_bytes,
+                bytes_max: FILE_BYTES_MAX,
+            },
+        };
+        let Some(size) = usize::try_from(size_bytes)
+            .ok()
+            .filter(|_| size_bytes <= FILE_BYTES_MAX)
+        else {
+            return Ok(Err(too_large(size_bytes)));
+        };
+        let mut content = BytesMut::with_capacity(size);
+        while content.len() < size {
+            match self.down.message().await {
+                Ok(Some(pb::AttachDown {
+                    input: Some(Input::FileData(data)),
+                })) => content.extend_from_slice(&data),
+                Ok(_) | Err(_) => return Err(Gone),
+            }
+        }
+        if content.len() > size {
+            return Ok(Err(too_large(content.len() as u64)));
+        }
+        Ok(Ok(content.freeze()))
+    }
+}
+
+/// Passes output on, up to and including the end of the command.
+async fn pass_on(
+    mut events: mpsc::Receiver<ExecEvent>,
+    up: &mpsc::Sender<pb::AttachUp>,
+) -> Result<(), Gone> {
+    while let Some(event) = events.recv().await {
+        let (sent, is_last) = exec_event(event);
+        up.send(sent).await.map_err(|_| Gone)?;
+        if is_last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Passes input on until the gateway is gone; pending for ever once the end of
+/// input was passed on and the gateway stays.
+async fn feed(down: &mut Streaming<pb::AttachDown>, input: mpsc::Sender<ExecInput>) -> Gone {
+    loop {
+        let Ok(Some(message)) = down.message().await else {
+            return Gone;
+        };
+        let passed = match message.input {
+            Some(Input::Stdin(data)) => ExecInput::Stdin(data),
+            Some(Input::StdinEnd(pb::StdinEnd {})) => ExecInput::Close,
+            Some(Input::Resize(size)) => ExecInput::Resize(terminal(size)),
+            Some(Input::Signal(number)) => ExecInput::Signal(number),
+            Some(Input::Cancel(pb::Cancel {}) | Input::FileData(_)) | None => return Gone,
+        };
+        // A command that has ended takes no input; its exit is on the way.
+        let _ = input.send(passed).await;
+    }
+}
+
+fn exec_event(happened: ExecEvent) -> (pb::AttachUp, bool) {
+    match happened {
+        ExecEvent::Started => (event(Event::Started(pb::Started {})), false),
+        ExecEvent::Stdout(data) => (event(Event::Stdout(data)), false),
+        ExecEvent::Stderr(data) => (event(Event::Stderr(data)), false),
+        ExecEvent::Exit(Exit(code)) => (event(Event::ExitCode(code)), true),
+        ExecEvent::Failed(error) => (event(Event::Failure(failure(&error))), true),
+    }
+}
+
+fn event(event: Event) -> pb::AttachUp {
+    pb::AttachUp { event: Some(event) }
+}

@@ -1,0 +1,328 @@
+//! The life line to the gateway.
+//!
+//! Inputs: wishes of the gateway. Outputs: observations and heartbeats. A
+//! connection that breaks is dialled again, with pauses that grow; drivers do
+//! not notice. Every new connection begins with everything that is held, so
+//! that nothing depends on what an earlier one said.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use palisade_model::id::SandboxId;
+use palisade_wire::proto::runner_v1 as pb;
+use palisade_wire::proto::runner_v1::gateway_message::Message as FromGateway;
+use palisade_wire::proto::runner_v1::runner_message::Message as ToGateway;
+use palisade_wire::proto::runner_v1::runner_service_client::RunnerServiceClient;
+use palisade_wire::runner::{
+    BadMessage, PROTOCOL, capabilities_message, capacity_message, observation_message,
+};
+use tokio::sync::mpsc;
+use tokio::time;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Request, Status, Streaming};
+use tracing::{info, warn};
+
+use crate::attach::Worker;
+use crate::driver::Tools;
+use crate::registry::Registry;
+use crate::runner::{Dial, RunnerConfig};
+use crate::usage::Meter;
+
+/// Messages that may wait for the network.
+const OUTGOING_MAX: usize = 64;
+/// The largest message, for launches that carry files.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// The pause after the first loss; it doubles up to the limit.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A gateway that does not answer for so long is given up.
+const GREETING_LIMIT: Duration = Duration::from_secs(10);
+/// Used until the gateway says another interval.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The bounds of what a gateway can say.
+const HEARTBEAT_RANGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_mins(1));
+
+/// What the user of a sandbox reads whose launch could not be read.
+const UNREADABLE_LAUNCH: &str =
+    "the runner cannot read the launch; it is older than the gateway and must be updated";
+
+/// Adds the join token to every call.
+#[derive(Clone)]
+pub(crate) struct Bearer(MetadataValue<Ascii>);
+
+impl tonic::service::Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A client that presents the join token.
+pub(crate) type Client = RunnerServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Loss {
+    #[error("the gateway could not be reached")]
+    Dial(#[source] tonic::transport::Error),
+    #[error("the join token cannot be sent: it holds other than visible characters")]
+    BadToken,
+    #[error("the gateway ended the call: {}", .0.message())]
+    Refused(Status),
+    #[error("the gateway did not answer in time")]
+    Silent,
+    #[error("the gateway ended the connection")]
+    Closed,
+    #[error("no runner object exists yet for this cluster: {0}")]
+    Waiting(String),
+}
+
+/// Keeps the life line.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) config: RunnerConfig,
+    pub(crate) tools: Tools,
+    pub(crate) registry: std::sync::Arc<Registry>,
+    pub(crate) worker: Worker,
+}
+
+impl Connection {
+    /// Dials again and again until `stop`.
+    pub(crate) async fn serve(&self, dial: Dial, stop: &CancellationToken) {
+        let mut pause = RECONNECT_PAUSE;
+        while !stop.is_cancelled() {
+            let began = time::Instant::now();
+            let loss = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                loss = self.once(&dial) => loss,
+            };
+            if began.elapsed() > RECONNECT_PAUSE_MAX {
+                pause = RECONNECT_PAUSE;
+            }
+            warn!(error = %loss, retry_ms = pause.as_millis(), "not connected to the gateway");
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
+        }
+    }
+
+    /// One connection, from dialling to its loss.
+    async fn once(&self, dial: &Dial) -> Loss {
+        match self.connect(dial).await {
+            Ok((client, outgoing, incoming)) => {
+                info!("connected to the gateway");
+                self.work(client, outgoing, incoming).await
+            }
+            Err(loss) => loss,
+        }
+    }
+
+    async fn connect(
+        &self,
+        dial: &Dial,
+    ) -> Result<
+        (
+            Client,
+            mpsc::Sender<pb::RunnerMessage>,
+            Streaming<pb::GatewayMessage>,
+        ),
+        Loss,
+    > {
+        let bearer = format!("Bearer {}", self.config.join_token);
+        let mut bearer: MetadataValue<Ascii> = bearer.parse().map_err(|_| Loss::BadToken)?;
+        bearer.set_sensitive(true);
+        let channel = time::timeout(GREETING_LIMIT, dial())
+            .await
+            .map_err(|_| Loss::Silent)?
+            .map_err(Loss::Dial)?;
+        let mut client = RunnerServiceClient::with_interceptor(channel, Bearer(bearer))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
+        let hello = self.hello().await;
+        // The channel is new and empty, so that the first message always fits.
+        let _ = outgoing.try_send(message(ToGateway::Hello(hello)));
+        let joined = time::timeout(GREETING_LIMIT, client.join(ReceiverStream::new(messages)));
+        let incoming = joined
+            .await
+            .map_err(|_| Loss::Silent)?
+            .map_err(Loss::Refused)?
+            .into_inner();
+        Ok((client, outgoing, incoming))
+    }
+
+    async fn hello(&self) -> pb::Hello {
+        let pb::Heartbeat {
+            capabilities,
+            capacity,
+            usage: _,
+        } = self.heartbeat(&mut Meter::default()).await;
+        pb::Hello {
+            protocol: PROTOCOL,
+            version: self.config.version.clone(),
+            instance_id: self.config.instance_id.clone(),
+            capabilities,
+            capacity,
+            sandbox_ids: self
+                .registry
+                .ids()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        }
+    }
+
+    async fn heartbeat(&self, meter: &mut Meter) -> pb::Heartbeat {
+        let backend = &self.tools.backend;
+        let capacity = match backend.capacity().await {
+            Ok(capacity) => Some(capacity_message(&capacity)),
+            Err(error) => {
+                warn!(%error, "could not measure the capacity");
+                None
+            }
+        };
+        let now = self.tools.clock.now();
+        pb::Heartbeat {
+            capabilities: Some(capabilities_message(&backend.capabilities())),
+            capacity,
+            usage: meter.read(&**backend, &self.registry.ids(), now).await,
+        }
+    }
+
+    /// Sends and receives until the connection is lost.
+    async fn work(
+        &self,
+        client: Client,
+        outgoing: mpsc::Sender<pb::RunnerMessage>,
+        mut incoming: Streaming<pb::GatewayMessage>,
+    ) -> Loss {
+        let period = match greet(&mut incoming).await {
+            Ok(period) => period,
+            Err(loss) => return loss,
+        };
+        self.tools.outbox.resend_all();
+        let mut beats = time::interval(period);
+        beats.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        beats.tick().await;
+        let mut meter = Meter::default();
+        loop {
+            // A message that is taken from the outbox is in hand until it is
+            // sent: `reserve` waits for room first, so that none is lost.
+            tokio::select! {
+                received = incoming.message() => match received {
+                    Ok(Some(message)) => self.receive(message, &client),
+                    Ok(None) => return Loss::Closed,
+                    Err(status) => return Loss::Refused(status),
+                },
+                sent = self.send_news(&outgoing) => if sent.is_err() { return Loss::Closed },
+                _ = beats.tick() => {
+                    let beat = message(ToGateway::Heartbeat(self.heartbeat(&mut meter).await));
+                    match time::timeout(period, outgoing.send(beat)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return Loss::Closed,
+                        Err(_) => return Loss::Silent,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send_news(&self, outgoing: &mpsc::Sender<pb::RunnerMessage>) -> Result<(), ()> {
+        let room = outgoing.reserve().await.map_err(|_| ())?;
+        let (id, observation) = self.tools.outbox.next().await;
+        let news = observation_message(id, &observation);
+        room.send(message(ToGateway::Observation(news)));
+        Ok(())
+    }
+
+    fn receive(&self, message: pb::GatewayMessage, client: &Client) {
+        match message.message {
+            Some(FromGateway::Desired(desired)) => {
+                let keep: BTreeSet<SandboxId> = desired
+                    .sandbox_ids
+                    .iter()
+                    .filter_map(|id| id.parse().ok())
+                    .collect();
+                self.registry.retain(&keep);
+            }
+            Some(FromGateway::Launch(launch)) => self.launch(&launch),
+            Some(FromGateway::Stop(stop)) => {
+                if let Some(id) = known_id(&stop.sandbox_id) {
+                    self.registry.stop(id, Duration::from_millis(stop.grace_ms));
+                }
+            }
+            Some(FromGateway::Remove(remove)) => {
+                if let Some(id) = known_id(&remove.sandbox_id) {
+                    self.registry.remove(id);
+                }
+            }
+            Some(FromGateway::Open(open)) => self.worker.open(open, client.clone()),
+            Some(FromGateway::Drain(pb::Drain {})) => info!("the gateway drains this runner"),
+            // Terminal news are kept by the backend until the gateway removes
+            // the sandbox, so that nothing hangs on this confirmation.
+            Some(FromGateway::Recorded(pb::Recorded { .. })) => {}
+            Some(FromGateway::Welcome(_) | FromGateway::Waiting(_)) | None => {
+                warn!("the gateway sent a message that means nothing here");
+            }
+        }
+    }
+
+    fn launch(&self, message: &pb::Launch) {
+        match palisade_wire::runner::launch(message) {
+            Ok(launch) => self.registry.launch(launch),
+            Err(error) => self.refuse(&message.sandbox_id, &error),
+        }
+    }
+
+    /// A launch that cannot be read whole is not carried out in part: what is
+    /// not understood may be a guardrail.
+    fn refuse(&self, id: &str, error: &BadMessage) {
+        warn!(sandbox.id = id, %error, "refused a launch that this runner cannot read");
+        if let Some(id) = known_id(id) {
+            self.registry.refuse(id, UNREADABLE_LAUNCH);
+        }
+    }
+}
+
+async fn greet(incoming: &mut Streaming<pb::GatewayMessage>) -> Result<Duration, Loss> {
+    let first = time::timeout(GREETING_LIMIT, incoming.message())
+        .await
+        .map_err(|_| Loss::Silent)?
+        .map_err(Loss::Refused)?;
+    match first.and_then(|message| message.message) {
+        Some(FromGateway::Welcome(welcome)) => {
+            let (shortest, longest) = HEARTBEAT_RANGE;
+            let period = match welcome.heartbeat_interval_ms {
+                0 => HEARTBEAT,
+                millis => Duration::from_millis(millis.into()),
+            };
+            Ok(period.clamp(shortest, longest))
+        }
+        Some(FromGateway::Waiting(waiting)) => Err(Loss::Waiting(waiting.reason)),
+        _ => Err(Loss::Closed),
+    }
+}
+
+fn message(message: ToGateway) -> pb::RunnerMessage {
+    pb::RunnerMessage {
+        message: Some(message),
+    }
+}
+
+fn known_id(text: &str) -> Option<SandboxId> {
+    let id = text.parse().ok();
+    if id.is_none() {
+        warn!("the gateway named a sandbox with a malformed id");
+    }
+    id
+}

@@ -1,0 +1,110 @@
+//! Putting a runner together, running it and ending it.
+//!
+//! A runner adopts what its backend holds before it dials, so that the first
+//! thing a gateway hears is the truth. Ending it leaves sandboxes running.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use palisade_backend::{Attach, Backend, ListError};
+use palisade_model::clock::Clock;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Channel;
+use tracing::{info, warn};
+
+use crate::attach::Worker;
+use crate::connection::Connection;
+use crate::driver::Tools;
+use crate::outbox::Outbox;
+use crate::registry::Registry;
+
+/// How long tasks may take to end when the runner ends.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Opens a connection to a gateway; called again after each loss.
+pub type Dial =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<Channel, tonic::transport::Error>> + Send + Sync>;
+
+/// What distinguishes this runner from others.
+#[derive(Clone)]
+pub struct RunnerConfig {
+    /// The token that lets it join, in full.
+    pub join_token: String,
+    /// The version of the program, for people.
+    pub version: String,
+    /// Changes with every start.
+    pub instance_id: String,
+}
+
+impl Debug for RunnerConfig {
+    /// Leaves the token out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunnerConfig")
+            .field("version", &self.version)
+            .field("instance_id", &self.instance_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A runner over one backend.
+#[derive(Debug)]
+pub struct Runner {
+    config: RunnerConfig,
+    tools: Tools,
+    attach: Arc<dyn Attach>,
+}
+
+impl Runner {
+    /// Puts a runner together; nothing happens yet.
+    pub fn new(
+        config: RunnerConfig,
+        backend: Arc<dyn Backend>,
+        attach: Arc<dyn Attach>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let tools = Tools {
+            backend,
+            clock,
+            outbox: Arc::new(Outbox::default()),
+        };
+        Self {
+            config,
+            tools,
+            attach,
+        }
+    }
+
+    /// Adopts what is there, then serves gateways until `stop`.
+    ///
+    /// Ends with an error only when the backend cannot be looked at.
+    pub async fn run(self, dial: Dial, stop: CancellationToken) -> Result<(), ListError> {
+        let tasks = TaskTracker::new();
+        let registry = Arc::new(Registry::new(
+            self.tools.clone(),
+            tasks.clone(),
+            stop.clone(),
+        ));
+        let adopted = registry.adopt().await?;
+        info!(adopted, "runner started");
+        let worker = Worker::new(self.attach, tasks.clone(), stop.clone());
+        let connection = Connection {
+            config: self.config,
+            tools: self.tools,
+            registry,
+            worker,
+        };
+        connection.serve(dial, &stop).await;
+        tasks.close();
+        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+            warn!(
+                left = tasks.len(),
+                "tasks of the runner did not end in time"
+            );
+        }
+        info!("runner stopped");
+        Ok(())
+    }
+}
