@@ -1,0 +1,56 @@
+# The targets that people and CI use. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo dev test fmt lint docs deny unit fuzz sdk bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## Install what building, testing and the demo need
+	scripts/setup.sh
+
+build: ## Build the two binaries, optimised
+	cargo build --release --locked -p palisade -p cwic
+
+demo: ## See the whole story happen on this machine
+	scripts/setup.sh demo
+	$(MAKE) build
+	scripts/demo.sh
+
+dev: build ## Run the platform in the foreground
+	target/release/palisade dev
+
+test: ## Run everything that CI runs
+	scripts/setup.sh test
+	$(MAKE) fmt lint docs deny unit sdk fuzz
+
+fmt: ## Check the formatting
+	cargo fmt --all --check
+
+lint: ## Check lints and the shape of the workspace
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo xtask check
+
+docs: ## Check that the documentation builds
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+deny: ## Check licences, bans and sources of dependencies
+	scripts/deny.sh
+
+unit: ## Run the tests of all crates
+	cargo nextest run --workspace --locked --profile ci
+	cargo test --workspace --doc --locked --quiet
+
+sdk: ## Drive the platform with the official Python SDK
+	scripts/sdk.sh
+
+fuzz: ## Run each fuzz target for a minute
+	scripts/fuzz.sh
+
+bench: build ## Measure, and compare with references in the same run
+	scripts/bench.sh
+
+clean: ## Remove what was built
+	cargo clean
