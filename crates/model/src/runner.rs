@@ -82,6 +82,19 @@ pub enum ReleaseChannel {
     Rapid,
 }
 
+impl ReleaseChannel {
+    /// Every channel.
+    pub const ALL: [Self; 2] = [Self::Stable, Self::Rapid];
+
+    /// The channel as people spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Rapid => "rapid",
+        }
+    }
+}
+
 /// When a runner may be updated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MaintenancePolicy {

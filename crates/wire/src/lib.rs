@@ -5,10 +5,18 @@
 //! rule. Nothing here decides anything, stores anything or opens a socket.
 
 pub mod document;
+pub mod envelope;
+mod field_mask;
 pub mod grpc_status;
+mod located;
+pub mod profile_document;
 pub mod proto;
+pub mod rest;
 pub mod runner;
+pub mod runner_document;
 pub mod spelling;
 pub mod status;
 pub mod timestamp;
 pub mod v1beta2;
+
+pub use located::{Located, Source};

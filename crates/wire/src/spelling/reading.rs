@@ -128,6 +128,10 @@ impl Translator {
         if !field.is_text_on_wire {
             return self.value(node, path, origin);
         }
+        // Protobuf has no absent text: an empty one is none.
+        if text.is_empty() {
+            return Value::Null;
+        }
         match parse(text.as_bytes(), Format::Json) {
             Ok(inner) => self.value(&placed_at(inner, node), path, origin),
             Err(fault) => {

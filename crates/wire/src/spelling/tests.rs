@@ -129,6 +129,13 @@ fn json_in_a_string_that_is_none_is_told_where_it_stands() {
 }
 
 #[test]
+fn an_empty_string_is_no_block() {
+    let read = friendly("spec: {networkConfigJson: ''}");
+    assert_eq!(read.value["spec"]["network"], Value::Null);
+    assert!(read.findings.is_empty());
+}
+
+#[test]
 fn a_violation_is_located_in_what_the_caller_wrote() {
     let read = friendly("spec:\n  network:\n    egress:\n      default: x\n");
     let violation = |at: &str, kind| Violation::new(path(at), kind, "is wrong");

@@ -1,0 +1,34 @@
+//! What the REST interface of the control plane answers.
+//!
+//! These types are the JSON of the wire, in its spelling, and nothing else:
+//! they are made out of the domain here and taken apart by clients. Requests
+//! are not read through them but as documents, so that every fault in one is
+//! found and located; the schema that is published is that of these types.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+mod profile;
+mod runner;
+
+pub use profile::{
+    ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, ProfileRevision, ProfileSpec,
+    ProfileTemplate, ResourceCeiling, ResourceDefaults,
+};
+pub use runner::{
+    ApplyUpdateAnswer, ConnectionStatus, DeploymentOverrides, InstallStatus,
+    ListManagedRunnersAnswer, MaintenanceExclusion, MaintenancePolicy, MaintenanceWindow,
+    ManagedSpec, ManagementMode, ProfileBinding, ReleaseChannel, ResourceAmounts, Runner,
+    RunnerIdentity, RunnerObservation, Scaling, Toleration,
+};
+
+/// A map of texts as JSON.
+pub(crate) fn strings(map: &BTreeMap<String, String>) -> Value {
+    map.iter()
+        .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
