@@ -50,10 +50,24 @@ impl FieldPath {
         &self.0
     }
 
+    /// Whether this is the place of `other`, or a place above it.
+    pub fn is_above(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
     fn child(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
         Self(steps)
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for FieldPath {
+    /// The path of a field by its keys from the root down.
+    fn from(keys: [&str; N]) -> Self {
+        keys.into_iter()
+            .map(|key| Step::Key(key.to_owned()))
+            .collect()
     }
 }
 
