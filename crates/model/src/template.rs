@@ -17,6 +17,9 @@ pub struct HostTemplate {
     parts: Vec<Part>,
 }
 
+/// A text as long as every sandbox id.
+const ANY_ID: &str = "00000000-0000-0000-0000-000000000000";
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Part {
     Literal(String),
@@ -60,6 +63,11 @@ impl HostTemplate {
         check_host_name(&host).is_ok().then_some(host)
     }
 
+    /// Whether every sandbox in this namespace gets a host name.
+    pub fn fits(&self, namespace: &DnsLabel) -> bool {
+        check_host_name(&self.fill(ANY_ID, namespace.as_str())).is_ok()
+    }
+
     fn fill(&self, sandbox: &str, namespace: &str) -> String {
         let mut host = String::new();
         for part in &self.parts {
@@ -90,7 +98,7 @@ impl FromStr for HostTemplate {
             parts,
         };
         // A UUID is always this long; a namespace is at least one character.
-        let shortest = template.fill("00000000-0000-0000-0000-000000000000", "a");
+        let shortest = template.fill(ANY_ID, "a");
         check_host_name(&shortest).map_err(|reason| HostTemplateError::NotAHostName { reason })?;
         Ok(template)
     }
@@ -207,6 +215,13 @@ mod tests {
             error("{{.SandboxID}}/x"),
             HostTemplateError::NotAHostName { .. }
         ));
+    }
+
+    #[test]
+    fn a_template_fits_a_namespace_or_does_not() {
+        let template: HostTemplate = "{{.SandboxID}}-{{.Namespace}}.x".parse().unwrap();
+        assert!(template.fits(&"n".repeat(26).parse().unwrap()));
+        assert!(!template.fits(&"n".repeat(27).parse().unwrap()));
     }
 
     proptest! {

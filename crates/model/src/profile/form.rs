@@ -28,6 +28,7 @@ mod rules;
 
 pub use encode::encode;
 pub use fields::FIELDS;
+pub use rules::{Conflict, conflicts};
 
 /// The most egress modes of a profile.
 pub const EGRESS_MODES_MAX: usize = 32;
@@ -52,13 +53,19 @@ pub const PATCH_DEPTH_MAX: usize = POD_DEPTH_MAX + 1;
 ///
 /// An absent or `null` field inherits. Paths are relative to the spec.
 pub fn decode(spec: &Value) -> Result<ProfileSpec, Vec<Violation>> {
-    decode_as(Extent::Layer, spec)
+    let (spec, mut violations) = read(Extent::Layer, spec);
+    violations.extend(conflicts(&spec).into_iter().map(Violation::from));
+    valid(spec, violations)
 }
 
 /// Reads what a merge of layers made, in which one layer may have left behind
 /// what another has made meaningless.
-pub fn decode_merged(spec: &Value) -> Result<ProfileSpec, Vec<Violation>> {
-    decode_as(Extent::Merged, spec)
+///
+/// Whether its fields go together is for the caller to ask, who can say which
+/// layers they are from.
+pub(crate) fn decode_merged(spec: &Value) -> Result<ProfileSpec, Vec<Violation>> {
+    let (spec, violations) = read(Extent::Merged, spec);
+    valid(spec, violations)
 }
 
 /// Reads a JSON Merge Patch of a spec.
@@ -88,11 +95,13 @@ pub fn decode_patch(patch: &Value) -> Result<SpecPatch, Vec<Violation>> {
     }
 }
 
-fn decode_as(extent: Extent, spec: &Value) -> Result<ProfileSpec, Vec<Violation>> {
+fn read(extent: Extent, spec: &Value) -> (ProfileSpec, Vec<Violation>) {
     let mut decoder = Decoder::new(extent);
     let spec = decoder.spec(&Node::root(spec));
-    rules::check(&spec, &mut decoder.reader);
-    let violations = decoder.reader.finish();
+    (spec, decoder.reader.finish())
+}
+
+fn valid(spec: ProfileSpec, violations: Vec<Violation>) -> Result<ProfileSpec, Vec<Violation>> {
     if violations.is_empty() {
         Ok(spec)
     } else {

@@ -3,79 +3,88 @@
 //! They hold for each layer and for what the layers make together. A fragment
 //! is not held to them: what it will meet is not known yet.
 
-use crate::document::Reader;
-use crate::profile::{Exposure, ProfileSpec, ResourceCeiling, ResourceDefaults, ServiceType};
+use crate::profile::{Exposure, ProfileSpec, ServiceType};
 use crate::quantity::Quantity;
-use crate::violation::{FieldPath, ViolationKind};
+use crate::violation::{FieldPath, Violation, ViolationKind};
 
-/// Notes every rule that the spec breaks.
-pub(super) fn check(spec: &ProfileSpec, reader: &mut Reader) {
-    resources(&spec.resource_defaults, &spec.resource_ceiling, reader);
-    for (name, level) in spec.ingress() {
-        let path = FieldPath::root()
-            .key("network")
-            .key("ingress")
-            .key(name.as_str());
-        external_address(level, &path, reader);
+/// Two fields that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The field that goes too far.
+    pub path: FieldPath,
+    /// The field that it contradicts.
+    pub with: FieldPath,
+    /// What is wrong and what would be right.
+    pub description: String,
+}
+
+impl From<Conflict> for Violation {
+    fn from(conflict: Conflict) -> Self {
+        Self::new(conflict.path, ViolationKind::Conflict, conflict.description)
     }
 }
 
-/// An amount and the name of its field.
-type Amount<'a> = (&'static str, &'a Option<Quantity>);
-
-fn resources(defaults: &ResourceDefaults, ceiling: &ResourceCeiling, reader: &mut Reader) {
-    let ResourceDefaults {
-        cpu_request,
-        memory_request,
-        cpu_limit,
-        memory_limit,
-    } = defaults;
-    let cpu: [Amount<'_>; 3] = [
-        ("resource_defaults.cpuRequest", cpu_request),
-        ("resource_defaults.cpuLimit", cpu_limit),
-        ("resource_ceiling.cpu", &ceiling.cpu),
+/// Everything in the spec that contradicts something else in it.
+pub fn conflicts(spec: &ProfileSpec) -> Vec<Conflict> {
+    let defaults = &spec.resource_defaults;
+    let ceiling = &spec.resource_ceiling;
+    let cpu = [
+        (CPU_REQUEST, &defaults.cpu_request),
+        (CPU_LIMIT, &defaults.cpu_limit),
+        (CPU_CEILING, &ceiling.cpu),
     ];
-    let memory: [Amount<'_>; 3] = [
-        ("resource_defaults.memoryRequest", memory_request),
-        ("resource_defaults.memoryLimit", memory_limit),
-        ("resource_ceiling.memory", &ceiling.memory),
+    let memory = [
+        (MEMORY_REQUEST, &defaults.memory_request),
+        (MEMORY_LIMIT, &defaults.memory_limit),
+        (MEMORY_CEILING, &ceiling.memory),
     ];
-    for amounts in [cpu, memory] {
-        ascending(amounts, reader);
-    }
+    let resources = [cpu, memory].into_iter().flat_map(descents);
+    let levels = spec.ingress().iter();
+    let addresses = levels.filter_map(|(name, level)| external_address(name.as_str(), level));
+    resources.chain(addresses).collect()
 }
 
-/// Each amount must be at most the next one that is set.
-fn ascending(amounts: [Amount<'_>; 3], reader: &mut Reader) {
+/// An amount and the path of its field.
+type Amount<'a> = ([&'static str; 2], &'a Option<Quantity>);
+
+const CPU_REQUEST: [&str; 2] = ["resource_defaults", "cpuRequest"];
+const CPU_LIMIT: [&str; 2] = ["resource_defaults", "cpuLimit"];
+const CPU_CEILING: [&str; 2] = ["resource_ceiling", "cpu"];
+const MEMORY_REQUEST: [&str; 2] = ["resource_defaults", "memoryRequest"];
+const MEMORY_LIMIT: [&str; 2] = ["resource_defaults", "memoryLimit"];
+const MEMORY_CEILING: [&str; 2] = ["resource_ceiling", "memory"];
+
+/// Where an amount is more than the next one that is set.
+fn descents(amounts: [Amount<'_>; 3]) -> Vec<Conflict> {
     let set = amounts
         .iter()
-        .filter_map(|(name, amount)| Some((name, amount.as_ref()?)))
+        .filter_map(|(path, amount)| Some((FieldPath::from(*path), amount.as_ref()?)))
         .collect::<Vec<_>>();
-    for pair in set.windows(2) {
-        let [(name, amount), (bound_name, bound)] = pair else {
-            continue;
-        };
-        if amount > bound {
-            reader.refuse_at(
-                name.split('.')
-                    .fold(FieldPath::root(), |path, key| path.key(key)),
-                ViolationKind::Conflict,
-                format!("is {amount}, which is more than {bound_name} with {bound}"),
-            );
-        }
-    }
+    set.windows(2)
+        .filter_map(|pair| match pair {
+            [(path, amount), (with, bound)] if amount > bound => Some(Conflict {
+                path: path.clone(),
+                with: with.clone(),
+                description: format!("is {amount}, which is more than {with} with {bound}"),
+            }),
+            _ => None,
+        })
+        .collect()
 }
 
-fn external_address(level: &Exposure, path: &FieldPath, reader: &mut Reader) {
-    let gets_one = level.route.is_some() || level.service.service_type == ServiceType::LoadBalancer;
-    if level.expects_external_address && !gets_one {
-        reader.refuse_at(
-            path.key("expectsExternalAddress"),
-            ViolationKind::Conflict,
-            format!(
-                "waits for an address that a {} service never gets; use serviceType LoadBalancer or add an ingress block",
-                level.service.service_type.as_str()
-            ),
-        );
+fn external_address(name: &str, level: &Exposure) -> Option<Conflict> {
+    let service_type = level.service.service_type;
+    let gets_one = level.route.is_some() || service_type == ServiceType::LoadBalancer;
+    if !level.expects_external_address || gets_one {
+        return None;
     }
+    let path = FieldPath::from(["network", "ingress", name]);
+    Some(Conflict {
+        path: path.key("expectsExternalAddress"),
+        with: path.key("service").key("serviceType"),
+        description: format!(
+            "waits for an address that a {} service never gets; use serviceType LoadBalancer or add an ingress block",
+            service_type.as_str()
+        ),
+    })
 }
