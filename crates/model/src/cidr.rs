@@ -60,6 +60,27 @@ impl Cidr {
         Some([Self(halves.next()?), Self(halves.next()?)])
     }
 
+    /// The range that starts at an address and shares this many leading bits.
+    pub fn new(first: IpAddr, prefix_len: u8) -> Result<Self, CidrError> {
+        let net = IpNet::new(first, prefix_len).map_err(|_| CidrError::Malformed)?;
+        Self::checked(net)
+    }
+
+    fn checked(net: IpNet) -> Result<Self, CidrError> {
+        if net.trunc() != net {
+            return Err(CidrError::HostBits {
+                suggestion: Self(net.trunc()),
+            });
+        }
+        if let IpNet::V6(v6) = net
+            && v6.prefix_len() >= 96
+            && v6.network().to_ipv4_mapped().is_some()
+        {
+            return Err(CidrError::MappedIpv4);
+        }
+        Ok(Self(net))
+    }
+
     /// The range of exactly one address.
     pub fn host(address: IpAddr) -> Self {
         Self(IpNet::from(address))
@@ -108,18 +129,7 @@ impl FromStr for Cidr {
                 Err(_) => CidrError::Malformed,
             });
         };
-        if net.trunc() != net {
-            return Err(CidrError::HostBits {
-                suggestion: Self(net.trunc()),
-            });
-        }
-        if let IpNet::V6(v6) = net
-            && v6.prefix_len() >= 96
-            && v6.network().to_ipv4_mapped().is_some()
-        {
-            return Err(CidrError::MappedIpv4);
-        }
-        Ok(Self(net))
+        Self::checked(net)
     }
 }
 
@@ -152,6 +162,17 @@ mod tests {
         assert!(message("10.0.0.0/33").contains("must be an address range"));
         assert!(message("example.com").contains("must be an address range"));
         assert!(message("::ffff:10.0.0.0/104").contains("IPv4"));
+    }
+
+    #[test]
+    fn a_range_made_of_its_parts_obeys_the_same_rules() {
+        let made = |first: &str, len| Cidr::new(first.parse().unwrap(), len);
+        assert_eq!(made("10.0.0.0", 8), "10.0.0.0/8".parse());
+        assert_eq!(made("10.0.0.0", 33), Err(CidrError::Malformed));
+        assert!(matches!(
+            made("10.0.0.7", 8),
+            Err(CidrError::HostBits { .. })
+        ));
     }
 
     proptest! {
