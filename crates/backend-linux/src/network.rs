@@ -1,1 +1,368 @@
 //! The network of the sandboxes on this host, and the policy that holds them.
+//!
+//! Each sandbox has a network namespace of its own and one cable to the router,
+//! a namespace that belongs to the runner; [`layout`] has the picture. The
+//! router decides what passes; the host forwards it and is itself closed.
+//!
+//! The policy of a sandbox is in force before it has a way out, and goes after
+//! the way out has gone. Everything lives in the kernel: when the runner dies,
+//! running sandboxes keep their network and their policy, and the next
+//! [`Network::open`] finds them. Calls block, a few milliseconds at most, and
+//! belong on threads that may.
+
+mod addressing;
+mod cable;
+mod checks;
+mod config;
+mod error;
+mod forwarding;
+mod host;
+mod layout;
+mod members;
+mod namespace;
+mod nft;
+mod open;
+mod openings;
+mod pool;
+mod router;
+mod rules;
+mod ruleset;
+mod sysctl;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use palisade_model::cidr::Cidr;
+use palisade_model::id::SandboxId;
+use palisade_model::policy::Surroundings;
+use palisade_model::profile::{EgressMode, EgressType};
+
+pub use addressing::PoolConflict;
+pub use cable::CableError;
+pub use checks::{Finding, Severity, examine};
+pub use config::{Config, Instance, InstanceError, Pool4, Pool6, PoolChoice, PoolError};
+pub use error::{AttachError, Busy, ChangeError, CloseError, DetachError};
+pub use host::HostError;
+pub use layout::Addresses;
+pub use nft::NftError;
+pub use open::{OpenError, Opening};
+pub use pool::PoolExhausted;
+pub use router::RouterError;
+pub use rules::RulesError;
+pub use sysctl::SysctlError;
+
+pub use crate::netlink::KernelError;
+
+use crate::dns::{Directory, Names};
+use crate::netlink::{Socket, conntrack};
+use host::Host;
+use layout::{Layout, Slot};
+use namespace::{Lock, Namespace};
+use pool::Pool;
+use rules::{Bound, Rules};
+
+/// The egress types that are enforced here.
+pub const EGRESS_TYPES: [EgressType; 3] = [
+    EgressType::None,
+    EgressType::Internet,
+    EgressType::Allowlist,
+];
+
+/// A sandbox that may still be connected from an earlier run.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The sandbox.
+    pub id: SandboxId,
+    /// The egress mode that it was launched with.
+    pub egress: EgressMode,
+}
+
+/// A sandbox that is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// The interface of the router that leads to it.
+    pub interface: String,
+}
+
+/// The network of one runner.
+///
+/// Dropping it changes nothing: sandboxes stay connected, and their policy in
+/// force. [`Network::close`] removes everything.
+#[derive(Debug)]
+pub struct Network {
+    layout: Arc<Layout>,
+    /// Where the router's namespace is kept.
+    path: PathBuf,
+    mtu: u32,
+    control: Vec<Cidr>,
+    cluster: Vec<Cidr>,
+    directory: Directory,
+    router: Arc<Namespace>,
+    host: Mutex<Host>,
+    rules: Mutex<Rules>,
+    /// For laying cables.
+    laying: Mutex<Socket>,
+    /// For cutting them, which takes the kernel longer.
+    cutting: Mutex<Socket>,
+    flows: Mutex<Flows>,
+    sandboxes: Mutex<Sandboxes>,
+    /// Nobody else has opened this network as long as this is held.
+    _lock: Lock,
+}
+
+/// The connection tracking of the two namespaces that flows pass.
+#[derive(Debug)]
+struct Flows {
+    router: Socket,
+    host: Socket,
+}
+
+#[derive(Debug)]
+struct Sandboxes {
+    pool: Pool,
+    by_id: HashMap<SandboxId, Entry>,
+}
+
+#[derive(Clone, Debug)]
+enum Entry {
+    /// Somebody is connecting or disconnecting it.
+    Busy,
+    Attached(Record),
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    interface: String,
+    slot: Slot,
+}
+
+impl Network {
+    /// Connects a sandbox: when this returns, its policy is in force and it has
+    /// a way out, in this order. On an error nothing of it is left.
+    ///
+    /// `namespace` is the network namespace of the sandbox, which must be new
+    /// and belong to the host's user namespace.
+    pub fn attach(
+        &self,
+        id: SandboxId,
+        egress: &EgressMode,
+        namespace: BorrowedFd<'_>,
+    ) -> Result<Attached, AttachError> {
+        if !is_supported(egress) {
+            return Err(AttachError::Unsupported(egress.kind()));
+        }
+        let record = self.reserve(id)?;
+        let addresses = self.layout.addresses(record.slot);
+        let connected = self.connect(id, &record, egress, namespace);
+        if let Err(error) = connected {
+            // What cannot be undone now is undone by the next detach.
+            match self.disconnect(&record) {
+                Ok(()) => self.release(id, record.slot),
+                Err(_) => self.settle(id, record),
+            }
+            return Err(error);
+        }
+        let attached = Attached {
+            addresses,
+            interface: record.interface.clone(),
+        };
+        self.directory.insert(addresses.iter(), Names::of(egress));
+        self.settle(id, record);
+        Ok(attached)
+    }
+
+    /// Puts another policy in force for a sandbox that runs, and ends the
+    /// connections that it opened under the old one.
+    pub fn change(&self, id: SandboxId, egress: &EgressMode) -> Result<(), ChangeError> {
+        if !is_supported(egress) {
+            return Err(ChangeError::Unsupported(egress.kind()));
+        }
+        let record = self.claim(id)?.ok_or(ChangeError::NotAttached)?;
+        let changed = self.replace(&record, egress);
+        self.settle(id, record);
+        changed
+    }
+
+    /// Disconnects a sandbox and frees everything that it has here. Succeeds if
+    /// it is not connected.
+    pub fn detach(&self, id: SandboxId) -> Result<(), DetachError> {
+        let Some(record) = self.claim(id)? else {
+            return Ok(());
+        };
+        let slot = record.slot;
+        match self.disconnect(&record) {
+            Ok(()) => {
+                self.release(id, slot);
+                Ok(())
+            }
+            Err(error) => {
+                self.settle(id, record);
+                Err(error)
+            }
+        }
+    }
+
+    /// How many packets of a sandbox were refused; zero if it is not connected.
+    pub fn denials(&self, id: SandboxId) -> Result<u64, KernelError> {
+        lock(&self.rules).denied(&layout::interface(id))
+    }
+
+    /// Repairs what others may have changed on the host since, such as rules
+    /// that were flushed and addresses that came or went. To be called from
+    /// time to time. Returns whether anything had to be done.
+    pub fn refresh(&self) -> Result<bool, OpenError> {
+        let mut host = lock(&self.host);
+        let mut is_repaired = false;
+        if !host.is_closed(&self.layout)? {
+            let mut socket = lock(&self.laying);
+            host.connect(&self.layout, &self.router, &mut socket)?;
+            is_repaired = true;
+        }
+        let surroundings = self.surroundings(host.survey()?.host_addresses());
+        Ok(lock(&self.rules).refresh(surroundings)? || is_repaired)
+    }
+
+    /// Where the resolver is to listen, inside the router.
+    pub fn resolver(&self) -> Addresses {
+        self.layout.resolver()
+    }
+
+    /// Who may ask the resolver what.
+    pub fn directory(&self) -> Directory {
+        self.directory.clone()
+    }
+
+    /// Removes everything: sandboxes lose their network, and nothing is left on
+    /// the host. The network cannot be used any more.
+    pub fn close(&self) -> Result<(), CloseError> {
+        let mut cutting = lock(&self.cutting);
+        for interface in router::read(&mut cutting)?.sandboxes.keys() {
+            cable::cut(&mut cutting, interface).map_err(RouterError::from)?;
+        }
+        let mut host = lock(&self.host);
+        let _exclusive = host.lock()?;
+        host.disconnect(&self.layout.instance)?;
+        namespace::release(&self.path).map_err(CloseError::Release)
+    }
+
+    fn connect(
+        &self,
+        id: SandboxId,
+        record: &Record,
+        egress: &EgressMode,
+        namespace: BorrowedFd<'_>,
+    ) -> Result<(), AttachError> {
+        let addresses = self.layout.addresses(record.slot);
+        let inside = Namespace::of(namespace).map_err(CableError::from)?;
+        let plan = cable::Plan {
+            id,
+            interface: &record.interface,
+            addresses,
+            mtu: self.mtu,
+        };
+        let laid = cable::lay(&mut lock(&self.laying), &inside, &plan)?;
+        lock(&self.rules).admit(Bound {
+            interface: record.interface.clone(),
+            addresses,
+            egress: egress.clone(),
+        })?;
+        laid.open(addresses)?;
+        Ok(())
+    }
+
+    /// Undoes [`Self::connect`], or as much of it as was done.
+    fn disconnect(&self, record: &Record) -> Result<(), DetachError> {
+        let addresses = self.layout.addresses(record.slot);
+        self.directory.remove(addresses.iter());
+        lock(&self.rules).expel(&record.interface)?;
+        cable::cut(&mut lock(&self.cutting), &record.interface)?;
+        for address in addresses.iter() {
+            self.forget_flows(address)?;
+        }
+        Ok(())
+    }
+
+    fn replace(&self, record: &Record, egress: &EgressMode) -> Result<(), ChangeError> {
+        let addresses = self.layout.addresses(record.slot);
+        // What either policy refuses is refused in between.
+        self.directory.remove(addresses.iter());
+        lock(&self.rules).change(&record.interface, egress.clone())?;
+        self.directory.insert(addresses.iter(), Names::of(egress));
+        for address in addresses.iter() {
+            self.forget_flows(address)?;
+        }
+        Ok(())
+    }
+
+    fn forget_flows(&self, address: IpAddr) -> Result<(), KernelError> {
+        let mut flows = lock(&self.flows);
+        conntrack::forget(&mut flows.router, address)?;
+        conntrack::forget(&mut flows.host, address)
+    }
+
+    fn surroundings(&self, host: Vec<Cidr>) -> Surroundings {
+        Surroundings {
+            host,
+            sandboxes: self.layout.pools().collect(),
+            control: self.control.clone(),
+            cluster: self.cluster.clone(),
+        }
+    }
+
+    /// Takes a place for a sandbox that is not connected.
+    fn reserve(&self, id: SandboxId) -> Result<Record, AttachError> {
+        let mut sandboxes = self.sandboxes();
+        if sandboxes.by_id.contains_key(&id) {
+            return Err(AttachError::AlreadyAttached);
+        }
+        let slot = sandboxes.pool.take()?;
+        sandboxes.by_id.insert(id, Entry::Busy);
+        Ok(Record {
+            interface: layout::interface(id),
+            slot,
+        })
+    }
+
+    /// Keeps others from a sandbox, if it is connected, until it is settled or
+    /// released.
+    fn claim(&self, id: SandboxId) -> Result<Option<Record>, Busy> {
+        let mut sandboxes = self.sandboxes();
+        let Some(entry) = sandboxes.by_id.get_mut(&id) else {
+            return Ok(None);
+        };
+        match std::mem::replace(entry, Entry::Busy) {
+            Entry::Attached(record) => Ok(Some(record)),
+            Entry::Busy => Err(Busy),
+        }
+    }
+
+    fn settle(&self, id: SandboxId, record: Record) {
+        self.sandboxes().by_id.insert(id, Entry::Attached(record));
+    }
+
+    fn release(&self, id: SandboxId, slot: Slot) {
+        let mut sandboxes = self.sandboxes();
+        sandboxes.by_id.remove(&id);
+        sandboxes.pool.give_back(slot);
+    }
+
+    fn sandboxes(&self) -> MutexGuard<'_, Sandboxes> {
+        lock(&self.sandboxes)
+    }
+}
+
+fn is_supported(egress: &EgressMode) -> bool {
+    EGRESS_TYPES.contains(&egress.kind())
+}
+
+/// A panic elsewhere does not make the kernel's state any less true.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

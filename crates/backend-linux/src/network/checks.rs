@@ -1,0 +1,196 @@
+//! Whether this host can carry the network, found out by trying.
+//!
+//! Nothing here changes the host: what needs to be made is made in namespaces
+//! that are gone when the check is.
+
+use std::os::fd::AsFd as _;
+
+use super::addressing;
+use super::config::Config;
+use super::forwarding::{self, Opened, Reach};
+use super::host::{Host, Survey};
+use super::layout::{FAR_HARDWARE, INSIDE, Layout, NEAR_HARDWARE, UPLINK};
+use super::members;
+use super::namespace::Namespace;
+use super::nft;
+use super::openings::Openings;
+use super::ruleset;
+use crate::netlink::Socket;
+use crate::netlink::interface::{self, End};
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub subject: &'static str,
+    /// What that means for the network.
+    pub severity: Severity,
+    /// What was found, and what to do about it.
+    pub message: String,
+}
+
+/// What a finding means for the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It is as it should be.
+    Fine,
+    /// Sandboxes are isolated, but some of what they may reach is out of reach.
+    Warning,
+    /// The network cannot be opened.
+    Fatal,
+}
+
+/// Looks at everything that the network needs. The host is where the calling
+/// thread is.
+pub fn examine(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (scratch, other) = match (Namespace::make(), Namespace::make()) {
+        (Ok(scratch), Ok(other)) => (scratch, other),
+        (Err(error), _) | (_, Err(error)) => {
+            let message = format!(
+                "cannot make network namespaces: {error}; run as root, \
+                 or with CAP_SYS_ADMIN and CAP_NET_ADMIN"
+            );
+            return vec![fatal("privileges", message)];
+        }
+    };
+    findings.push(fine("privileges", "may make network namespaces"));
+    findings.push(interfaces(&scratch, &other));
+    findings.push(rules(config, &scratch));
+    let host = Host::of_caller(config.nft.clone()).and_then(|mut host| {
+        let survey = host.survey()?;
+        Ok((host, survey))
+    });
+    match host {
+        Ok((mut host, survey)) => findings.extend(surroundings(config, &mut host, &survey)),
+        Err(error) => findings.push(fatal("host", chain(&error))),
+    }
+    findings
+}
+
+/// Whether the kernel makes virtual cables between namespaces.
+fn interfaces(scratch: &Namespace, other: &Namespace) -> Finding {
+    let end = |name, hardware| End { name, hardware };
+    let cable = interface::cable(
+        end(UPLINK, NEAR_HARDWARE),
+        end(INSIDE, FAR_HARDWARE),
+        other.as_fd(),
+        1500,
+    );
+    let laid = scratch.visit(|| Socket::route().and_then(|mut socket| socket.execute(&[cable])));
+    match laid {
+        Ok(Ok(())) => fine("interfaces", "the kernel makes veth pairs"),
+        Ok(Err(error)) => fatal(
+            "interfaces",
+            format!("the kernel makes no veth pairs: {error}; load the module veth"),
+        ),
+        Err(error) => fatal("interfaces", format!("cannot enter a namespace: {error}")),
+    }
+}
+
+/// Whether `nft` is there, and the kernel takes the very rules that are used.
+fn rules(config: &Config, scratch: &Namespace) -> Finding {
+    let Some(layout) = Layout::sample(&config.instance) else {
+        return fatal("rules", "cannot make up addresses for a trial".to_owned());
+    };
+    let mut classes = members::Classes::default();
+    let mut trial = Vec::new();
+    if let Ok((class, _)) = classes.enter(Openings::default()) {
+        let addresses = layout.addresses(super::layout::Slot(0));
+        trial = members::of_sandbox("p00000000000000", addresses, class, 0);
+    }
+    let router = ruleset::Router {
+        layout: &layout,
+        flows_max: config.flows_max,
+        members: &trial,
+    };
+    let host = ruleset::Host {
+        layout: &layout,
+        opened: &Opened::default(),
+    };
+    let loaded = nft::load(&config.nft, scratch, &router.text())
+        .and_then(|()| nft::load(&config.nft, scratch, &host.text()));
+    match loaded {
+        Ok(()) => fine("rules", "nft and the kernel take the rules"),
+        Err(error) => fatal("rules", chain(&error)),
+    }
+}
+
+/// Whether the host leaves room for the sandboxes and leads anywhere.
+fn surroundings(config: &Config, host: &mut Host, survey: &Survey) -> Vec<Finding> {
+    let has_v6 = host.knows_v6().unwrap_or(false);
+    let mut findings = vec![
+        match addressing::choose(config, has_v6, &[], survey) {
+            Ok(_) => fine("addresses", "the host leaves the sandbox addresses free"),
+            Err(conflict) => fatal("addresses", conflict.to_string()),
+        },
+        if survey.has_default_route() {
+            fine("way out", "the host has a default route")
+        } else {
+            warning(
+                "way out",
+                "the host has no default route: sandboxes reach only what it has routes for",
+            )
+        },
+    ];
+    let plan = || forwarding::plan(Opened::needed(survey), has_v6);
+    findings.push(match host.namespace.visit(plan) {
+        Ok(Ok((Reach::Everywhere | Reach::PerInterface, _))) => {
+            fine("IPv6", "the host can forward IPv6 for sandboxes")
+        }
+        Ok(Ok((Reach::NotBeyondHost, _))) => warning(
+            "IPv6",
+            "the host does not forward IPv6, and this kernel cannot be told to for single \
+             interfaces: sandboxes reach the outside by IPv4 only; to change that, set \
+             net.ipv6.conf.all.forwarding=1 and check that the host keeps its IPv6 routes",
+        ),
+        Ok(Err(error)) => fatal("settings", chain(&error)),
+        Err(error) => fatal("settings", error.to_string()),
+    });
+    findings.extend(host.obstacles().unwrap_or_default().into_iter().map(|name| {
+        warning(
+            "other rules",
+            &format!(
+                "{name} drops what the host forwards: let packets from and to the interface {} \
+                 pass there",
+                super::layout::host_uplink(&config.instance)
+            ),
+        )
+    }));
+    findings
+}
+
+fn fine(subject: &'static str, message: &str) -> Finding {
+    Finding {
+        subject,
+        severity: Severity::Fine,
+        message: message.to_owned(),
+    }
+}
+
+fn warning(subject: &'static str, message: &str) -> Finding {
+    Finding {
+        subject,
+        severity: Severity::Warning,
+        message: message.to_owned(),
+    }
+}
+
+fn fatal(subject: &'static str, message: String) -> Finding {
+    Finding {
+        subject,
+        severity: Severity::Fatal,
+        message,
+    }
+}
+
+/// An error and everything behind it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,222 @@
+//! The rules, as text for `nft`.
+//!
+//! Pure: a function of the layout and of the sandboxes that there are. Each text
+//! is one transaction that replaces a whole table, so that there is no moment
+//! at which packets see half of it, or none.
+//!
+//! In the router everything is closed that is not opened by an element of a set.
+//! A packet of a sandbox is first identified: its interface and source address
+//! must be in `source4` or `source6`, which say its class. Flows that were
+//! allowed pass until they end. A new one passes only if it leaves through the
+//! uplink towards an address that is open to its class, or asks the resolver.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+
+use super::forwarding::Opened;
+use super::layout::{HOST_UPLINK_PREFIX, Layout, ROUTER_TABLE, UPLINK};
+use super::members::{Member, Set};
+
+/// The sets of the host's table that note which interfaces were opened.
+pub(super) const OPENED4: &str = "opened4";
+/// Likewise, version 6.
+pub(super) const OPENED6: &str = "opened6";
+
+/// How a sender is told that it may not. A caller that connects by TCP over
+/// version 6 is still busy sending when the ICMP error comes back to it, so that
+/// the kernel puts the error aside until the next attempt a second later.
+const REFUSAL: &str = "meta nfproto ipv6 meta l4proto tcp reject with tcp reset
+\t\treject with icmpx admin-prohibited";
+
+/// What the router's table is made from.
+#[derive(Debug)]
+pub(super) struct Router<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) flows_max: NonZeroU32,
+    pub(super) members: &'a [Member],
+}
+
+/// What the host's table is made from.
+#[derive(Debug)]
+pub(super) struct Host<'a> {
+    pub(super) layout: &'a Layout,
+    /// Interfaces that forward for the sandboxes' sake only.
+    pub(super) opened: &'a Opened,
+}
+
+impl Router<'_> {
+    /// The text that puts this table in place of the one that is there.
+    pub(super) fn text(&self) -> String {
+        let resolver = self.layout.resolver();
+        let resolver6 = resolver.v6.map_or_else(String::new, |address| {
+            format!("\n\t\tmeta mark @resolving ip6 daddr {address} meta l4proto {{ tcp, udp }} th dport 53 goto admit")
+        });
+        replacement(
+            ROUTER_TABLE,
+            &format!(
+                r#"{sets}
+	chain identify {{
+		type filter hook prerouting priority raw; policy drop;
+		meta mark set 0
+		iifname "{UPLINK}" accept
+		meta mark set iifname . ip saddr map @source4
+		meta mark set iifname . ip6 saddr map @source6
+		meta mark != 0 accept
+		iifname @denied
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter; policy drop;
+		ct state established,related accept
+		ct state != new goto refuse
+		iifname "{UPLINK}" drop
+		oifname != "{UPLINK}" goto refuse
+		meta mark . ip daddr @open4 goto admit
+		meta mark . ip6 daddr @open6 goto admit
+		goto refuse
+	}}
+
+	chain input {{
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		iifname "{UPLINK}" drop
+		meta mark @resolving ip daddr {resolver4} meta l4proto {{ tcp, udp }} th dport 53 goto admit{resolver6}
+		goto refuse
+	}}
+
+	chain output {{
+		type filter hook output priority filter; policy drop;
+		ct state established,related accept
+		icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
+		icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
+	}}
+
+	chain admit {{
+		ct state new iifname @flows goto refuse
+		accept
+	}}
+
+	chain refuse {{
+		iifname @denied
+		{REFUSAL}
+	}}"#,
+                sets = self.sets(),
+                resolver4 = resolver.v4,
+            ),
+        )
+    }
+
+    fn sets(&self) -> String {
+        let flows = format!("type ifname; ct count over {};", self.flows_max);
+        let sets = [
+            (Set::Source4, "map", "type ifname . ipv4_addr : mark;"),
+            (Set::Source6, "map", "type ifname . ipv6_addr : mark;"),
+            (Set::Open4, "set", "type mark . ipv4_addr; flags interval;"),
+            (Set::Open6, "set", "type mark . ipv6_addr; flags interval;"),
+            (Set::Resolving, "set", "type mark;"),
+            (Set::Denied, "set", "type ifname; counter;"),
+            (Set::Flows, "set", flows.as_str()),
+        ];
+        let mut text = String::new();
+        for (set, keyword, form) in sets {
+            let members = self.members.iter().filter(|member| member.set() == set);
+            let members = members.map(Member::text).collect::<Vec<_>>();
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "\t{keyword} {} {{", set.name());
+            let _ = writeln!(text, "\t\t{form}");
+            if !members.is_empty() {
+                let members = members.join(",\n\t\t\t");
+                let _ = writeln!(text, "\t\telements = {{\n\t\t\t{members}\n\t\t}}");
+            }
+            let _ = writeln!(text, "\t}}");
+        }
+        text
+    }
+}
+
+impl Host<'_> {
+    /// The text that puts this table in place of the one that is there.
+    pub(super) fn text(&self) -> String {
+        let uplink = self.layout.host_uplink();
+        let masquerade = self.per_pool(|version, pool| {
+            format!("{version} saddr {pool} oifname != \"{uplink}\" masquerade")
+        });
+        let foreign = self.per_pool(|version, pool| {
+            format!("iifname \"{uplink}\" {version} saddr != {pool} drop")
+        });
+        replacement(
+            &self.layout.host_table(),
+            &format!(
+                r#"{opened4}{opened6}
+	chain input {{
+		type filter hook input priority filter; policy accept;
+		iifname != "{uplink}" accept
+		ct state established,related accept
+		{REFUSAL}
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter; policy accept;
+		oifname "{uplink}" ct state established,related accept
+		oifname "{uplink}" drop
+		{foreign}
+		iifname "{uplink}" oifname "{HOST_UPLINK_PREFIX}*" reject with icmpx admin-prohibited
+		meta nfproto ipv4 iifname @opened4 oifname != "{HOST_UPLINK_PREFIX}*" drop
+		meta nfproto ipv6 iifname @opened6 oifname != "{HOST_UPLINK_PREFIX}*" drop
+	}}
+
+	chain postrouting {{
+		type nat hook postrouting priority srcnat; policy accept;
+		{masquerade}
+	}}"#,
+                opened4 = interfaces(OPENED4, &self.opened.v4),
+                opened6 = interfaces(OPENED6, &self.opened.v6),
+            ),
+        )
+    }
+
+    fn per_pool(&self, rule: impl Fn(&str, String) -> String) -> String {
+        let rules = self.layout.pools().map(|pool| {
+            let version = if pool.is_ipv4() { "ip" } else { "ip6" };
+            rule(version, pool.to_string())
+        });
+        rules.collect::<Vec<_>>().join("\n\t\t")
+    }
+}
+
+/// Removing a table in the transaction that makes it needs it to exist before.
+fn replacement(table: &str, body: &str) -> String {
+    format!("table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{body}\n}}\n")
+}
+
+/// The text that removes a table.
+pub(super) fn removal(table: &str) -> String {
+    format!("table inet {table}\ndelete table inet {table}\n")
+}
+
+/// The text that hands the notes of a table that goes to one that stays.
+pub(super) fn inheritance(heir: &str, opened: &Opened) -> String {
+    [(OPENED4, &opened.v4), (OPENED6, &opened.v6)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(set, names)| format!("add element inet {heir} {set} {{ {} }}\n", quoted(names)))
+        .collect()
+}
+
+fn interfaces(set: &str, names: &BTreeSet<String>) -> String {
+    let elements = if names.is_empty() {
+        String::new()
+    } else {
+        format!("\n\t\telements = {{ {} }}", quoted(names))
+    };
+    format!("\tset {set} {{\n\t\ttype ifname;{elements}\n\t}}\n")
+}
+
+fn quoted(names: &BTreeSet<String>) -> String {
+    let quoted = names.iter().map(|name| format!("\"{name}\""));
+    quoted.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! The network as a whole, in namespaces made for each test.
+
+mod attaching;
+mod probe;
+mod world;
