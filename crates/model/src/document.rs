@@ -142,11 +142,7 @@ impl Reader {
         for (key, value) in map {
             if !known.contains(&key.as_str()) {
                 let here = node.child(PlainStep::Key(key), value);
-                self.refuse(
-                    &here,
-                    ViolationKind::UnknownField,
-                    unknown_field(key, known),
-                );
+                self.unknown_field(&here, key, known);
             }
         }
         Some(Fields { node, map })
@@ -282,6 +278,21 @@ impl Reader {
         );
     }
 
+    /// Notes a field that is not among the known ones.
+    pub fn unknown_field(&mut self, node: &Node<'_>, key: &str, known: &[&str]) {
+        let near = suggestion(key, known);
+        let hint = if near.is_empty() {
+            format!("; known are {}", known.join(", "))
+        } else {
+            near
+        };
+        self.refuse(
+            node,
+            ViolationKind::UnknownField,
+            format!("is not a field here{hint}"),
+        );
+    }
+
     /// Notes when something has more parts than allowed.
     pub fn is_within(&mut self, node: &Node<'_>, len: usize, max: usize, parts: &str) -> bool {
         if len > max {
@@ -354,15 +365,6 @@ pub fn clipped(text: &str) -> &str {
     text.char_indices()
         .nth(WORD_MAX)
         .map_or(text, |(end, _)| &text[..end])
-}
-
-fn unknown_field(key: &str, known: &[&str]) -> String {
-    let hint = suggestion(key, known);
-    if hint.is_empty() {
-        format!("is not a field here; known are {}", known.join(", "))
-    } else {
-        format!("is not a field here{hint}")
-    }
 }
 
 #[cfg(test)]

@@ -225,19 +225,19 @@ fn nearest<'a>(origins: &'a Origins, path: &FieldPath) -> Option<&'a Arc<Layer>>
     let steps = path.steps();
     (0..steps.len()).rev().find_map(|len| {
         let around = steps[..len].iter().cloned().collect::<FieldPath>();
-        below(origins, &around).next_back()
+        touching(origins, &around).next_back()
     })
 }
 
-/// The layers of all leaves at a place or below it.
-fn below<'a>(
+/// The layers of all leaves at a place, below it, or that it is a part of.
+fn touching<'a>(
     origins: &'a Origins,
     path: &FieldPath,
 ) -> impl DoubleEndedIterator<Item = &'a Arc<Layer>> {
     let path = path.clone();
     origins
         .iter()
-        .filter(move |(leaf, _)| path.is_above(leaf))
+        .filter(move |(leaf, _)| path.is_above(leaf) || leaf.is_above(&path))
         .map(|(_, layer)| layer)
 }
 
@@ -245,7 +245,7 @@ fn below<'a>(
 /// one took away.
 fn with_layers(violation: Violation, origins: &Origins, last: Option<&Arc<Layer>>) -> Violation {
     let mut names = Vec::new();
-    for layer in below(origins, &violation.path) {
+    for layer in touching(origins, &violation.path) {
         let name = layer.to_string();
         if !names.contains(&name) {
             names.push(name);

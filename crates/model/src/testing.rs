@@ -29,6 +29,8 @@ use crate::profile::{
 use crate::quantity::Quantity;
 use crate::runner::SpecPatch;
 
+pub mod pods;
+
 /// One layer, with any of its fields.
 pub fn spec() -> impl Strategy<Value = ProfileSpec> {
     let compute = (
@@ -264,49 +266,21 @@ pub fn pod() -> impl Strategy<Value = PodPatch> {
         }
         metadata
     });
-    (
-        option::of(metadata),
-        option::of(select(pod_specs())),
-        option::of(1u8..4),
-    )
-        .prop_map(|(metadata, spec, instance_types)| {
-            let types = instance_types.map(|count| {
-                let types = (0..count).map(|n| format!("type-{n}")).collect::<Vec<_>>();
-                json!({ "instanceTypes": types })
-            });
+    let types = (1u8..4).prop_map(|count| {
+        let types = (0..count).map(|n| format!("type-{n}")).collect::<Vec<_>>();
+        json!({ "instanceTypes": types })
+    });
+    let spec = select(pods::good_specs());
+    (option::of(metadata), option::of(spec), option::of(types)).prop_map(
+        |(metadata, spec, types)| {
             let parts = [("metadata", metadata), ("spec", spec), ("placement", types)];
             let patch = parts
                 .into_iter()
                 .filter_map(|(key, value)| Some((key.to_owned(), value?)))
                 .collect();
             PodPatch::new(patch)
-        })
-}
-
-/// Pod specs as good profiles have them.
-pub fn pod_specs() -> Vec<Value> {
-    vec![
-        json!({}),
-        json!({ "enableServiceLinks": false, "automountServiceAccountToken": false }),
-        json!({ "schedulerName": "tenant-slurm-slurm-scheduler", "terminationGracePeriodSeconds": 24 }),
-        json!({
-            "volumes": [{ "name": "scratch", "emptyDir": {} }],
-            "initContainers": [{ "name": "prep", "image": "busybox", "command": ["sh", "-c", "echo prepping"] }],
-            "securityContext": { "runAsNonRoot": true },
-        }),
-        json!({
-            "tolerations": [{ "key": "gpu", "operator": "Exists", "effect": "NoSchedule" }],
-            "securityContext": { "runAsUser": null },
-        }),
-        json!({
-            "containers": [{
-                "name": "",
-                "volumeMounts": [{ "name": "home", "mountPath": "/home", "subPathExpr": "$(USER_ID)/home" }],
-                "resources": {},
-            }],
-            "volumes": [{ "name": "home", "persistentVolumeClaim": { "claimName": "homes" } }],
-        }),
-    ]
+        },
+    )
 }
 
 /// Labels as Kubernetes allows them.

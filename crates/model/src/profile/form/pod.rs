@@ -1,10 +1,14 @@
 //! Reading the pod patch.
 //!
-//! A `null` in it stays: it deletes a field of the generated pod.
+//! A `null` in it stays: it deletes a field of the generated pod. Whether the
+//! rest has the shape of a pod is known to [`crate::pod`].
 
-use super::{Decoder, INSTANCE_TYPES_MAX, POD_BYTES_MAX, POD_DEPTH_MAX, fields};
+use serde_json::Value;
+
+use super::{Decoder, Extent, INSTANCE_TYPES_MAX, POD_BYTES_MAX, POD_DEPTH_MAX, fields};
 use crate::document::{Node, is_deeper};
 use crate::name::InstanceType;
+use crate::pod;
 use crate::profile::PodPatch;
 use crate::violation::ViolationKind;
 
@@ -27,12 +31,25 @@ impl Decoder {
             self.pod_metadata(&metadata);
         }
         if let Some(spec) = fields.get("spec") {
-            self.reader.entries(&spec, usize::MAX);
+            self.pod_spec(&spec);
         }
         if let Some(placement) = fields.get("placement") {
             self.placement(&placement);
         }
         node.value().as_object().cloned().map(PodPatch::new)
+    }
+
+    fn pod_spec(&mut self, node: &Node<'_>) {
+        pod::check_spec(&mut self.reader, node);
+        // In a fragment it only takes away what a layer below has set.
+        let takes_all = node.value().get("containers").is_some_and(Value::is_null);
+        if takes_all && self.extent != Extent::Fragment {
+            self.reader.refuse_at(
+                node.path().key("containers"),
+                ViolationKind::Invalid,
+                "would take away the main container of the sandbox",
+            );
+        }
     }
 
     fn pod_metadata(&mut self, node: &Node<'_>) {
