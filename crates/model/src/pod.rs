@@ -2,7 +2,7 @@
 //!
 //! `spec.pod` of a profile is a patch of the pod that a backend generates. This
 //! module knows how it is merged ([`apply`]), which keys of it are the system's
-//! own, and which change how a pod runs. It makes no pods; backends do.
+//! own, and what it would weaken ([`escapes`]). It makes no pods; backends do.
 
 use std::fmt;
 
@@ -12,11 +12,13 @@ use crate::profile::PodPatch;
 use crate::violation::FieldPath;
 
 mod check;
+mod escape;
 mod metadata;
 mod shape;
 mod strategic;
 
 pub(crate) use check::check_spec;
+pub use escape::{escapes, escapes_in_overrides, escapes_in_pod};
 pub use metadata::{
     LaunchMetadata, REQUEST_ANNOTATIONS_MAX, check_request_annotations, launch_metadata,
     restriction,
@@ -45,7 +47,8 @@ impl fmt::Display for Dropped {
 
 /// Patches a generated pod. `main` is the name of its main container.
 ///
-/// Keys that are the system's own are left out and reported.
+/// Keys that are the system's own are left out and reported. Whether the patch
+/// may be applied at all is for [`escapes`] to say, before.
 pub fn apply(pod: &mut Value, patch: &PodPatch, main: &str) -> Vec<Dropped> {
     let patch = patch.as_map();
     let mut dropped = Vec::new();

@@ -209,6 +209,7 @@ proptest! {
     fn a_patch_that_weakens_nothing_makes_a_pod_that_is_not_weak(patch in testing::pod()) {
         let mut pod = generated();
         apply(&mut pod, &patch, "main");
+        prop_assert_eq!(escapes_in_pod(&pod), []);
         prop_assert_eq!(&pod["spec"]["automountServiceAccountToken"], &json!(false));
         let main = &pod["spec"]["containers"][0];
         prop_assert_eq!(&main["name"], &json!("main"));

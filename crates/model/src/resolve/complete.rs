@@ -1,9 +1,10 @@
 //! Rules that only all layers together can keep, on a given runner.
 //!
 //! A profile is written without knowing the runners that will offer it, so what
-//! a runner demands is checked here, when a binding is written and again before
-//! every launch.
+//! a runner demands or does not allow is checked here, when a binding is written
+//! and again before every launch.
 
+use crate::pod;
 use crate::profile::{IngressRoute, NamespaceStrategy, ProfileSpec};
 use crate::runner::RunnerSettings;
 use crate::violation::{FieldPath, Violation, ViolationKind};
@@ -12,6 +13,9 @@ use crate::violation::{FieldPath, Violation, ViolationKind};
 pub fn check_complete(spec: &ProfileSpec, runner: &RunnerSettings) -> Vec<Violation> {
     let mut violations = missing_limits(spec, runner);
     violations.extend(overlong_hosts(spec));
+    if !runner.allow_privileged_profile_annotations {
+        violations.extend(spec.pod.as_ref().map(pod::escapes).unwrap_or_default());
+    }
     violations
 }
 

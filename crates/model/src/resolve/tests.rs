@@ -251,6 +251,40 @@ fn a_runner_that_enforces_limits_wants_both() {
 }
 
 #[test]
+fn an_escape_is_refused_on_a_runner_that_does_not_allow_it() {
+    let overrides = json!({ "pod": { "spec": { "volumes": [
+        { "name": "host", "hostPath": { "path": "/" } },
+    ] } } });
+    assert_eq!(
+        layered(&json!({}), &json!({}), &overrides).unwrap_err(),
+        [
+            "pod.spec.volumes[0].hostPath opens files of the host to the sandbox; use an emptyDir or a persistentVolumeClaim (set by the overrides of the binding on runner gpu-1)"
+        ]
+    );
+    let mut runner = runner(ProfileSpec::default());
+    runner.settings.allow_privileged_profile_annotations = true;
+    let binding = binding(Some(form::decode_patch(&overrides).unwrap()));
+    assert!(resolve(&runner, &binding, &profile(ProfileSpec::default())).is_ok());
+}
+
+#[test]
+fn every_known_escape_is_refused_in_each_layer() {
+    for (pod, place) in testing::pods::escapes() {
+        let layer = json!({ "pod": { "spec": pod } });
+        let nothing = json!({});
+        assert!(layered(&layer, &nothing, &nothing).is_err(), "{layer}");
+        assert!(layered(&nothing, &layer, &nothing).is_err(), "{layer}");
+        // Outside of lists, what overrides remove is taken from the profile.
+        let removes = layer.to_string().contains("null") && !place.contains('[');
+        assert_eq!(
+            layered(&nothing, &nothing, &layer).is_ok(),
+            removes,
+            "{layer}"
+        );
+    }
+}
+
+#[test]
 fn a_host_name_too_long_for_the_static_namespace_is_refused() {
     let found = layered(
         &json!({}),
