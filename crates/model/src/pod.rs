@@ -2,7 +2,8 @@
 //!
 //! `spec.pod` of a profile is a patch of the pod that a backend generates. This
 //! module knows how it is merged ([`apply`]), which keys of it are the system's
-//! own, and what it would weaken ([`escapes`]). It makes no pods; backends do.
+//! own, what it would weaken ([`escapes`]), and which of its fields a backend
+//! must be able to honour ([`used_fields`]). It makes no pods; backends do.
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ mod escape;
 mod metadata;
 mod shape;
 mod strategic;
+mod used;
 
 pub(crate) use check::check_spec;
 pub use escape::{escapes, escapes_in_overrides, escapes_in_pod};
@@ -23,6 +25,7 @@ pub use metadata::{
     LaunchMetadata, REQUEST_ANNOTATIONS_MAX, check_request_annotations, launch_metadata,
     restriction,
 };
+pub use used::used_fields;
 
 /// The name by which a patch refers to the main container of a sandbox.
 pub const MAIN_CONTAINER: &str = "";
