@@ -258,6 +258,6 @@ fn texts<T: ToString>(items: &[T]) -> Vec<String> {
 }
 
 /// Nothing instead of a block in which nothing is set.
-pub(super) fn filled<T: Default + PartialEq>(block: T) -> Option<T> {
+pub(in crate::rest) fn filled<T: Default + PartialEq>(block: T) -> Option<T> {
     (block != T::default()).then_some(block)
 }
