@@ -1,0 +1,18 @@
+//! Calls the control plane over REST.
+//!
+//! Every call is bounded in time and every answer in size. What the server
+//! refuses comes back as a typed [`Refused`]; what is not an answer of this
+//! service is told apart from it. The token is sent to the configured server
+//! and to nobody else: redirects are not followed.
+
+mod call;
+mod error;
+mod profiles;
+mod runners;
+mod server;
+
+pub use call::{Client, SetupError};
+pub use error::{CallError, Refused};
+pub use profiles::Change;
+pub use runners::RunnerFilter;
+pub use server::{BadServer, Server};

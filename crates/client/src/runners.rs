@@ -1,0 +1,131 @@
+//! Calls about runners.
+
+use palisade_wire::rest::{ApplyUpdateAnswer, ListManagedRunnersAnswer, Runner};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::call::{Call, Client};
+use crate::error::CallError;
+use crate::profiles::{BASE, Change, PAGE_SIZE, page};
+
+const RUNNERS: &str = "managed-runners";
+
+/// Which runners a list is to hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunnerFilter {
+    /// Those of this cluster, by name.
+    pub cluster: Option<String>,
+    /// Those in this zone.
+    pub zone: Option<String>,
+}
+
+impl Client {
+    /// Adds a runner, given in the spelling of the wire.
+    ///
+    /// `id` is the id that it gets, unless the runner itself says so.
+    pub async fn create_runner(
+        &self,
+        id: Option<&str>,
+        runner: Value,
+        change: &Change,
+    ) -> Result<Runner, CallError> {
+        let mut body = json!({ "runner": runner });
+        if let Some(id) = id {
+            body["runnerId"] = id.into();
+        }
+        let path = [BASE[0], BASE[1], RUNNERS];
+        self.write(Call {
+            query: change.query(),
+            body: Some(&body),
+            ..Call::new(Method::POST, &path)
+        })
+        .await
+    }
+
+    /// Returns one runner, by uid or by the id that its operator chose.
+    pub async fn get_runner(&self, id: &str) -> Result<Runner, CallError> {
+        let path = [BASE[0], BASE[1], RUNNERS, id];
+        self.read(Call::new(Method::GET, &path)).await
+    }
+
+    /// Returns a part of the runners that pass a filter.
+    pub async fn list_runners_page(
+        &self,
+        filter: &RunnerFilter,
+        size: usize,
+        token: &str,
+    ) -> Result<ListManagedRunnersAnswer, CallError> {
+        let RunnerFilter { cluster, zone } = filter;
+        let mut query = page(size, token);
+        query.extend(cluster.clone().map(|cluster| ("cluster", cluster)));
+        query.extend(zone.clone().map(|zone| ("zone", zone)));
+        let path = [BASE[0], BASE[1], RUNNERS];
+        self.read(Call {
+            query,
+            ..Call::new(Method::GET, &path)
+        })
+        .await
+    }
+
+    /// Returns all runners that pass a filter, in the order of their ids.
+    pub async fn list_runners(&self, filter: &RunnerFilter) -> Result<Vec<Runner>, CallError> {
+        let mut runners = Vec::new();
+        let mut token = String::new();
+        loop {
+            let page = self.list_runners_page(filter, PAGE_SIZE, &token).await?;
+            runners.extend(page.managed_runners);
+            token = page.next_page_token;
+            if token.is_empty() {
+                return Ok(runners);
+            }
+        }
+    }
+
+    /// Changes the fields of a runner that `runner` holds.
+    pub async fn update_runner(
+        &self,
+        id: &str,
+        runner: Value,
+        change: &Change,
+    ) -> Result<Runner, CallError> {
+        let body = json!({ "runner": runner });
+        let path = [BASE[0], BASE[1], RUNNERS, id];
+        self.write(Call {
+            query: change.query(),
+            body: Some(&body),
+            if_match: change.etag.as_deref(),
+            ..Call::new(Method::PATCH, &path)
+        })
+        .await
+    }
+
+    /// Deletes a runner; returns it if it is not gone yet.
+    ///
+    /// Without force, one on which sandboxes live is left as it is.
+    pub async fn delete_runner(
+        &self,
+        id: &str,
+        is_forced: bool,
+        change: &Change,
+    ) -> Result<Option<Runner>, CallError> {
+        let mut query = change.query();
+        if is_forced {
+            query.push(("force", "true".to_owned()));
+        }
+        let path = [BASE[0], BASE[1], RUNNERS, id];
+        let left: Runner = self
+            .write(Call {
+                query,
+                if_match: change.etag.as_deref(),
+                ..Call::new(Method::DELETE, &path)
+            })
+            .await?;
+        Ok((!left.id.is_empty()).then_some(left))
+    }
+
+    /// Asks a runner to update itself.
+    pub async fn apply_update(&self, id: &str) -> Result<ApplyUpdateAnswer, CallError> {
+        let path = [BASE[0], BASE[1], RUNNERS, id, "apply-update"];
+        self.write(Call::new(Method::POST, &path)).await
+    }
+}
