@@ -1,0 +1,48 @@
+//! REST: from HTTP requests to what the control plane does, and back.
+//!
+//! Every answer that is no success has the same shape, whoever refused: the
+//! router, the guard or a rule. Nothing here decides anything about profiles.
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::get;
+
+use crate::plane::ControlPlane;
+
+mod answer;
+mod auth;
+mod body;
+mod guard;
+mod health;
+mod openapi;
+mod params;
+mod profile;
+mod runner;
+
+pub use openapi::OpenApiDocument;
+
+/// The largest body that is read, in bytes.
+const BODY_BYTES_MAX: usize = palisade_wire::document::BYTES_MAX;
+
+/// The REST interface, for a server to serve.
+pub fn router(plane: ControlPlane) -> Router {
+    let guard = guard::Guard::new(plane.limits);
+    let api = Router::new()
+        .nest("/v1beta2/sandbox/profile-templates", profile::routes())
+        .nest("/v1beta2/sandbox/managed-runners", runner::routes())
+        .route_layer(middleware::from_fn_with_state(
+            guard,
+            guard::limit_concurrency,
+        ));
+    let probes = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/livez", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::json))
+        .route("/openapi.yaml", get(openapi::yaml));
+    api.merge(probes)
+        .fallback(answer::no_such_path)
+        .method_not_allowed_fallback(answer::no_such_method)
+        .layer(middleware::from_fn(guard::tell_refusals))
+        .with_state(plane)
+}

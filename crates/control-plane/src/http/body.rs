@@ -1,0 +1,77 @@
+//! Bodies, read within bounds.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use palisade_model::reason::Reason;
+use palisade_wire::document::{Format, Node, parse};
+use palisade_wire::spelling::Finding;
+
+use super::BODY_BYTES_MAX;
+use crate::error::{ApiError, ApiResult};
+use crate::plane::ControlPlane;
+
+/// The document that a request carries.
+pub(super) struct Document(pub(super) Node);
+
+impl FromRequest<ControlPlane> for Document {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, plane: &ControlPlane) -> ApiResult<Self> {
+        let format = format(&request);
+        let length = request.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+            return Err(too_large());
+        }
+        let reading = read(request.into_body());
+        let bytes = tokio::time::timeout(plane.limits.body_time, reading)
+            .await
+            .map_err(|_| broken())??;
+        let node = parse(&bytes, format)
+            .map_err(|fault| ApiError::invalid(vec![located(Finding::from(fault))]))?;
+        Ok(Self(node))
+    }
+}
+
+/// JSON unless the caller says otherwise; a wrong or missing type harms nobody.
+fn format(request: &Request) -> Format {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    let is_yaml = content_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("yaml"));
+    if is_yaml { Format::Yaml } else { Format::Json }
+}
+
+async fn read(body: Body) -> ApiResult<bytes::Bytes> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(broken()),
+    }
+}
+
+/// A fault of grammar has no path, so that its place goes into the text.
+fn located(mut finding: Finding) -> Finding {
+    if let Some(place) = finding.place {
+        let description = &finding.violation.description;
+        finding.violation.description = format!("{description}, at {place}");
+    }
+    let description = format!("the body {}", finding.violation.description);
+    finding.violation.description = description;
+    finding
+}
+
+fn too_large() -> ApiError {
+    let message = format!("the body has more than {BODY_BYTES_MAX} bytes");
+    ApiError {
+        status: Some(StatusCode::PAYLOAD_TOO_LARGE),
+        ..ApiError::new(Reason::RequestTooLarge, message)
+    }
+}
+
+fn broken() -> ApiError {
+    ApiError::new(Reason::InvalidRequest, "the body did not arrive whole")
+}

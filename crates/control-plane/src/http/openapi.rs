@@ -1,0 +1,261 @@
+//! The published description of the interface, made from its types.
+
+use axum::Json;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use palisade_wire::document::to_yaml;
+use palisade_wire::rest::{
+    ApplyUpdateAnswer, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
+    ListProfileTemplatesAnswer, ProfileRevision, ProfileTemplate, Runner,
+};
+use palisade_wire::status::Status;
+use serde_json::Value;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+/// The interface as an `OpenAPI` document.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Palisade control plane",
+        description = "Profiles, runners and bindings. Every answer that is no success is a google.rpc.Status."
+    ),
+    paths(
+        paths::create_profile, paths::list_profiles, paths::get_profile, paths::update_profile,
+        paths::delete_profile, paths::list_revisions, paths::get_revision,
+        paths::create_runner, paths::list_runners, paths::get_runner, paths::update_runner,
+        paths::delete_runner, paths::apply_update, paths::healthz, paths::livez, paths::readyz,
+    ),
+    modifiers(&Token),
+    security(("token" = [])),
+)]
+pub struct OpenApiDocument;
+
+impl OpenApiDocument {
+    /// The description as JSON.
+    pub fn value() -> Value {
+        serde_json::to_value(Self::openapi()).unwrap_or_default()
+    }
+
+    /// The description as text, as it is kept beside the code.
+    pub fn text() -> String {
+        let mut text = serde_json::to_string_pretty(&Self::openapi()).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        if let Some(components) = openapi.components.as_mut() {
+            components.add_security_scheme("token", scheme);
+        }
+    }
+}
+
+pub(super) async fn json() -> Response {
+    Json(OpenApiDocument::value()).into_response()
+}
+
+pub(super) async fn yaml() -> Response {
+    let text = to_yaml(&OpenApiDocument::value());
+    ([(CONTENT_TYPE, "application/yaml")], text).into_response()
+}
+
+/// One function for each operation, for what is written above it.
+///
+/// They stand apart from the handlers, whose answers are built by hand and
+/// which would drown in these lines; a test asks the router for each path.
+#[expect(dead_code, reason = "only their attributes are used")]
+mod paths {
+    use super::{
+        ApplyUpdateAnswer, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
+        ListProfileTemplatesAnswer, ProfileRevision, ProfileTemplate, Runner, Status,
+    };
+
+    /// Create a profile
+    #[utoipa::path(
+        post, path = "/v1beta2/sandbox/profile-templates", tag = "profiles",
+        params(("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing")),
+        request_body(content = ProfileTemplate, description = "The profile, or {\"profileTemplate\": profile}"),
+        responses(
+            (status = 200, body = ProfileTemplate, headers(("ETag", description = "Names the present state"))),
+            (status = 400, body = Status), (status = 401, body = Status), (status = 403, body = Status),
+            (status = 409, description = "The display name is taken", body = Status), (status = 429, body = Status),
+        ),
+    )]
+    fn create_profile() {}
+
+    /// List profiles, in the order of their display names
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/profile-templates", tag = "profiles",
+        params(
+            ("pageSize" = Option<u32>, Query, description = "At most 1000; 0 means 100"),
+            ("pageToken" = Option<String>, Query, description = "From the page before"),
+        ),
+        responses((status = 200, body = ListProfileTemplatesAnswer), (status = 400, body = Status), (status = 401, body = Status)),
+    )]
+    fn list_profiles() {}
+
+    /// Get a profile
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/profile-templates/{id}", tag = "profiles",
+        params(("id" = String, Path, description = "Its id or display name")),
+        responses((status = 200, body = ProfileTemplate), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn get_profile() {}
+
+    /// Update a profile
+    ///
+    /// Without a mask, the fields that the body holds are replaced.
+    #[utoipa::path(
+        patch, path = "/v1beta2/sandbox/profile-templates/{id}", tag = "profiles",
+        params(
+            ("id" = String, Path, description = "Its id or display name"),
+            ("updateMask" = Option<String>, Query, description = "Any of description, labels, spec"),
+            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+        ),
+        request_body(content = ProfileTemplate, description = "The profile, or {\"profileTemplate\": profile, \"updateMask\": paths}"),
+        responses(
+            (status = 200, body = ProfileTemplate), (status = 400, body = Status), (status = 401, body = Status),
+            (status = 403, body = Status), (status = 404, body = Status),
+            (status = 409, description = "The profile changed since it was read", body = Status),
+        ),
+    )]
+    fn update_profile() {}
+
+    /// Delete a profile that no runner binds
+    #[utoipa::path(
+        delete, path = "/v1beta2/sandbox/profile-templates/{id}", tag = "profiles",
+        params(
+            ("id" = String, Path, description = "Its id or display name"),
+            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ("If-Match" = Option<String>, Header, description = "The etag that was read"),
+        ),
+        responses(
+            (status = 200, body = Value), (status = 401, body = Status), (status = 403, body = Status),
+            (status = 404, body = Status), (status = 409, description = "Runners bind it", body = Status),
+        ),
+    )]
+    fn delete_profile() {}
+
+    /// List the revisions of a profile, the newest first
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/profile-templates/{id}/revisions", tag = "profiles",
+        params(
+            ("id" = String, Path, description = "Its id or display name; of a deleted profile, its id"),
+            ("pageSize" = Option<u32>, Query, description = "At most 1000; 0 means 100"),
+            ("pageToken" = Option<String>, Query, description = "From the page before"),
+        ),
+        responses((status = 200, body = ListProfileRevisionsAnswer), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn list_revisions() {}
+
+    /// Get a profile as it was at one revision
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/profile-templates/{id}/revisions/{revision}", tag = "profiles",
+        params(
+            ("id" = String, Path, description = "Its id or display name; of a deleted profile, its id"),
+            ("revision" = u32, Path, description = "The number of the revision"),
+        ),
+        responses((status = 200, body = ProfileRevision), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn get_revision() {}
+
+    /// Create a runner
+    #[utoipa::path(
+        post, path = "/v1beta2/sandbox/managed-runners", tag = "runners",
+        params(("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing")),
+        request_body(content = Runner, description = "The runner, or {\"runnerId\": id, \"runner\": runner}"),
+        responses(
+            (status = 200, body = Runner), (status = 400, body = Status), (status = 401, body = Status),
+            (status = 403, body = Status), (status = 409, description = "The id is taken, or the cluster has a runner", body = Status),
+        ),
+    )]
+    fn create_runner() {}
+
+    /// List runners, in the order of their ids
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/managed-runners", tag = "runners",
+        params(
+            ("pageSize" = Option<u32>, Query, description = "At most 1000; 0 means 100"),
+            ("pageToken" = Option<String>, Query, description = "From the page before"),
+            ("cluster" = Option<String>, Query, description = "Only those of this cluster, by name"),
+            ("zone" = Option<String>, Query, description = "Only those in this zone"),
+        ),
+        responses((status = 200, body = ListManagedRunnersAnswer), (status = 400, body = Status), (status = 401, body = Status)),
+    )]
+    fn list_runners() {}
+
+    /// Get a runner
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/managed-runners/{id}", tag = "runners",
+        params(("id" = String, Path, description = "Its uid, or the id that its operator chose")),
+        responses((status = 200, body = Runner), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn get_runner() {}
+
+    /// Update a runner; its list of bindings is replaced as a whole
+    #[utoipa::path(
+        patch, path = "/v1beta2/sandbox/managed-runners/{id}", tag = "runners",
+        params(
+            ("id" = String, Path, description = "Its uid, or the id that its operator chose"),
+            ("updateMask" = Option<String>, Query, description = "Any of display_name, identity.zone, identity.runner_group_id, managed_spec and what is in it, profile_bindings"),
+            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+        ),
+        request_body(content = Runner, description = "The runner, or {\"runner\": runner, \"updateMask\": paths}"),
+        responses(
+            (status = 200, body = Runner), (status = 400, body = Status), (status = 401, body = Status),
+            (status = 403, body = Status), (status = 404, body = Status),
+            (status = 409, description = "The runner changed since it was read, or is being deleted", body = Status),
+        ),
+    )]
+    fn update_runner() {}
+
+    /// Delete a runner
+    ///
+    /// One on which sandboxes live is deleted only by force: it is answered as
+    /// it is, and gone once they have ended.
+    #[utoipa::path(
+        delete, path = "/v1beta2/sandbox/managed-runners/{id}", tag = "runners",
+        params(
+            ("id" = String, Path, description = "Its uid, or the id that its operator chose"),
+            ("force" = Option<bool>, Query, description = "End the sandboxes that live on it"),
+            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ("If-Match" = Option<String>, Header, description = "The etag that was read"),
+        ),
+        responses(
+            (status = 200, body = Runner), (status = 401, body = Status), (status = 403, body = Status),
+            (status = 404, body = Status), (status = 409, description = "Sandboxes live on it", body = Status),
+        ),
+    )]
+    fn delete_runner() {}
+
+    /// Apply an update to a runner
+    #[utoipa::path(
+        post, path = "/v1beta2/sandbox/managed-runners/{id}/apply-update", tag = "runners",
+        params(("id" = String, Path, description = "Its uid, or the id that its operator chose")),
+        responses((status = 200, body = ApplyUpdateAnswer), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn apply_update() {}
+
+    /// Say that the process answers
+    #[utoipa::path(get, path = "/healthz", tag = "probes", security(()), responses((status = 200, body = Value)))]
+    fn healthz() {}
+
+    /// Say that the process answers
+    #[utoipa::path(get, path = "/livez", tag = "probes", security(()), responses((status = 200, body = Value)))]
+    fn livez() {}
+
+    /// Say whether the store answers too
+    #[utoipa::path(
+        get, path = "/readyz", tag = "probes", security(()),
+        responses((status = 200, body = Value), (status = 503, body = Status)),
+    )]
+    fn readyz() {}
+}

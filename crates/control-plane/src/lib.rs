@@ -1,0 +1,23 @@
+//! Profiles, runners and bindings: the rules about them, and REST.
+//!
+//! A request is parsed at the edge, judged whole against what the store holds,
+//! and written in one transaction; who else must know learns it from the
+//! store's feed of changes. Nothing here places or runs a sandbox. The
+//! organization of a request is always that of its token.
+
+mod bindings;
+mod deletion;
+mod error;
+mod etag;
+mod guardrails;
+mod http;
+mod live;
+mod page;
+mod plane;
+mod profiles;
+mod runners;
+
+pub use deletion::Deletions;
+pub use http::{OpenApiDocument, router};
+pub use live::{NoRunners, RunnerLive};
+pub use plane::{ControlPlane, Limits};

@@ -1,0 +1,77 @@
+//! The control plane itself: what its parts share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_model::clock::{Clock, Ids, Timestamp};
+use palisade_model::tenant::Principal;
+use palisade_store::{Stamp, Store};
+
+use crate::live::RunnerLive;
+
+/// Answers requests about configuration. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ControlPlane {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) live: Arc<dyn RunnerLive>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) limits: Limits,
+}
+
+/// How much is taken on.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most requests at once; more are told to come back.
+    pub requests_max: usize,
+    /// How long one request may take.
+    pub request_time: Duration,
+    /// How long the body of a request may take to arrive.
+    pub body_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_max: 256,
+            request_time: Duration::from_secs(30),
+            body_time: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ControlPlane {
+    /// Puts the parts together.
+    pub fn new(
+        store: Arc<dyn Store>,
+        live: Arc<dyn RunnerLive>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        Self {
+            store,
+            live,
+            clock,
+            ids,
+            limits: Limits::default(),
+        }
+    }
+
+    /// Changes how much is taken on.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn stamp(&self, caller: &Principal) -> Stamp {
+        Stamp {
+            by: caller.user.clone(),
+            at: self.now(),
+        }
+    }
+}
