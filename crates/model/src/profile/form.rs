@@ -6,7 +6,7 @@
 //! violations and of [`crate::resolve::Provenance`] use it too.
 //!
 //! Reading is one pass that reports everything that is wrong. What it returns
-//! is valid by construction; [`encode`] and [`decode`] are inverse. Whether a
+//! is valid by construction; [`encode()`] and [`decode`] are inverse. Whether a
 //! pod patch weakens the isolation of a sandbox is not judged here but by
 //! [`crate::pod::escapes`], since some runners allow it.
 

@@ -98,6 +98,57 @@ fn the_full_example_has_every_field() {
 }
 
 #[test]
+fn the_profiles_that_people_write_are_valid_and_come_back_as_they_were() {
+    let deny_all = json!({ "type": "none" });
+    for spec in [
+        json!({
+            "namespace": { "strategy": "per-user" },
+            "network": { "egress": { "default": "deny-all", "modes": { "deny-all": deny_all } } },
+        }),
+        json!({
+            "container_image": "ghcr.io/myorg/python-ds:3.11-pytorch-2.3",
+            "resource_defaults": {
+                "cpuRequest": "1", "memoryRequest": "2Gi", "cpuLimit": "4", "memoryLimit": "8Gi",
+            },
+            "instance_types": ["h100"],
+            "node_selector": { "gpu": "h100" },
+            "tags": ["ml", "production"],
+        }),
+        json!({ "namespace": {
+            "strategy": "per-user", "namespacePrefix": "sb-", "autoCreate": true,
+            "labels": { "team": "ml" },
+        } }),
+        json!({ "network": { "egress": { "default": "ci-allowlist", "modes": {
+            "ci-allowlist": { "type": "allowlist", "cidrs": ["140.82.112.0/20", "151.101.0.0/16"] },
+        } } } }),
+        json!({ "network": { "egress": { "default": "internet", "modes": {
+            "deny-all": deny_all, "internet": { "type": "internet" },
+        } } } }),
+        json!({ "network": { "ingress": {
+            "kernel": {
+                "scope": "org", "expectsExternalAddress": true,
+                "service": { "serviceType": "ClusterIP" },
+                "ingress": {
+                    "controllerName": "traefik", "template": "{{.SandboxID}}-acme.example.app",
+                },
+            },
+        } } }),
+        json!({ "pod": {
+            "metadata": { "annotations": {
+                "sunk.coreweave.com/partition": "cpu", "sunk.coreweave.com/user-id": "1001",
+            } },
+            "spec": {
+                "schedulerName": "tenant-slurm-slurm-scheduler",
+                "terminationGracePeriodSeconds": 24,
+            },
+        } }),
+    ] {
+        let decoded = decode(&spec);
+        assert_eq!(decoded.map(|spec| Value::Object(encode(&spec))), Ok(spec));
+    }
+}
+
+#[test]
 fn an_empty_spec_inherits_everything() {
     assert_eq!(decode(&json!({})), Ok(ProfileSpec::default()));
     assert!(encode(&ProfileSpec::default()).is_empty());
