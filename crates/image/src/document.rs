@@ -14,12 +14,6 @@ use crate::error::{ImageError, harmless};
 use crate::limits::Limits;
 use crate::platform::Platform;
 
-/// Media types of manifests and indexes, for `Accept` headers.
-pub(crate) const ACCEPTED_MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
-     application/vnd.oci.image.index.v1+json, \
-     application/vnd.docker.distribution.manifest.v2+json, \
-     application/vnd.docker.distribution.manifest.list.v2+json";
-
 const CONFIG_TYPES: [&str; 2] = [
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",

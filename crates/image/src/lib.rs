@@ -1,24 +1,26 @@
 //! The image store of a machine that runs sandboxes.
 //!
-//! All of an image is foreign data: every digest is verified, every count
-//! bounded, and no entry of a layer can reach outside of its directory.
-
-#![expect(
-    dead_code,
-    unused_imports,
-    reason = "the store that unpacks images follows"
-)]
+//! Images come in from archives, and lie unpacked and content-addressed, ready
+//! to be the lower directories of overlay mounts. All of an image is foreign data: every digest is verified, every
+//! count bounded, and no entry of a layer can reach outside of its directory.
+//!
+//! Nothing here mounts anything or starts a sandbox.
 
 mod archive;
 mod config;
 mod digest;
 mod document;
 mod error;
+mod image;
+mod import;
 mod limits;
+mod merged;
 mod platform;
 mod progress;
+mod store;
 mod stream;
 mod unpack;
+mod user;
 
 #[cfg(test)]
 mod testing;
@@ -26,6 +28,10 @@ mod testing;
 pub use config::{Config, ExposedPort, ExposedPortError, Protocol, Signal, SignalError};
 pub use digest::{Digest, DigestError};
 pub use error::{Cause, ImageError};
+pub use image::{Image, Origin};
+pub use import::{Imported, Source};
 pub use limits::Limits;
 pub use platform::Platform;
 pub use progress::{Event, Progress};
+pub use store::{Collected, Holder, HolderError, Lease, Listing, Settings, Store};
+pub use user::{User, UserError};
