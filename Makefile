@@ -33,7 +33,8 @@ lint: ## Check lints and the shape of the workspace
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask check
 
-docs: ## Check that the documentation builds
+docs: ## Check that the documentation builds, for users and for ourselves
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 
 deny: ## Check licences, bans and sources of dependencies

@@ -1,7 +1,7 @@
 //! The network of the sandboxes on this host, and the policy that holds them.
 //!
 //! Each sandbox has a network namespace of its own and one cable to the router,
-//! a namespace that belongs to the runner; [`layout`] has the picture. The
+//! a namespace that belongs to the runner; the module `layout` has the picture. The
 //! router decides what passes; the host forwards it and is itself closed.
 //!
 //! The policy of a sandbox is in force before it has a way out, and goes after

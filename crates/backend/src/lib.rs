@@ -1,8 +1,8 @@
 //! The seam behind which sandboxes run.
 //!
 //! [`Backend`] makes them exist and cease to; [`Attach`] talks to one that runs.
-//! The contracts are in the traits, and [`conformance`] holds a test for each
-//! sentence of them that every implementation runs, [`fake`] included. Nothing
+//! The contracts are in the traits, and `conformance` holds a test for each
+//! sentence of them that every implementation runs, `fake` included. Nothing
 //! here knows of containers, pods or a network.
 
 pub mod attach;

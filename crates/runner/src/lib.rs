@@ -1,6 +1,6 @@
 //! Runs sandboxes over a backend, as a gateway wishes.
 //!
-//! The runner dials the gateway; nobody connects to it. One [`driver`] task per
+//! The runner dials the gateway; nobody connects to it. One driver task per
 //! sandbox compares what is wished with what the backend shows and acts on the
 //! difference, by the same path after an event, a restart or a lost connection.
 //! It keeps nothing durable of its own: the backend and the gateway do.
