@@ -1,0 +1,41 @@
+//! What distinguishes one gateway from another, and how much it takes on.
+
+use std::time::Duration;
+
+/// The settings of a gateway.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The most calls of clients at once; more are told to come back. Streams
+    /// count for as long as they are open.
+    pub calls_max: usize,
+    /// How long one call that is no stream may take, whatever its deadline.
+    pub call_time: Duration,
+    /// How often runners say that they are there.
+    pub heartbeat: Duration,
+    /// A runner that was silent for so long is not connected any more.
+    pub silence_max: Duration,
+    /// How long the logs of a sandbox that is over are kept on its runner.
+    pub logs_kept: Duration,
+    /// How long the record of a sandbox that is over is kept.
+    pub records_kept: Duration,
+    /// How many of the newest changes are kept in the store's feed.
+    pub changes_kept: u64,
+    /// A sandbox that was asked to end counts as over once its runner is away
+    /// for so long.
+    pub lost_after: Duration,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            calls_max: 20_000,
+            call_time: Duration::from_mins(2),
+            heartbeat: Duration::from_secs(2),
+            silence_max: Duration::from_secs(10),
+            logs_kept: Duration::from_mins(15),
+            records_kept: Duration::from_hours(7 * 24),
+            changes_kept: 100_000,
+            lost_after: Duration::from_mins(5),
+        }
+    }
+}

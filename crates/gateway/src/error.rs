@@ -1,0 +1,155 @@
+//! What one failed call tells its caller, and what it tells us.
+//!
+//! The public half is a [`Refusal`]. The cause goes to the log with the id of
+//! the request and has no way to the caller, which is why there is no
+//! `Display` here.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_backend::{AttachError, FileError};
+use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
+use palisade_store::Fault;
+
+/// How long to wait when the store or a runner is away.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why a call did not succeed.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    /// Shown to the caller.
+    pub(crate) refusal: Refusal,
+    /// Logged; never sent.
+    pub(crate) cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Refusal::new(reason, message).into()
+    }
+
+    /// A fault of ours.
+    pub(crate) fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            cause: Some(Arc::new(cause)),
+            ..Self::new(
+                Reason::Internal,
+                "the server failed; its log knows more under the id of this request",
+            )
+        }
+    }
+
+    /// A feature of the protocol that this server does not have.
+    pub(crate) fn not_implemented(feature: &str) -> Self {
+        Refusal::new(
+            Reason::NotImplemented,
+            format!("this server has no {feature}"),
+        )
+        .with("feature", feature)
+        .into()
+    }
+
+    /// The texts of the cause and of all that lies behind it, for the log.
+    pub(crate) fn chain(&self) -> Option<String> {
+        let cause = self.cause.as_ref()?;
+        let mut text = cause.to_string();
+        let mut source = cause.source();
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        Some(text)
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            cause: None,
+        }
+    }
+}
+
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        if !fault.may_retry() {
+            return Self::internal(fault);
+        }
+        let refusal = Refusal::new(
+            Reason::BackendUnavailable,
+            "the store is not available for now; try again in a moment",
+        );
+        Self {
+            cause: Some(Arc::new(fault)),
+            ..Self::from(refusal.retry_after(RETRY))
+        }
+    }
+}
+
+/// The runner of a sandbox cannot be reached.
+pub(crate) fn runner_unavailable(runner: &str) -> ApiError {
+    Refusal::new(
+        Reason::RunnerUnavailable,
+        format!("runner {runner} is not connected for now; the sandbox is not lost"),
+    )
+    .with("runner_id", runner)
+    .retry_after(RETRY)
+    .into()
+}
+
+/// What a client is told when a sandbox could not be talked to.
+///
+/// `operation` is `read` or `write` where a file is too large.
+pub(crate) fn attach_refusal(error: AttachError, operation: &'static str) -> Refusal {
+    let text = error.to_string();
+    match error {
+        AttachError::NotFound | AttachError::NotRunning => {
+            Refusal::new(Reason::SandboxNotRunning, text)
+        }
+        AttachError::Busy { .. } => Refusal::new(Reason::Overloaded, text).retry_after(RETRY),
+        AttachError::ExecFailed { .. } => Refusal::new(Reason::ExecFailed, text),
+        AttachError::LogGap { first_kept } => {
+            Refusal::new(Reason::ResourceNotFound, text).with("first_kept", first_kept.to_string())
+        }
+        AttachError::LogOffset { end } => {
+            Refusal::new(Reason::InvalidRequest, text).with("end", end.to_string())
+        }
+        AttachError::Lost => Refusal::new(
+            Reason::RunnerUnavailable,
+            "the connection to the sandbox was lost; what was asked may have happened",
+        )
+        .retry_after(RETRY),
+        AttachError::File { path, error } => file_refusal(&path, &error, text, operation),
+    }
+}
+
+fn file_refusal(path: &str, error: &FileError, text: String, operation: &str) -> Refusal {
+    let reason = match error {
+        FileError::NotFound => Reason::FileNotFound,
+        FileError::IsDirectory => Reason::FileIsDirectory,
+        FileError::PermissionDenied => Reason::FilePermissionDenied,
+        FileError::TooLarge { .. } => Reason::FileTooLarge,
+        FileError::BadPath => Reason::InvalidRequest,
+        FileError::Io { .. } => Reason::FileIoFailed,
+    };
+    let refusal = Refusal::new(reason, text).with("filepath", path);
+    match error {
+        FileError::TooLarge {
+            size_bytes,
+            bytes_max,
+        } => refusal
+            .with("size_bytes", size_bytes.to_string())
+            .with("max_size_bytes", bytes_max.to_string())
+            .with("operation", operation),
+        FileError::NotFound
+        | FileError::IsDirectory
+        | FileError::PermissionDenied
+        | FileError::BadPath
+        | FileError::Io { .. } => refusal,
+    }
+}

@@ -1,0 +1,19 @@
+//! Admits sandboxes and talks to the runners that run them.
+//!
+//! A request is parsed at the edge, placed by the pure function of the model
+//! over a picture of the fleet, recorded in the store, and carried out by a
+//! runner that dialled in. Nothing here runs a sandbox, and nothing here is the
+//! only place that knows of one: what a process that ends forgets, the next one
+//! reads from the store and hears from the runners.
+
+#![expect(dead_code, reason = "the services that use it come next")]
+
+mod access;
+mod config;
+mod context;
+mod data;
+mod error;
+mod hub;
+mod tools;
+
+pub use config::GatewayConfig;
