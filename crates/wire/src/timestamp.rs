@@ -15,6 +15,16 @@ pub fn format(at: Timestamp) -> String {
         .to_string()
 }
 
+/// The number of bytes of every text that [`format_fixed`] makes.
+pub const FIXED_BYTES: usize = "2026-12-24T18:00:00.000000Z".len();
+
+/// The instant as text of one length, to stand before lines.
+pub fn format_fixed(at: Timestamp) -> String {
+    let micros = at.as_micros().clamp(FIRST_MICROS, LAST_MICROS);
+    let at = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{at:.6}")
+}
+
 /// Reads an instant; what is finer than a microsecond is cut off.
 pub fn parse(text: &str) -> Result<Timestamp, BadTimestamp> {
     // The parser also takes zone names in brackets, which JSON never has.
@@ -70,6 +80,13 @@ mod tests {
         fn an_instant_reads_as_it_was_written(micros in FIRST_MICROS..=LAST_MICROS) {
             let at = Timestamp::from_micros(micros);
             prop_assert_eq!(parse(&format(at)), Ok(at));
+        }
+
+        #[test]
+        fn every_instant_has_a_text_of_one_length(micros in any::<i64>()) {
+            let text = format_fixed(Timestamp::from_micros(micros));
+            prop_assert_eq!(text.len(), FIXED_BYTES);
+            prop_assert!(parse(&text).is_ok());
         }
 
         #[test]

@@ -5,11 +5,25 @@
 //! name; nothing that a client sent is ignored.
 
 mod discovery;
+mod exec;
+mod file;
+mod log;
 mod sandbox;
 mod start;
 mod time;
 
 pub use discovery::{ProfileInfo, RunnerInfo, available_runner, profile_summary};
+pub use exec::{
+    BadFrame, ExecCall, ExecStart, OutputKind, Produced, exec_call, exec_error, exec_exit,
+    exec_input, exec_output, exec_ready, exec_response, exec_start, init_missing,
+};
+pub use file::{
+    BadPath, FILE_BYTES_MAX, FileRead, FileWrite, SandboxPath, file_content, file_read, file_write,
+    file_written,
+};
+pub use log::{
+    LogPiece, LogReading, LogStart, is_log_close, log_complete, log_data, log_error, log_start,
+};
 pub use sandbox::{
     UsageNow, phase_filter, sandbox_id, sandbox_not_found, sandbox_response, sandbox_summary,
     start_response,

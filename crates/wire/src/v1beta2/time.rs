@@ -1,6 +1,9 @@
 //! Instants of the client protocol.
 
+use std::time::Duration;
+
 use palisade_model::clock::Timestamp;
+use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 
 /// An instant as the protocol carries it.
 pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
@@ -19,6 +22,27 @@ pub fn from_timestamp(at: prost_types::Timestamp) -> Timestamp {
         .saturating_mul(1_000_000)
         .saturating_add(i64::from(nanos) / 1_000);
     Timestamp::from_micros(micros)
+}
+
+/// An instant that a client sent, if it is well-formed.
+pub(super) fn checked_timestamp(at: prost_types::Timestamp) -> Option<Timestamp> {
+    (0..1_000_000_000)
+        .contains(&at.nanos)
+        .then(|| from_timestamp(at))
+}
+
+/// How long a client lets a call take; zero is how the protocol leaves it out.
+pub(super) fn time_limit(violations: &mut Vec<Violation>, seconds: i32) -> Option<Duration> {
+    match u64::try_from(seconds) {
+        Ok(0) => None,
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let path = FieldPath::root().key("max_timeout_seconds");
+            let text = format!("is {seconds}; it must not be negative");
+            violations.push(Violation::new(path, ViolationKind::Invalid, text));
+            None
+        }
+    }
 }
 
 #[cfg(test)]
