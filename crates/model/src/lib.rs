@@ -13,6 +13,7 @@ pub mod label;
 pub mod merge;
 pub mod name;
 pub mod namespace;
+pub mod placement;
 pub mod pod;
 pub mod policy;
 pub mod profile;

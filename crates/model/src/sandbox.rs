@@ -24,8 +24,8 @@ pub mod state;
 
 pub use launch::{AppliedEgress, AppliedExposure, Launch, LaunchNamespace, PodMetadata};
 pub use request::{
-    Annotations, Environment, GpuKind, GpuRequest, MountedFile, Network, Port, Protocol,
-    ResourceAmounts, Selectors, StartRequest,
+    Annotations, Environment, GpuKind, GpuRequest, MOUNT_PATH_MAX, MountedFile, Network, Port,
+    Protocol, ResourceAmounts, SELECTORS_MAX, Selectors, StartRequest,
 };
 pub use state::{Exit, Phase, State};
 

@@ -10,6 +10,10 @@ use crate::image::ImageReference;
 use crate::name::{LevelName, ModeName, Tag};
 use crate::quantity::Quantity;
 
+mod check;
+
+pub use check::{MOUNT_PATH_MAX, SELECTORS_MAX};
+
 /// A request for a sandbox, as parsed at the edge.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StartRequest {

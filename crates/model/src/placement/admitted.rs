@@ -1,0 +1,118 @@
+//! A runner and a profile that meet every constraint of a request.
+
+use crate::image::ImageReference;
+use crate::name::ModeName;
+use crate::profile::{EgressMode, ProfileSpec, ResourceDefaults};
+use crate::quantity::Quantity;
+use crate::resolve::{Layer, ResolvedSpec};
+use crate::sandbox::{AppliedEgress, AppliedExposure};
+use crate::violation::Violation;
+
+use super::amounts::{Amount, Amounts};
+use super::case::Case;
+use super::check;
+use super::place::Placement;
+use super::score::Score;
+
+/// Proof that a case meets every constraint, with what was found on the way.
+#[derive(Clone, Debug)]
+pub(super) struct Admitted<'a> {
+    case: Case<'a>,
+    resolved: &'a ResolvedSpec,
+    amounts: Amounts<'a>,
+    image: &'a ImageReference,
+    egress: (&'a ModeName, &'a EgressMode),
+}
+
+impl<'a> Admitted<'a> {
+    /// The only way to be admitted: no constraint leaves a gap.
+    pub(super) fn new(case: Case<'a>) -> Option<Self> {
+        if check::first_gap(&case).is_some() {
+            return None;
+        }
+        Some(Self {
+            resolved: case.resolved()?,
+            amounts: case.amounts()?,
+            image: case.image()?,
+            egress: case.egress()?,
+            case,
+        })
+    }
+
+    pub(super) fn score(&self) -> Score {
+        Score::new(&self.case, self.amounts.reserved())
+    }
+
+    /// What it comes to, with the request as the last layer.
+    pub(super) fn place(&self) -> Result<Placement, Vec<Violation>> {
+        let runner = self.case.member.runner();
+        let offer = self.case.offer;
+        let (name, mode) = self.egress;
+        Ok(Placement {
+            runner_uid: runner.uid,
+            runner_id: runner.id.clone(),
+            runner_group: runner.group.clone(),
+            runner_revision: runner.revision,
+            profile_id: offer.profile,
+            profile_name: offer.name.clone(),
+            profile_revision: offer.profile_revision,
+            resolved: self.resolved.overlay(&self.layer(), Layer::Request)?,
+            image: self.image.clone(),
+            runtime_class: self.case.runtime_class().cloned(),
+            resources: self.amounts.granted(),
+            reserved: self.amounts.reserved(),
+            egress: AppliedEgress {
+                name: name.clone(),
+                mode: mode.clone(),
+            },
+            exposure: self.exposure(),
+            max_lifetime: self.case.request().max_lifetime,
+        })
+    }
+
+    /// The ports that are open at the level: those that the request lists, or
+    /// all that the sandbox listens on.
+    fn exposure(&self) -> Option<AppliedExposure> {
+        let request = self.case.request();
+        let name = request.network.ingress_mode.clone()?;
+        let exposed = &request.network.exposed_ports;
+        let mut ports = if exposed.is_empty() {
+            request.ports.iter().map(|port| port.number).collect()
+        } else {
+            exposed.clone()
+        };
+        ports.sort_unstable();
+        ports.dedup();
+        Some(AppliedExposure {
+            name,
+            exposure: self.case.exposure()?.clone(),
+            ports,
+        })
+    }
+
+    /// What the request sets of a spec.
+    fn layer(&self) -> ProfileSpec {
+        let request = self.case.request();
+        let (requests, limits) = (&request.requests, &request.limits);
+        let says_cpu = requests.cpu.is_some() || limits.cpu.is_some();
+        let says_memory = requests.memory.is_some() || limits.memory.is_some();
+        let cpu = sides(self.amounts.cpu, says_cpu);
+        let memory = sides(self.amounts.memory, says_memory);
+        ProfileSpec {
+            container_image: request.image.clone(),
+            resource_defaults: ResourceDefaults {
+                cpu_request: cpu.0,
+                cpu_limit: cpu.1,
+                memory_request: memory.0,
+                memory_limit: memory.1,
+            },
+            ..ProfileSpec::default()
+        }
+    }
+}
+
+/// Both sides of an amount, if the request says anything of it.
+fn sides(amount: Amount<'_>, is_asked: bool) -> (Option<Quantity>, Option<Quantity>) {
+    let asked = Some(amount).filter(|_| is_asked).unwrap_or_default();
+    (asked.request.cloned(), asked.limit.cloned())
+}

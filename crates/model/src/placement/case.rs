@@ -1,0 +1,132 @@
+//! One runner and one profile before the bar.
+
+use std::collections::BTreeSet;
+
+use crate::id::ProfileId;
+use crate::image::ImageReference;
+use crate::name::{ModeName, RuntimeClass};
+use crate::profile::{EgressMode, Exposure};
+use crate::resolve::ResolvedSpec;
+use crate::sandbox::StartRequest;
+
+use super::amounts::Amounts;
+use super::asking::Asking;
+use super::fleet::{Member, Report};
+use super::offer::{Offer, Suitability};
+
+/// A request with its selectors read once.
+#[derive(Clone, Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) asking: Asking<'a>,
+    runners: BTreeSet<&'a str>,
+    profiles: BTreeSet<&'a str>,
+    profile_ids: BTreeSet<ProfileId>,
+}
+
+/// A runner, one of its offers, and the request that they may serve.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case<'a> {
+    pub(super) wish: &'a Wish<'a>,
+    pub(super) member: &'a Member,
+    pub(super) offer: &'a Offer,
+    pub(super) suitability: &'a Suitability,
+}
+
+impl<'a> Wish<'a> {
+    pub(super) fn new(asking: Asking<'a>) -> Self {
+        let selectors = &asking.request.selectors;
+        let profiles = selectors.profiles.iter().map(String::as_str);
+        Self {
+            asking,
+            runners: selectors.runners.iter().map(String::as_str).collect(),
+            profile_ids: profiles.clone().filter_map(|id| id.parse().ok()).collect(),
+            profiles: profiles.collect(),
+        }
+    }
+
+    /// The runners that the request names.
+    pub(super) fn runners(&self) -> &BTreeSet<&'a str> {
+        &self.runners
+    }
+
+    /// The profiles that the request names, by id or by name.
+    pub(super) fn profiles(&self) -> &BTreeSet<&'a str> {
+        &self.profiles
+    }
+
+    /// Whether the runner is one that the request means.
+    pub(super) fn accepts_runner(&self, member: &Member) -> bool {
+        self.runners.is_empty() || self.runners.contains(member.runner().id.as_str())
+    }
+
+    /// Whether the profile is one that the request means, by its id, by its
+    /// name on the runner or by its display name.
+    pub(super) fn accepts_profile(&self, offer: &Offer) -> bool {
+        self.profiles.is_empty()
+            || self.profile_ids.contains(&offer.profile)
+            || self.profiles.contains(offer.name.as_str())
+            || self.profiles.contains(offer.display_name.as_str())
+    }
+}
+
+impl<'a> Case<'a> {
+    /// Every runner and offer of the organization that asks, in a fixed order.
+    pub(super) fn all_of(wish: &'a Wish<'a>, member: &'a Member) -> impl Iterator<Item = Self> {
+        let offers = member.offers().iter().zip(member.suitability());
+        offers.map(move |(offer, suitability)| Self {
+            wish,
+            member,
+            offer,
+            suitability,
+        })
+    }
+
+    /// What the layers below the request make, if they go together.
+    pub(super) fn resolved(&self) -> Option<&'a ResolvedSpec> {
+        self.offer.spec.as_deref().ok()
+    }
+
+    /// What the runner said of itself, if it did.
+    pub(super) fn report(&self) -> Option<&'a Report> {
+        self.member.live().report.as_deref()
+    }
+
+    /// What is asked for.
+    pub(super) fn request(&self) -> &'a StartRequest {
+        self.wish.asking.request
+    }
+
+    /// The image that would be used, if anybody names one.
+    pub(super) fn image(&self) -> Option<&'a ImageReference> {
+        let asked = self.request().image.as_ref();
+        asked.or(self.resolved()?.spec.container_image.as_ref())
+    }
+
+    /// The egress mode that would be in force, if the profile has it.
+    pub(super) fn egress(&self) -> Option<(&'a ModeName, &'a EgressMode)> {
+        let egress = self.resolved()?.spec.egress();
+        let asked = self.request().network.egress_mode.as_ref();
+        let name = asked.unwrap_or_else(|| egress.default_name());
+        egress.modes().get_key_value(name)
+    }
+
+    /// The ingress level that would be in force, if one is asked for and the
+    /// profile has it.
+    pub(super) fn exposure(&self) -> Option<&'a Exposure> {
+        let name = self.request().network.ingress_mode.as_ref()?;
+        self.resolved()?.spec.ingress().get(name)
+    }
+
+    /// What the sandbox would get of each resource.
+    pub(super) fn amounts(&self) -> Option<Amounts<'a>> {
+        let Asking { request, quota, .. } = self.wish.asking;
+        Some(Amounts::new(request, &self.resolved()?.spec, quota))
+    }
+
+    /// The isolation backend that would be used; `None` is the runner's default.
+    pub(super) fn runtime_class(&self) -> Option<&'a RuntimeClass> {
+        let has_gpu = self.amounts()?.gpu.is_some();
+        let overrides = &self.member.runner().settings.overrides;
+        self.resolved()?.runtime_class(overrides, has_gpu)
+    }
+}

@@ -1,0 +1,103 @@
+//! How much a sandbox may have, and how much there is.
+
+use crate::placement::amounts::Amount;
+use crate::placement::case::Case;
+use crate::placement::gap::{Gap, Side};
+use crate::quantity::Quantity;
+use crate::runner::Resources;
+
+pub(super) fn cpu_ceiling<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let cpu = case.amounts()?.cpu;
+    above(cpu, cpu.ceiling)
+}
+
+pub(super) fn memory_ceiling<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let memory = case.amounts()?.memory;
+    above(memory, memory.ceiling)
+}
+
+pub(super) fn gpu_ceiling<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let ceiling = case.resolved()?.spec.resource_ceiling.gpu?;
+    more(case.amounts()?.gpus().into(), ceiling.into(), Side::Count)
+}
+
+pub(super) fn cpu_quota<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let cpu = case.amounts()?.cpu;
+    above(cpu, cpu.quota)
+}
+
+pub(super) fn memory_quota<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let memory = case.amounts()?.memory;
+    above(memory, memory.quota)
+}
+
+pub(super) fn gpu_quota<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let quota = case.wish.asking.quota.gpu?;
+    more(case.amounts()?.gpus().into(), quota.into(), Side::Count)
+}
+
+pub(super) fn cpu_largest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let (wanted, largest) = (wanted(case)?, largest(case)?);
+    more(wanted.cpu_millis, largest.cpu_millis, Side::Millis)
+}
+
+pub(super) fn memory_largest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let (wanted, largest) = (wanted(case)?, largest(case)?);
+    more(wanted.memory_bytes, largest.memory_bytes, Side::Bytes)
+}
+
+pub(super) fn gpu_largest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let (wanted, largest) = (wanted(case)?, largest(case)?);
+    more(wanted.gpus.into(), largest.gpus.into(), Side::Count)
+}
+
+pub(super) fn slots_configured<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let slots = case.report()?.capacity.sandboxes_max;
+    more(1, slots.into(), Side::Count)
+}
+
+pub(super) fn free_slots<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let slots = case.report()?.capacity.sandboxes_max;
+    let used = case.member.live().usage.sandboxes;
+    more(1, slots.saturating_sub(used).into(), Side::Count)
+}
+
+pub(super) fn free_cpu<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let free = case.report().map(|_| case.member.free())?;
+    more(wanted(case)?.cpu_millis, free.cpu_millis, Side::Millis)
+}
+
+pub(super) fn free_memory<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let free = case.report().map(|_| case.member.free())?;
+    more(wanted(case)?.memory_bytes, free.memory_bytes, Side::Bytes)
+}
+
+pub(super) fn free_gpus<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let free = case.report().map(|_| case.member.free())?;
+    more(wanted(case)?.gpus.into(), free.gpus.into(), Side::Count)
+}
+
+fn wanted(case: &Case<'_>) -> Option<Resources> {
+    Some(case.amounts()?.reserved())
+}
+
+/// The largest sandbox that an empty runner could take. More than there is in
+/// all can never fit either, whatever a runner says of its machines.
+fn largest(case: &Case<'_>) -> Option<Resources> {
+    let report = case.report()?;
+    let (largest, total) = (report.capabilities.largest, report.capacity.total);
+    Some(Resources {
+        cpu_millis: largest.cpu_millis.min(total.cpu_millis),
+        memory_bytes: largest.memory_bytes.min(total.memory_bytes),
+        gpus: largest.gpus.min(total.gpus),
+    })
+}
+
+fn above<'a>(amount: Amount<'a>, allowed: Option<&'a Quantity>) -> Option<Gap<'a>> {
+    let (peak, allowed) = (amount.peak()?, allowed?);
+    (peak > allowed).then(|| Gap::new(Side::Quantity(peak), Side::Quantity(allowed)))
+}
+
+fn more<'a>(wanted: u64, there: u64, side: fn(u64) -> Side<'a>) -> Option<Gap<'a>> {
+    (wanted > there).then(|| Gap::new(side(wanted), side(there)))
+}

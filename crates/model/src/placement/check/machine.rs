@@ -1,0 +1,69 @@
+//! The image, and the kind of machine that a sandbox needs.
+
+use crate::placement::case::Case;
+use crate::placement::gap::{Gap, Side};
+use crate::sandbox::GpuKind;
+
+pub(super) fn image<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    case.resolved()?;
+    let wanted = Side::Text("an image");
+    (case.image().is_none()).then(|| Gap::new(wanted, Side::Text("no image of its own")))
+}
+
+/// A runner that names no classes does not know what it has; then the class is
+/// passed on, and the runner says so if it cannot be had.
+pub(super) fn runtime_class<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let class = case.runtime_class()?;
+    let known = &case.report()?.capabilities.runtime_classes;
+    let has_it = known.is_empty() || known.contains(class);
+    (!has_it).then(|| Gap::new(Side::Text(class.as_str()), Side::RuntimeClasses(known)))
+}
+
+pub(super) fn gpu_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let GpuKind::Type(wanted) = &case.amounts()?.gpu?.kind else {
+        return None;
+    };
+    let types = &case.report()?.capabilities.gpu_types;
+    let has_it = types.contains(wanted);
+    (!has_it).then(|| Gap::new(Side::Text(wanted), Side::Set(types)))
+}
+
+/// Runners do not say how much memory their GPUs have, and what nobody can
+/// check is not promised.
+pub(super) fn gpu_memory<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let GpuKind::MemoryGb(wanted) = case.amounts()?.gpu?.kind else {
+        return None;
+    };
+    let allowed = Side::Text("GPUs chosen by type");
+    Some(Gap::new(Side::GpuMemory(wanted), allowed))
+}
+
+pub(super) fn architecture<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let wanted = case.suitability.architecture.as_ref()?;
+    let known = &case.report()?.capabilities.architectures;
+    Some(Gap::new(Side::Text(wanted), Side::Set(known)))
+}
+
+pub(super) fn instance_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let wanted = &case.suitability.instance_types;
+    let known = &case.report()?.capabilities.instance_types;
+    (!wanted.is_empty()).then(|| Gap::new(Side::InstanceTypes(wanted), Side::Set(known)))
+}
+
+pub(super) fn node_selector<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let absent = &case.suitability.node_labels;
+    let known = &case.report()?.capabilities.node_labels;
+    (!absent.is_empty()).then(|| Gap::new(Side::Strings(absent), Side::Labels(known)))
+}
+
+pub(super) fn pod_fields<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let fields = &case.suitability.pod_fields;
+    let allowed = Side::Text("pod fields that the runner can honour");
+    (!fields.is_empty()).then(|| Gap::new(Side::Strings(fields), allowed))
+}
+
+pub(super) fn privileged<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let fields = &case.suitability.privileged;
+    let allowed = Side::Text("unprivileged pods");
+    (!fields.is_empty()).then(|| Gap::new(Side::Strings(fields), allowed))
+}

@@ -1,0 +1,57 @@
+//! Whom a sandbox may reach, and who may reach it.
+
+use crate::namespace::{self, Occupant};
+use crate::placement::case::Case;
+use crate::placement::gap::{Gap, Side};
+
+pub(super) fn egress_mode<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let asked = case.request().network.egress_mode.as_ref()?;
+    let modes = case.resolved()?.spec.egress().modes();
+    let has_it = modes.contains_key(asked);
+    (!has_it).then(|| Gap::new(Side::Text(asked.as_str()), Side::Modes(modes)))
+}
+
+pub(super) fn egress_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let kind = case.egress()?.1.kind();
+    let enforced = &case.report()?.capabilities.egress;
+    let has_it = enforced.contains(&kind);
+    (!has_it).then(|| Gap::new(Side::Text(kind.as_str()), Side::EgressTypes(enforced)))
+}
+
+pub(super) fn ingress_level<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let asked = case.request().network.ingress_mode.as_ref()?;
+    let levels = case.resolved()?.spec.ingress();
+    let has_it = levels.contains_key(asked);
+    (!has_it).then(|| Gap::new(Side::Text(asked.as_str()), Side::Levels(levels)))
+}
+
+pub(super) fn service_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let kind = case.exposure()?.service.service_type;
+    let made = &case.report()?.capabilities.services;
+    let has_it = made.contains(&kind);
+    (!has_it).then(|| Gap::new(Side::Text(kind.as_str()), Side::ServiceTypes(made)))
+}
+
+pub(super) fn http_route<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let route = case.exposure()?.route.as_ref()?;
+    let has_it = case.report()?.capabilities.routes;
+    (!has_it).then(|| {
+        let wanted = Side::Text(route.controller_name.as_str());
+        Gap::new(wanted, Side::Text("no HTTP entry points"))
+    })
+}
+
+pub(super) fn host_name<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let route = case.exposure()?.route.as_ref()?;
+    let occupant = Occupant {
+        owner: case.wish.asking.owner,
+        profile: case.offer.profile,
+        profile_name: &case.offer.name,
+    };
+    let namespace = namespace::name(&case.resolved()?.spec.namespace, &occupant);
+    let fits = route.template.fits(&namespace);
+    (!fits).then(|| {
+        let wanted = Side::Template(&route.template);
+        Gap::new(wanted, Side::Text("a host name that DNS can hold"))
+    })
+}

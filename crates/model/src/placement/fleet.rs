@@ -1,0 +1,240 @@
+//! What placement knows of the runners, as a snapshot.
+//!
+//! A [`Fleet`] is cheap to clone: a clone shares everything, and a change
+//! copies the index of one organization and the one runner that changed. What a
+//! binding makes of its profile is resolved when a runner is put in, so that a
+//! decision reads and never merges. Who keeps it current, and who counts what is
+//! in use, is not decided here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::id::{ProfileId, RunnerUid};
+use crate::name::OrganizationId;
+use crate::profile::Profile;
+use crate::runner::{Capabilities, Capacity, Resources, Runner};
+
+use super::offer::{Offer, Suitability};
+
+/// The runners of all organizations, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    organizations: Arc<BTreeMap<OrganizationId, Arc<Members>>>,
+}
+
+type Members = BTreeMap<RunnerUid, Arc<Member>>;
+
+/// A runner with everything that placement needs to know of it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    runner: Arc<Runner>,
+    offers: Arc<[Offer]>,
+    suitability: Arc<[Suitability]>,
+    live: Live,
+}
+
+/// What changes while a runner keeps its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// What the runner said of itself; `None` until it first connected.
+    pub report: Option<Arc<Report>>,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// Whether it takes no new sandboxes for now.
+    pub is_draining: bool,
+    /// What its sandboxes hold.
+    pub usage: Usage,
+}
+
+/// What a runner said of itself when it connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// How much it has.
+    pub capacity: Capacity,
+}
+
+/// Whether a runner is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// It was not seen since this process knows of it.
+    #[default]
+    NeverSeen,
+    /// It is connected.
+    Connected,
+    /// It was connected, and is not now.
+    Lost,
+}
+
+/// What the sandboxes of a runner hold, those being launched included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Resources that are set aside.
+    pub reserved: Resources,
+    /// How many sandboxes there are.
+    pub sandboxes: u32,
+}
+
+impl Fleet {
+    /// Puts in a runner, or its new configuration, or new revisions of the
+    /// profiles that it binds. What is known of the process behind it stays.
+    ///
+    /// A profile that `profile_of` does not know makes a binding that serves
+    /// nobody.
+    pub fn put(
+        &mut self,
+        runner: Arc<Runner>,
+        profile_of: impl Fn(ProfileId) -> Option<Arc<Profile>>,
+    ) {
+        let live = self
+            .member(&runner.organization, runner.uid)
+            .map(|member| member.live.clone())
+            .unwrap_or_default();
+        let organization = runner.organization.clone();
+        let member = Arc::new(Member::new(runner, live, profile_of));
+        let organizations = Arc::make_mut(&mut self.organizations);
+        let members = organizations.entry(organization).or_default();
+        Arc::make_mut(members).insert(member.runner.uid, member);
+    }
+
+    /// Takes out a runner. Does nothing if there is none.
+    pub fn remove(&mut self, organization: &OrganizationId, uid: RunnerUid) {
+        if self.member(organization, uid).is_none() {
+            return;
+        }
+        let organizations = Arc::make_mut(&mut self.organizations);
+        let Some(members) = organizations.get_mut(organization) else {
+            return;
+        };
+        let members = Arc::make_mut(members);
+        members.remove(&uid);
+        if members.is_empty() {
+            organizations.remove(organization);
+        }
+    }
+
+    /// Changes what is known of the process behind a runner; returns whether
+    /// there is such a runner.
+    pub fn update(
+        &mut self,
+        organization: &OrganizationId,
+        uid: RunnerUid,
+        change: impl FnOnce(&mut Live),
+    ) -> bool {
+        let Some(member) = self.member(organization, uid) else {
+            return false;
+        };
+        let member = Arc::new(member.changed(change));
+        let organizations = Arc::make_mut(&mut self.organizations);
+        if let Some(members) = organizations.get_mut(organization) {
+            Arc::make_mut(members).insert(uid, member);
+        }
+        true
+    }
+
+    /// One runner.
+    pub fn member(&self, organization: &OrganizationId, uid: RunnerUid) -> Option<&Member> {
+        let members = self.organizations.get(organization)?;
+        members.get(&uid).map(AsRef::as_ref)
+    }
+
+    /// The runners of an organization, in the order of their uids.
+    pub fn members(&self, organization: &OrganizationId) -> impl Iterator<Item = &Member> {
+        let members = self.organizations.get(organization);
+        members
+            .into_iter()
+            .flat_map(|members| members.values())
+            .map(AsRef::as_ref)
+    }
+
+    /// Every runner of every organization.
+    pub fn iter(&self) -> impl Iterator<Item = &Member> {
+        let all = self.organizations.values();
+        all.flat_map(|members| members.values()).map(AsRef::as_ref)
+    }
+}
+
+impl Member {
+    fn new(
+        runner: Arc<Runner>,
+        live: Live,
+        profile_of: impl Fn(ProfileId) -> Option<Arc<Profile>>,
+    ) -> Self {
+        let offers = Offer::all_of(&runner, profile_of);
+        Self {
+            suitability: suitability(&offers, live.report.as_deref()),
+            offers,
+            runner,
+            live,
+        }
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut Live)) -> Self {
+        let mut member = self.clone();
+        change(&mut member.live);
+        if member.live.report != self.live.report {
+            member.suitability = suitability(&member.offers, member.live.report.as_deref());
+        }
+        member
+    }
+
+    /// The runner as it is configured.
+    pub fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    /// What is known of the process behind it.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// What its bindings make of their profiles: the default one first, then
+    /// the others as they were written.
+    pub fn offers(&self) -> &[Offer] {
+        &self.offers
+    }
+
+    /// What the runner lacks for each of the offers.
+    pub(super) fn suitability(&self) -> &[Suitability] {
+        &self.suitability
+    }
+
+    /// What is not set aside yet; nothing until the runner said what it has.
+    pub fn free(&self) -> Resources {
+        let total = self
+            .live
+            .report
+            .as_ref()
+            .map(|report| report.capacity.total);
+        let total = total.unwrap_or_default();
+        total.saturating_sub(self.live.usage.reserved)
+    }
+}
+
+impl Usage {
+    /// This, and one more sandbox.
+    #[must_use]
+    pub fn with(self, reserved: Resources) -> Self {
+        Self {
+            reserved: self.reserved.saturating_add(reserved),
+            sandboxes: self.sandboxes.saturating_add(1),
+        }
+    }
+
+    /// This, and one sandbox less.
+    #[must_use]
+    pub fn without(self, reserved: Resources) -> Self {
+        Self {
+            reserved: self.reserved.saturating_sub(reserved),
+            sandboxes: self.sandboxes.saturating_sub(1),
+        }
+    }
+}
+
+fn suitability(offers: &[Offer], report: Option<&Report>) -> Arc<[Suitability]> {
+    offers
+        .iter()
+        .map(|offer| Suitability::new(offer, report))
+        .collect()
+}

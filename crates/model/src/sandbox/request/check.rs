@@ -1,0 +1,213 @@
+//! What is wrong with a request, whatever the fleet.
+//!
+//! Single fields are parsed at the edge; here are the rules between fields, and
+//! those that hold on every protocol. Paths are spelled as in the protocol.
+
+use std::collections::BTreeSet;
+
+use super::{ResourceAmounts, StartRequest};
+use crate::pod;
+use crate::quantity::Quantity;
+use crate::violation::{FieldPath, Violation, ViolationKind};
+
+/// The most profiles, and the most runners, that a request may name.
+pub const SELECTORS_MAX: usize = 500;
+
+/// The longest path of a mounted file, in bytes.
+pub const MOUNT_PATH_MAX: usize = 4_096;
+
+impl StartRequest {
+    /// Everything that contradicts itself or can never be done; empty if the
+    /// request is sound.
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut violations = pod::check_request_annotations(&self.annotations);
+        violations.extend(self.selector_violations());
+        violations.extend(self.exposure_violations());
+        violations.extend(self.process_violations());
+        violations.extend(self.file_violations());
+        violations.extend(self.amount_violations());
+        violations
+    }
+
+    fn selector_violations(&self) -> Vec<Violation> {
+        let selectors = [
+            ("profile_names", &self.selectors.profiles),
+            ("runner_ids", &self.selectors.runners),
+        ];
+        selectors
+            .into_iter()
+            .filter(|(_, list)| list.len() > SELECTORS_MAX)
+            .map(|(field, list)| {
+                let len = list.len();
+                let description = format!("has {len} items; at most {SELECTORS_MAX} can be named");
+                Violation::new(
+                    FieldPath::from([field]),
+                    ViolationKind::TooMany,
+                    description,
+                )
+            })
+            .collect()
+    }
+
+    fn exposure_violations(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let network = FieldPath::from(["network"]);
+        let exposed = &self.network.exposed_ports;
+        if self.network.ingress_mode.is_none() && !exposed.is_empty() {
+            violations.push(Violation::new(
+                network.key("ingress_mode"),
+                ViolationKind::Required,
+                "is needed when exposed_ports is given: without a level nothing is exposed",
+            ));
+        }
+        let listened = self.ports.iter().map(|port| port.number);
+        let listened = listened.collect::<BTreeSet<_>>();
+        for (index, port) in exposed.iter().enumerate() {
+            if !listened.contains(port) {
+                let path = network.key("exposed_ports").index(index);
+                let description = format!("is {port}, which is not among the ports of the sandbox");
+                violations.push(Violation::new(path, ViolationKind::Conflict, description));
+            }
+        }
+        if self.network.ingress_mode.is_some() && listened.is_empty() {
+            violations.push(Violation::new(
+                FieldPath::from(["ports"]),
+                ViolationKind::Required,
+                "is needed when network.ingress_mode is given: there is nothing to expose",
+            ));
+        }
+        violations
+    }
+
+    /// What the kernel cannot hand to a process.
+    fn process_violations(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for (index, word) in self.command.iter().enumerate() {
+            if word.contains('\0') {
+                let path = match index.checked_sub(1) {
+                    None => FieldPath::from(["command"]),
+                    Some(index) => FieldPath::from(["args"]).index(index),
+                };
+                violations.push(invalid(path, "contains a NUL character"));
+            }
+        }
+        let variables = FieldPath::from(["environment_variables"]);
+        for (name, value) in &self.environment {
+            let path = || variables.key(name.as_str());
+            if name.is_empty() || name.contains(['=', '\0']) {
+                let rule = "has a name that is empty or contains '=' or a NUL character";
+                violations.push(invalid(path(), rule));
+            }
+            if value.contains('\0') {
+                violations.push(invalid(path(), "contains a NUL character"));
+            }
+        }
+        violations
+    }
+
+    fn file_violations(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (index, file) in self.mounted_files.iter().enumerate() {
+            let path = FieldPath::from(["mounted_files"]).index(index);
+            let path = path.key("mount_path");
+            if let Err(problem) = check_mount_path(&file.path) {
+                violations.push(invalid(path, problem));
+            } else if !seen.insert(file.path.as_str()) {
+                let description = "is the path of another file, too";
+                violations.push(Violation::new(path, ViolationKind::Duplicate, description));
+            }
+        }
+        violations
+    }
+
+    fn amount_violations(&self) -> Vec<Violation> {
+        let (requests, limits) = (&self.requests, &self.limits);
+        let mut violations = Vec::new();
+        for (field, amounts) in [("resource_requests", requests), ("resource_limits", limits)] {
+            violations.extend(unusable(&FieldPath::from([field]), amounts));
+        }
+        let limit_path = FieldPath::from(["resource_limits"]);
+        for (field, limit) in [("cpu", &limits.cpu), ("memory", &limits.memory)] {
+            if limit.as_ref().is_some_and(Quantity::is_zero) {
+                let description = "must be more than zero; leave it out to inherit";
+                violations.push(invalid(limit_path.key(field), description));
+            }
+        }
+        violations.extend(above_limit(
+            "cpu",
+            requests.cpu.as_ref(),
+            limits.cpu.as_ref(),
+        ));
+        violations.extend(above_limit(
+            "memory",
+            requests.memory.as_ref(),
+            limits.memory.as_ref(),
+        ));
+        if let (Some(request), Some(limit)) = (&requests.gpu, &limits.gpu)
+            && request != limit
+        {
+            let description = "differs from resource_requests.gpu; GPUs are not shared";
+            let path = limit_path.key("gpu");
+            violations.push(Violation::new(path, ViolationKind::Conflict, description));
+        }
+        violations
+    }
+}
+
+fn invalid(path: FieldPath, description: &str) -> Violation {
+    Violation::new(path, ViolationKind::Invalid, description)
+}
+
+/// A path that names a file, from the root down.
+fn check_mount_path(path: &str) -> Result<(), &'static str> {
+    if path.len() > MOUNT_PATH_MAX {
+        return Err("is longer than a path may be");
+    }
+    if path.contains('\0') {
+        return Err("contains a NUL character");
+    }
+    let Some(below) = path.strip_prefix('/') else {
+        return Err("must be absolute");
+    };
+    let is_name = |name: &str| !name.is_empty() && name != "." && name != ".." && name.len() <= 255;
+    if below.split('/').all(is_name) {
+        Ok(())
+    } else {
+        Err("must name a file, without empty parts, '.' and '..'")
+    }
+}
+
+/// Amounts that no machine can be told.
+fn unusable(path: &FieldPath, amounts: &ResourceAmounts) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let cpu = amounts.cpu.as_ref().map(Quantity::to_millis);
+    let memory = amounts.memory.as_ref().map(Quantity::to_units);
+    for (field, steps) in [("cpu", cpu), ("memory", memory)] {
+        if steps == Some(None) {
+            violations.push(invalid(path.key(field), "is more than any machine has"));
+        }
+    }
+    if amounts
+        .memory
+        .as_ref()
+        .is_some_and(|memory| !memory.is_whole())
+    {
+        let description = "is not a whole number of bytes; for megabytes write M or Mi";
+        violations.push(invalid(path.key("memory"), description));
+    }
+    violations
+}
+
+fn above_limit(
+    field: &str,
+    request: Option<&Quantity>,
+    limit: Option<&Quantity>,
+) -> Option<Violation> {
+    let (request, limit) = (request?, limit?);
+    (request > limit).then(|| {
+        let path = FieldPath::from(["resource_requests", field]);
+        let description = format!("is {request}, more than the limit of {limit}");
+        Violation::new(path, ViolationKind::Conflict, description)
+    })
+}
