@@ -8,13 +8,17 @@
 //! arrive as values.
 
 mod change;
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod error;
+mod form;
 mod organization;
 mod page;
 pub mod profile;
 mod reference;
 pub mod runner;
 pub mod sandbox;
+mod sqlite;
 mod store;
 mod token;
 
@@ -26,5 +30,6 @@ pub use profile::Profiles;
 pub use reference::{ProfileRef, RunnerRef};
 pub use runner::Runners;
 pub use sandbox::Sandboxes;
+pub use sqlite::SqliteStore;
 pub use store::{Stamp, Store};
 pub use token::{CreateTokenError, Tokens};

@@ -1,0 +1,70 @@
+//! The contract of [`crate::Organizations`], a sentence each.
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests: they fail by panicking, and their names say what they state"
+)]
+
+use palisade_model::tenant::{Organization, SandboxQuota};
+
+use super::Harness;
+use super::fixture::{all, now, organization, parsed};
+use crate::{CreateOrganizationError, GetError};
+
+fn acme() -> Organization {
+    Organization {
+        id: parsed("acme"),
+        quota: SandboxQuota {
+            cpu: Some(parsed("1.50")),
+            memory: Some(parsed("8Gi")),
+            gpu: Some(2),
+        },
+        created_at: now(),
+    }
+}
+
+pub async fn an_organization_id_is_given_out_once(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let first = acme();
+    store.create_organization(first.clone()).await.unwrap();
+    let second = store.create_organization(acme()).await;
+    assert!(matches!(second, Err(CreateOrganizationError::IdTaken)));
+    assert_eq!(store.get_organization(&first.id).await.unwrap(), first);
+}
+
+pub async fn a_changed_quota_is_what_the_next_read_returns(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let before = acme();
+    store.create_organization(before.clone()).await.unwrap();
+    let quota = SandboxQuota {
+        cpu: None,
+        memory: Some(parsed("1e3")),
+        gpu: None,
+    };
+    let changed = store.update_quota(&before.id, quota.clone()).await.unwrap();
+    let expected = Organization { quota, ..before };
+    assert_eq!(changed, expected);
+    assert_eq!(
+        store.get_organization(&expected.id).await.unwrap(),
+        expected
+    );
+}
+
+pub async fn organizations_are_listed_in_the_order_of_ids(harness: &mut dyn Harness) {
+    let store = harness.store();
+    for id in ["b", "a", "B", "a-1", "Z"] {
+        organization(&*store, id).await;
+    }
+    let page = store.list_organizations(all()).await.unwrap();
+    let ids = page.items.iter().map(|each| each.id.as_str());
+    assert_eq!(ids.collect::<Vec<_>>(), ["B", "Z", "a", "a-1", "b"]);
+    assert_eq!(page.next, None);
+}
+
+pub async fn what_is_not_there_is_not_found(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let nobody = parsed("nobody");
+    let found = store.get_organization(&nobody).await;
+    assert!(matches!(found, Err(GetError::NotFound)));
+    let changed = store.update_quota(&nobody, SandboxQuota::default()).await;
+    assert!(matches!(changed, Err(GetError::NotFound)));
+}

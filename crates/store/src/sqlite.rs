@@ -1,0 +1,93 @@
+//! The store in one SQLite file, for one machine.
+//!
+//! One connection writes and several read. Each call is one transaction that
+//! took the write lock before it read anything, so that what it decides on
+//! cannot change before it commits; other processes on the same file queue for
+//! that lock. A commit returns once it is on the disk.
+//!
+//! The statements use nothing that Postgres lacks, and number their parameters
+//! as it does. What is special here is how a database is opened and how
+//! transactions begin.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use tokio::sync::watch;
+
+use crate::error::Fault;
+
+mod change;
+mod fault;
+mod migration;
+mod open;
+mod organization;
+mod profile;
+mod profile_write;
+mod row;
+mod runner;
+mod runner_parts;
+mod runner_write;
+mod sandbox;
+mod sandbox_list;
+mod sandbox_write;
+mod token;
+mod transaction;
+
+use fault::fault;
+use row::Columns;
+use transaction::{Read, Write};
+
+/// How many calls read at the same time; more wait their turn.
+const READERS: u32 = 4;
+
+/// How long a call waits for its turn before it fails as unavailable.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A [`Store`](crate::Store) in one SQLite file.
+///
+/// A clone is another handle to the same store.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// The newest change that this handle and its clones made.
+    head: Arc<watch::Sender<i64>>,
+}
+
+impl SqliteStore {
+    /// Opens the store at `path`, and makes it first if it does not exist.
+    ///
+    /// A missing directory is made for the owner alone, and the files of the
+    /// database are held to the owner in any case. A database of a newer version
+    /// or of another program is refused with [`Fault::Damaged`].
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, Fault> {
+        let path = path.as_ref();
+        open::prepare_file(path)?;
+        let writer = open::writer(path).await?;
+        migration::migrate(&writer).await?;
+        let readers = open::readers(path).await?;
+        let (head, _) = watch::channel(0);
+        Ok(Self {
+            writer,
+            readers,
+            head: Arc::new(head),
+        })
+    }
+
+    /// Waits for calls that run, and closes the files. Later calls fail.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn write(&self) -> Result<Write, Fault> {
+        Write::begin(&self.writer, self.head.clone()).await
+    }
+
+    /// For several statements that must see the same state.
+    async fn read(&self) -> Result<Read, Fault> {
+        self.readers.begin().await.map_err(fault)
+    }
+}

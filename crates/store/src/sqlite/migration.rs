@@ -1,0 +1,85 @@
+//! Bringing a database to the version of this program.
+//!
+//! The version and all steps to it are one transaction: a database is never
+//! between two versions. Steps are only ever added.
+
+use std::sync::Arc;
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::fault::fault;
+use crate::error::Fault;
+
+/// The steps, the first of which makes version 1.
+const STEPS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+
+/// Says in the header of the file whose database it is: `pali`.
+const APPLICATION_ID: i64 = 0x7061_6c69;
+
+/// Why a database is left alone.
+#[derive(Debug, thiserror::Error)]
+enum NotOurs {
+    /// A newer program has been here.
+    #[error("the database has version {found}; this program knows versions up to {known}")]
+    Newer { found: i64, known: i64 },
+    /// Some other program has been here.
+    #[error("the file is a database of another program")]
+    Foreign,
+}
+
+impl From<NotOurs> for Fault {
+    fn from(reason: NotOurs) -> Self {
+        Self::Damaged(Arc::new(reason))
+    }
+}
+
+/// Applies the steps that are missing.
+pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), Fault> {
+    let begun = writer.begin_with("BEGIN IMMEDIATE").await;
+    let mut transaction = begun.map_err(fault)?;
+    let present = version(&mut transaction).await?;
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    if present > known {
+        let found = present;
+        return Err(NotOurs::Newer { found, known }.into());
+    }
+    let done = usize::try_from(present).unwrap_or(0);
+    for step in STEPS.into_iter().skip(done) {
+        run(&mut transaction, step).await?;
+    }
+    if present < known {
+        let mark = sqlx::query("UPDATE schema_version SET version = $1").bind(known);
+        mark.execute(&mut *transaction).await.map_err(fault)?;
+    }
+    transaction.commit().await.map_err(fault)
+}
+
+/// The version of the database; 0 for one that was just made.
+async fn version(connection: &mut SqliteConnection) -> Result<i64, Fault> {
+    let owner = scalar(connection, "PRAGMA application_id").await?;
+    if owner == APPLICATION_ID {
+        return scalar(connection, "SELECT version FROM schema_version").await;
+    }
+    let tables = scalar(connection, "SELECT count(*) FROM sqlite_master").await?;
+    if owner != 0 || tables != 0 {
+        return Err(NotOurs::Foreign.into());
+    }
+    run(connection, "PRAGMA application_id = 0x70616c69").await?;
+    run(
+        connection,
+        "CREATE TABLE schema_version (version BIGINT NOT NULL);
+         INSERT INTO schema_version (version) VALUES (0)",
+    )
+    .await?;
+    Ok(0)
+}
+
+async fn scalar(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, Fault> {
+    let query = sqlx::query_scalar(sql);
+    query.fetch_one(connection).await.map_err(fault)
+}
+
+async fn run(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Fault> {
+    let done = sqlx::raw_sql(sql).execute(connection).await;
+    done.map(|_| ()).map_err(fault)
+}

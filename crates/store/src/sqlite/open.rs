@@ -1,0 +1,93 @@
+//! Opening the file, for its owner alone.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::fault::{fault, unavailable};
+use super::{PATIENCE, READERS};
+use crate::error::Fault;
+
+/// Makes the file if it is missing, and shuts out everybody but its owner.
+///
+/// SQLite gives its companion files the mode of the database itself; those of a
+/// crash that are already there are held to it here.
+pub(super) fn prepare_file(path: &Path) -> Result<(), Fault> {
+    make_private(path).map_err(unavailable)
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        // An existing directory keeps its mode: it may hold more than this.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)?;
+    for file in [
+        path.to_owned(),
+        with_suffix(path, "-wal"),
+        with_suffix(path, "-shm"),
+    ] {
+        match fs::set_permissions(&file, Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        // What was deleted may have been a secret.
+        .pragma("secure_delete", "ON")
+        // Nothing in the schema may run what a tampered file brings along.
+        .pragma("trusted_schema", "OFF")
+}
+
+/// The one connection that writes.
+pub(super) async fn writer(path: &Path) -> Result<SqlitePool, Fault> {
+    pool(1).connect_with(options(path)).await.map_err(fault)
+}
+
+/// The connections that only read.
+pub(super) async fn readers(path: &Path) -> Result<SqlitePool, Fault> {
+    let options = options(path).pragma("query_only", "ON");
+    pool(READERS).connect_with(options).await.map_err(fault)
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .min_connections(1)
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        // A file needs no fresh connections.
+        .max_lifetime(None)
+        .idle_timeout(None)
+        // The worker of a connection reports its own end; no ping per call.
+        .test_before_acquire(false)
+}

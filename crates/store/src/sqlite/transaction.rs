@@ -1,0 +1,107 @@
+//! A call that changes something, from its first statement to its commit.
+//!
+//! The changes that it makes known are collected and written right before the
+//! commit, as [`crate::change`] demands. One that is dropped without a commit
+//! leaves nothing behind.
+
+use std::sync::Arc;
+
+use palisade_model::name::OrganizationId;
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::watch;
+
+use super::fault::fault;
+use crate::change::Subject;
+use crate::error::Fault;
+
+const DRAW: &str = "UPDATE feed SET head = head + $1 WHERE one = 1 RETURNING head";
+const ANNOUNCE: &str = "INSERT INTO changes (sequence, organization, subject, subject_id)
+    VALUES ($1, $2, $3, $4)";
+
+/// Several statements that see the same state.
+pub(super) type Read = Transaction<'static, Sqlite>;
+
+/// The one transaction that writes.
+pub(super) struct Write {
+    transaction: Transaction<'static, Sqlite>,
+    changes: Vec<(OrganizationId, Subject)>,
+    head: Arc<watch::Sender<i64>>,
+}
+
+impl Write {
+    /// Takes the write lock, before anything is read.
+    pub(super) async fn begin(
+        writer: &SqlitePool,
+        head: Arc<watch::Sender<i64>>,
+    ) -> Result<Self, Fault> {
+        let transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        Ok(Self {
+            transaction,
+            changes: Vec::new(),
+            head,
+        })
+    }
+
+    /// Where statements run.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
+
+    /// Notes for the feed that the subject changed.
+    pub(super) fn changed(&mut self, organization: &OrganizationId, subject: Subject) {
+        let change = (organization.clone(), subject);
+        if !self.changes.contains(&change) {
+            self.changes.push(change);
+        }
+    }
+
+    /// Makes it all durable and visible.
+    pub(super) async fn commit(mut self) -> Result<(), Fault> {
+        let head = self.announce().await?;
+        self.transaction.commit().await.map_err(fault)?;
+        if let Some(head) = head {
+            self.head.send_if_modified(|known| {
+                let is_newer = head > *known;
+                *known = head.max(*known);
+                is_newer
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes the changes to the feed; returns the new head if there were any.
+    async fn announce(&mut self) -> Result<Option<i64>, Fault> {
+        let count = i64::try_from(self.changes.len()).unwrap_or(i64::MAX);
+        if count == 0 {
+            return Ok(None);
+        }
+        let draw = sqlx::query_scalar::<_, i64>(DRAW).bind(count);
+        let head = draw
+            .fetch_one(&mut *self.transaction)
+            .await
+            .map_err(fault)?;
+        let numbers = (head - count + 1)..=head;
+        for (number, (organization, subject)) in numbers.zip(&self.changes) {
+            let (kind, id) = spelling(*subject);
+            sqlx::query(ANNOUNCE)
+                .bind(number)
+                .bind(organization.as_str())
+                .bind(kind)
+                .bind(id)
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(fault)?;
+        }
+        Ok(Some(head))
+    }
+}
+
+fn spelling(subject: Subject) -> (&'static str, Option<String>) {
+    match subject {
+        Subject::Organization => ("organization", None),
+        Subject::Token(id) => ("token", Some(id.to_string())),
+        Subject::Profile(id) => ("profile", Some(id.to_string())),
+        Subject::Runner(uid) => ("runner", Some(uid.to_string())),
+        Subject::Sandbox(id) => ("sandbox", Some(id.to_string())),
+    }
+}
