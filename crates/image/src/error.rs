@@ -36,7 +36,7 @@ pub enum ImageError {
     },
     /// The registry wants credentials, or others.
     #[error(
-        "registry {registry} does not let us read {reference}; give credentials that may, or make the image public"
+        "registry {registry} does not let us read {reference}; check its name, give credentials that may read it, or make it public"
     )]
     Unauthorized {
         /// The registry.
@@ -72,6 +72,16 @@ pub enum ImageError {
         registry: String,
         /// The HTTP status.
         status: u16,
+    },
+    /// The operator's credentials for registries are of no use.
+    #[error(
+        "the credentials for registry {registry} on this machine cannot be used: {why}; its operator can correct them"
+    )]
+    Credentials {
+        /// The registry.
+        registry: String,
+        /// What is wrong with them; never any part of them.
+        why: &'static str,
     },
     /// The whole took longer than it may.
     #[error(
@@ -204,6 +214,7 @@ impl ImageError {
             | Self::NotPresent { .. }
             | Self::Unauthorized { .. }
             | Self::NotAllowed { .. }
+            | Self::Credentials { .. }
             | Self::DigestMismatch { .. }
             | Self::Malformed { .. }
             | Self::Hostile { .. }

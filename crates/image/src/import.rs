@@ -18,6 +18,7 @@ use palisade_model::image::ImageReference;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+pub(crate) use self::layout::checked_diff_ids;
 use self::parts::Found;
 use crate::digest::Digest;
 use crate::document::{ConfigDocument, ImageDocument};

@@ -1,6 +1,6 @@
 //! The image store of a machine that runs sandboxes.
 //!
-//! Images come in from archives, and lie unpacked and content-addressed, ready
+//! Images come in from archives and registries, and lie unpacked and content-addressed, ready
 //! to be the lower directories of overlay mounts. All of an image is foreign data: every digest is verified, every
 //! count bounded, and no entry of a layer can reach outside of its directory.
 //!
@@ -17,6 +17,7 @@ mod limits;
 mod merged;
 mod platform;
 mod progress;
+mod registry;
 mod store;
 mod stream;
 mod unpack;
@@ -33,5 +34,6 @@ pub use import::{Imported, Source};
 pub use limits::Limits;
 pub use platform::Platform;
 pub use progress::{Event, Progress};
+pub use registry::{Images, PullPolicy, Registries};
 pub use store::{Collected, Holder, HolderError, Lease, Listing, Settings, Store};
 pub use user::{User, UserError};

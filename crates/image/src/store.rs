@@ -152,14 +152,7 @@ impl Store {
     /// Takes microseconds when it was asked for before, and sees at once what
     /// other processes change.
     pub fn resolve(&self, reference: &ImageReference) -> Option<Arc<Image>> {
-        match self.0.find(&key(reference)) {
-            Ok(found) => found,
-            Err(error) => {
-                // As good as absent: whoever needs it pulls it again.
-                warn!(%error, image.reference = %reference, "record of an image cannot be read");
-                None
-            }
-        }
+        self.0.present(reference)
     }
 
     /// All names, and the images that only leases keep; sorted by name.
@@ -216,6 +209,20 @@ impl Inner {
         .await
     }
 
+    /// Gives up `work` when the store closes.
+    pub(crate) async fn until_closed<T>(
+        &self,
+        work: impl Future<Output = Result<T, ImageError>>,
+    ) -> Result<T, ImageError> {
+        let done = self.closing.run_until_cancelled(work).await;
+        done.unwrap_or(Err(ImageError::Cancelled))
+    }
+
+    /// Where the beginning of a packed layer is kept while it is fetched.
+    pub(crate) fn partial(&self, blob: &Digest) -> PathBuf {
+        self.layout.partials().join(blob.hex())
+    }
+
     /// A directory for work in progress.
     pub(crate) async fn temporary(self: &Arc<Self>) -> Result<Temporary, ImageError> {
         self.indexed(|inner| Temporary::create(&inner.layout)).await
@@ -229,6 +236,18 @@ impl Inner {
     ) -> Result<HeldKey, ImageError> {
         let name = format!("reference-{}", key(reference).hex());
         self.keys.lock(name).await
+    }
+
+    /// The image of a name, if it is on this machine.
+    pub(crate) fn present(&self, reference: &ImageReference) -> Option<Arc<Image>> {
+        match self.find(&key(reference)) {
+            Ok(found) => found,
+            Err(error) => {
+                // As good as absent: whoever needs it pulls it again.
+                warn!(%error, image.reference = %reference, "record of an image cannot be read");
+                None
+            }
+        }
     }
 
     fn find(&self, key: &Digest) -> Result<Option<Arc<Image>>, ImageError> {

@@ -123,7 +123,7 @@ fn layers(
 }
 
 /// The layers of a configuration that fits this machine and its manifest.
-pub(super) fn checked_diff_ids(
+pub(crate) fn checked_diff_ids(
     document: &[u8],
     count: usize,
     settings: &Settings,
@@ -148,7 +148,7 @@ pub(super) fn checked_diff_ids(
     }
     if diff_ids.len() != count {
         let why = "it has not as many layers as its configuration";
-        return Err(ImageError::malformed("the image in the archive", why));
+        return Err(ImageError::malformed("the image's manifest", why));
     }
     Ok(diff_ids)
 }

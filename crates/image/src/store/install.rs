@@ -131,6 +131,16 @@ impl Inner {
         self.keys.lock(format!("layer-{}", layer.hex())).await
     }
 
+    /// Waits until nobody else fetches `blob`. Taken after the lock of the
+    /// layer: two images may claim different layers to be in one blob.
+    pub(crate) async fn blob_alone(
+        &self,
+        blob: &Digest,
+        _: &Incoming,
+    ) -> Result<super::HeldKey, ImageError> {
+        self.keys.lock(format!("blob-{}", blob.hex())).await
+    }
+
     /// Unpacks a layer into the store. The caller has found that it is not
     /// there, and holds its lock if it knows its name.
     pub(crate) async fn unpack_layer(
