@@ -27,7 +27,6 @@ mod pool;
 mod router;
 mod rules;
 mod ruleset;
-mod sockets;
 mod sysctl;
 #[cfg(test)]
 mod tests;
@@ -57,11 +56,9 @@ pub use router::RouterError;
 pub use rules::RulesError;
 pub use sysctl::SysctlError;
 
-pub(crate) use sockets::{Listening, Outward};
-
 pub use crate::netlink::KernelError;
 
-use crate::dns::Directory;
+use crate::dns::{Directory, Names};
 use crate::netlink::{Socket, conntrack};
 use host::Host;
 use layout::{Layout, Slot};
@@ -176,6 +173,7 @@ impl Network {
             addresses,
             interface: record.interface.clone(),
         };
+        self.directory.insert(addresses.iter(), Names::of(egress));
         self.settle(id, record);
         Ok(attached)
     }
@@ -228,7 +226,6 @@ impl Network {
             is_repaired = true;
         }
         let surroundings = self.surroundings(host.survey()?.host_addresses());
-        self.directory.surround(surroundings.clone());
         Ok(lock(&self.rules).refresh(surroundings)? || is_repaired)
     }
 
@@ -276,7 +273,6 @@ impl Network {
             addresses,
             egress: egress.clone(),
         })?;
-        self.directory.insert(addresses.iter(), egress);
         laid.open(addresses)?;
         Ok(())
     }
@@ -298,7 +294,7 @@ impl Network {
         // What either policy refuses is refused in between.
         self.directory.remove(addresses.iter());
         lock(&self.rules).change(&record.interface, egress.clone())?;
-        self.directory.insert(addresses.iter(), egress);
+        self.directory.insert(addresses.iter(), Names::of(egress));
         for address in addresses.iter() {
             self.forget_flows(address)?;
         }

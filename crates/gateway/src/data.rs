@@ -19,8 +19,16 @@ pub(crate) struct DataPlane {
 }
 
 impl DataPlane {
-    pub(crate) fn new(tools: Tools, access: Access) -> Self {
+    pub(crate) fn new(tools: &Tools, access: Access) -> Self {
+        let tools = tools.clone();
         Self { tools, access }
+    }
+
+    /// The streaming service, with its limits.
+    pub(crate) fn streaming(
+        &self,
+    ) -> pb::gateway_streaming_service_server::GatewayStreamingServiceServer<Self> {
+        pb::gateway_streaming_service_server::GatewayStreamingServiceServer::new(self.clone())
     }
 
     /// Runs a command to its end.
@@ -51,5 +59,27 @@ impl DataPlane {
     ) -> ApiResult<pb::RetrieveFileSandboxResponse> {
         self.access.running(caller, &request.sandbox_id).await?;
         Err(ApiError::not_implemented("files"))
+    }
+}
+
+#[async_trait::async_trait]
+impl pb::gateway_streaming_service_server::GatewayStreamingService for DataPlane {
+    type StreamExecStream = tokio_stream::Empty<Result<pb::ExecStreamResponse, tonic::Status>>;
+    type StreamLogsStream = tokio_stream::Empty<Result<pb::LogStreamResponse, tonic::Status>>;
+
+    async fn stream_exec(
+        &self,
+        request: tonic::Request<tonic::Streaming<pb::ExecStreamRequest>>,
+    ) -> Result<tonic::Response<Self::StreamExecStream>, tonic::Status> {
+        let context = crate::context::Context::of(&request)?;
+        context.tell(Err(ApiError::not_implemented("commands")))
+    }
+
+    async fn stream_logs(
+        &self,
+        request: tonic::Request<tonic::Streaming<pb::LogStreamRequest>>,
+    ) -> Result<tonic::Response<Self::StreamLogsStream>, tonic::Status> {
+        let context = crate::context::Context::of(&request)?;
+        context.tell(Err(ApiError::not_implemented("logs")))
     }
 }

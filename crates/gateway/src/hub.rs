@@ -1,21 +1,280 @@
-//! The runners that are connected, and ways to them.
+//! The runners that are connected, and what is wished of their sandboxes.
+//!
+//! A runner that joined has one [`Session`]; a newer one takes its place. What
+//! is wished of a sandbox is never carried by a message between the parts of
+//! the gateway: a session is told which sandbox to look at, reads the store and
+//! tells the runner what follows. So a fresh request, a lost connection and a
+//! restart take the same way, and what waits is a set of ids and no queue.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use palisade_backend::Attach;
-use palisade_model::id::RunnerUid;
+use palisade_model::clock::Timestamp;
+use palisade_model::id::{RunnerUid, SandboxId};
+use palisade_model::name::OrganizationId;
+use palisade_model::placement::{Live, Presence};
+use palisade_model::sandbox::{Sandbox, State};
+use palisade_wire::rest::RunnerObservation;
+use palisade_wire::v1beta2::UsageNow;
 
-/// Finds connected runners. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+use crate::picture::Picture;
+use crate::tools::Tools;
+
+mod attach;
+mod drive;
+mod join;
+mod pending;
+mod plan;
+mod record;
+mod relay;
+mod remote;
+mod session;
+mod wishes;
+
+pub(crate) use join::RunnerGate;
+
+use pending::Pending;
+use remote::RemoteAttach;
+use session::Session;
+
+/// Finds connected runners and tells them things. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Hub {
-    ways: Arc<Mutex<HashMap<RunnerUid, Arc<dyn Attach>>>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tools: Tools,
+    picture: Picture,
+    pending: Pending,
+    runners: Mutex<BTreeMap<RunnerUid, Known>>,
+    /// Sandboxes whose runner is told nothing until a reply has been sent.
+    held: Mutex<BTreeSet<SandboxId>>,
+    /// Nothing is known of the time before.
+    since: Timestamp,
+}
+
+/// A runner that is or was connected.
+#[derive(Debug)]
+struct Known {
+    session: Option<Arc<Session>>,
+    version: String,
+    last_heard: Timestamp,
+}
+
+/// A later start of the same runner is connected.
+#[derive(Clone, Copy, Debug)]
+struct LaterStart;
+
+/// Holds back what would be told to a runner about one sandbox. Dropping it
+/// lets that go.
+#[derive(Debug)]
+pub(crate) struct Held {
+    hub: Hub,
+    runner: RunnerUid,
+    id: SandboxId,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&self.hub.inner.held).remove(&self.id);
+        self.hub.look(self.runner, self.id);
+    }
 }
 
 impl Hub {
+    pub(crate) fn new(tools: Tools, picture: Picture) -> Self {
+        let since = tools.now();
+        let inner = Inner {
+            tools,
+            picture,
+            pending: Pending::default(),
+            runners: Mutex::default(),
+            held: Mutex::default(),
+            since,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
     /// Talks to sandboxes on a runner; `None` if it is not connected.
     pub(crate) fn attach_to(&self, runner: RunnerUid) -> Option<Arc<dyn Attach>> {
-        let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        ways.get(&runner).cloned()
+        let session = self.session(runner)?;
+        Some(Arc::new(RemoteAttach::new(self.clone(), session)))
     }
+
+    /// Has the session of a runner look at a sandbox, if there is a session.
+    pub(crate) fn look(&self, runner: RunnerUid, id: SandboxId) {
+        if let Some(session) = self.session(runner) {
+            session.wishes.look(id);
+        }
+    }
+
+    /// Has a runner free everything of a sandbox, if it is connected.
+    pub(crate) fn remove(&self, runner: RunnerUid, id: SandboxId) {
+        if let Some(session) = self.session(runner) {
+            session.wishes.remove_at(id, Timestamp::EPOCH);
+        }
+    }
+
+    /// Has the session look if the record says what a runner must be told.
+    pub(crate) fn look_if_due(&self, sandbox: &Sandbox) {
+        let status = &sandbox.status;
+        let is_news = status.stop.is_some() || status.state == State::Creating;
+        if is_news && !status.state.is_terminal() {
+            self.look(sandbox.placement.runner_uid, sandbox.id);
+        }
+    }
+
+    /// Holds back what would be told about a sandbox, until a reply is sent.
+    pub(crate) fn hold(&self, runner: RunnerUid, id: SandboxId) -> Held {
+        lock(&self.inner.held).insert(id);
+        Held {
+            hub: self.clone(),
+            runner,
+            id,
+        }
+    }
+
+    fn is_held(&self, id: SandboxId) -> bool {
+        lock(&self.inner.held).contains(&id)
+    }
+
+    /// Tells a runner to take no new sandboxes, and places none there.
+    pub(crate) fn drain(&self, organization: &OrganizationId, runner: RunnerUid) {
+        self.inner
+            .picture
+            .update_live(organization, runner, |live| live.is_draining = true);
+        if let Some(session) = self.session(runner) {
+            session.drain();
+        }
+    }
+
+    /// Ends the session of a runner that was deleted.
+    pub(crate) fn forget(&self, runner: RunnerUid) {
+        let known = self.runners().remove(&runner);
+        if let Some(session) = known.and_then(|known| known.session) {
+            session.end();
+        }
+    }
+
+    /// What is known of the process behind a runner.
+    pub(crate) fn observe(&self, runner: RunnerUid) -> RunnerObservation {
+        let runners = self.runners();
+        let Some(known) = runners.get(&runner) else {
+            return RunnerObservation::default();
+        };
+        RunnerObservation {
+            is_connected: known.session.is_some(),
+            last_heartbeat: Some(known.last_heard()),
+            version: known.version.clone(),
+        }
+    }
+
+    /// Since when a runner is connected.
+    pub(crate) fn connected_at(&self, runner: RunnerUid) -> Option<Timestamp> {
+        self.session(runner).map(|session| session.connected_at)
+    }
+
+    /// How long a runner has been away; `None` if it is there.
+    pub(crate) fn away_for(&self, runner: RunnerUid, now: Timestamp) -> Option<Duration> {
+        let runners = self.runners();
+        let last = match runners.get(&runner) {
+            Some(known) if known.session.is_some() => return None,
+            Some(known) => known.last_heard,
+            None => self.inner.since,
+        };
+        Some(now.saturating_since(last))
+    }
+
+    /// What a sandbox uses, as its runner last said.
+    pub(crate) fn usage(&self, runner: RunnerUid, id: SandboxId) -> Option<UsageNow> {
+        self.session(runner)?.usage(id)
+    }
+
+    fn session(&self, runner: RunnerUid) -> Option<Arc<Session>> {
+        self.runners().get(&runner)?.session.clone()
+    }
+
+    /// Gives a session its place, and says what is known of its runner now.
+    ///
+    /// A session of a later start of the same runner keeps its place.
+    fn enter(
+        &self,
+        session: &Arc<Session>,
+        said: impl FnOnce(&mut Live),
+    ) -> Result<(), LaterStart> {
+        let mut runners = self.runners();
+        let present = runners
+            .get(&session.uid)
+            .and_then(|known| known.session.clone());
+        if let Some(present) = present {
+            if present.is_newer_than(session) {
+                return Err(LaterStart);
+            }
+            present.end();
+        }
+        let known = Known {
+            session: Some(session.clone()),
+            version: session.version.clone(),
+            last_heard: session.connected_at,
+        };
+        runners.insert(session.uid, known);
+        // Under the lock, as in `leave`, so that the last one has the last word.
+        let picture = &self.inner.picture;
+        picture.update_live(&session.organization, session.uid, said);
+        Ok(())
+    }
+
+    /// Says what is known of a runner now, if the session still has its place.
+    fn update_if_present(&self, session: &Arc<Session>, said: impl FnOnce(&mut Live)) {
+        let runners = self.runners();
+        let known = runners.get(&session.uid);
+        if known.is_some_and(|known| known.is_of(session)) {
+            let picture = &self.inner.picture;
+            picture.update_live(&session.organization, session.uid, said);
+        }
+    }
+
+    /// Takes the place away from a session, if it still has it.
+    fn leave(&self, session: &Arc<Session>) {
+        let mut runners = self.runners();
+        let Some(known) = runners.get_mut(&session.uid) else {
+            return;
+        };
+        if !known.is_of(session) {
+            return;
+        }
+        known.session = None;
+        known.last_heard = session.last_heard();
+        self.inner
+            .picture
+            .update_live(&session.organization, session.uid, |live| {
+                live.presence = Presence::Lost;
+            });
+    }
+
+    fn runners(&self) -> MutexGuard<'_, BTreeMap<RunnerUid, Known>> {
+        lock(&self.inner.runners)
+    }
+}
+
+impl Known {
+    fn is_of(&self, session: &Arc<Session>) -> bool {
+        let present = self.session.as_ref();
+        present.is_some_and(|present| Arc::ptr_eq(present, session))
+    }
+
+    fn last_heard(&self) -> Timestamp {
+        let session = self.session.as_ref();
+        session.map_or(self.last_heard, |session| session.last_heard())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,14 +6,22 @@
 //! only place that knows of one: what a process that ends forgets, the next one
 //! reads from the store and hears from the runners.
 
-#![expect(dead_code, reason = "the services that use it come next")]
+#![expect(dead_code, reason = "the services of data come next")]
 
 mod access;
+mod auth;
 mod config;
 mod context;
 mod data;
 mod error;
+mod follow;
+mod gateway;
+mod guard;
 mod hub;
+mod picture;
+mod service;
 mod tools;
+mod upkeep;
 
 pub use config::GatewayConfig;
+pub use gateway::{Gateway, LiveView};

@@ -213,6 +213,8 @@ impl Stream {
     }
 
     async fn logs(&mut self, mut logs: Logs) -> Result<(), Gone> {
+        // A reader learns at once that there is a log, even an empty one.
+        self.send(Event::Started(pb::Started {})).await?;
         loop {
             tokio::select! {
                 chunk = logs.chunks.recv() => match chunk {

@@ -2,5 +2,4 @@
 
 mod attaching;
 mod probe;
-mod resolving;
 mod world;

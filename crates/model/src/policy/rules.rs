@@ -148,8 +148,7 @@ impl EgressRules {
         except
     }
 
-    /// Whether a connection to this address may be opened.
-    pub fn address(&self, address: IpAddr) -> Verdict {
+    fn address(&self, address: IpAddr) -> Verdict {
         let closed = self
             .deny
             .iter()

@@ -1,0 +1,268 @@
+//! Putting a gateway together, running it and ending it.
+//!
+//! The services are one router for a server to serve beside REST; the tasks run
+//! under [`Gateway::run`]. Ending it ends the connections of runners and leaves
+//! sandboxes as they are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use palisade_model::clock::{Clock, Ids};
+use palisade_model::id::RunnerUid;
+use palisade_store::Store;
+use palisade_wire::proto::DESCRIPTORS;
+use palisade_wire::proto::runner_v1::runner_service_server::RunnerServiceServer;
+use palisade_wire::proto::v1beta2::discovery_service_server::DiscoveryServiceServer;
+use palisade_wire::proto::v1beta2::gateway_service_server::GatewayServiceServer;
+use palisade_wire::proto::v1beta2::secret_store_service_server::SecretStoreServiceServer;
+use palisade_wire::rest::RunnerObservation;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, health_reporter};
+use tower::{Service, ServiceExt as _};
+use tracing::{info, warn};
+
+use crate::access::Access;
+use crate::auth::Gate;
+use crate::config::GatewayConfig;
+use crate::data::DataPlane;
+use crate::follow::{Follower, Progress};
+use crate::guard::{self, Guard};
+use crate::hub::{Hub, RunnerGate};
+use crate::picture::Picture;
+use crate::service::{Admission, Discovery, NoSecretStores, SandboxService};
+use crate::tools::Tools;
+use crate::upkeep::Upkeep;
+
+/// The largest message in either direction.
+const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// How long tasks may take to end when the gateway ends.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A gateway over one store.
+#[derive(Debug)]
+pub struct Gateway {
+    tools: Tools,
+    picture: Picture,
+    hub: Hub,
+    follower: Follower,
+    progress: Progress,
+    health: HealthReporter,
+    router: Router,
+}
+
+/// What a control plane may ask a gateway about. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LiveView {
+    hub: Hub,
+    progress: Progress,
+}
+
+impl LiveView {
+    /// What is known of the process behind a runner; at once, out of memory.
+    pub fn observe(&self, runner: RunnerUid) -> RunnerObservation {
+        self.hub.observe(runner)
+    }
+
+    /// Whether the gateway has read everything and admits sandboxes.
+    pub fn is_ready(&self) -> bool {
+        self.progress.is_ready()
+    }
+
+    /// Waits until the gateway admits sandboxes; whoever waits sets the limit.
+    pub async fn ready(&self) {
+        self.progress.ready().await;
+    }
+}
+
+impl Gateway {
+    /// Puts a gateway together; nothing happens yet.
+    pub fn new(
+        config: GatewayConfig,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        let tools = Tools {
+            config: Arc::new(config),
+            store,
+            clock,
+            ids,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let picture = Picture::default();
+        let hub = Hub::new(tools.clone(), picture.clone());
+        let gate = Gate::new(tools.clone());
+        let (follower, progress) =
+            Follower::new(tools.clone(), picture.clone(), gate.clone(), hub.clone());
+        let admission = Admission {
+            tools: tools.clone(),
+            picture: picture.clone(),
+            progress: progress.clone(),
+            hub: hub.clone(),
+        };
+        let (health, health_service) = health_reporter();
+        let router = router(admission, gate).merge(open_routes(health_service));
+        Self {
+            tools,
+            picture,
+            hub,
+            follower,
+            progress,
+            health,
+            router,
+        }
+    }
+
+    /// The services, for a server to serve; whatever is gRPC belongs here.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// What a control plane may ask.
+    pub fn live(&self) -> LiveView {
+        LiveView {
+            hub: self.hub.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// Runs the tasks of the gateway until `stop`, and ends them.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self {
+            tools,
+            picture,
+            hub,
+            follower,
+            progress,
+            health,
+            router: _,
+        } = self;
+        tools.tasks.spawn(follower.run());
+        let upkeep = Upkeep {
+            tools: tools.clone(),
+            picture,
+            hub,
+        };
+        tools.tasks.spawn(upkeep.run());
+        let telling = tell_health(health.clone(), progress, stop.clone());
+        tools.tasks.spawn(telling);
+        info!("gateway started");
+        stop.cancelled().await;
+        tools.stop.cancel();
+        tools.tasks.close();
+        if tokio::time::timeout(DRAIN, tools.tasks.wait())
+            .await
+            .is_err()
+        {
+            let left = tools.tasks.len();
+            warn!(left, "tasks of the gateway did not end in time");
+        }
+        info!("gateway stopped");
+    }
+}
+
+/// Says that the gateway serves, once it does and for as long as it does.
+async fn tell_health(health: HealthReporter, progress: Progress, stop: CancellationToken) {
+    health
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
+    if stop.run_until_cancelled(progress.ready()).await.is_some() {
+        health.set_service_status("", ServingStatus::Serving).await;
+        stop.cancelled().await;
+    }
+    health
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
+}
+
+/// The services that ask who is calling.
+fn router(admission: Admission, gate: Gate) -> Router {
+    let tools = admission.tools.clone();
+    let hub = admission.hub.clone();
+    let discovery = Discovery {
+        picture: admission.picture.clone(),
+        hub: hub.clone(),
+    };
+    let access = Access::new(tools.clone(), hub.clone());
+    let data = DataPlane::new(&tools, access.clone());
+    let sandboxes = SandboxService::new(admission, access, data.clone());
+    let guard = Guard::new(&tools, gate);
+    let calls = serving(
+        GatewayServiceServer::new(sandboxes)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX),
+    )
+    .merge(serving(DiscoveryServiceServer::new(discovery)))
+    .merge(serving(SecretStoreServiceServer::new(NoSecretStores)))
+    .layer(from_fn_with_state(guard.clone(), guard::call));
+    let streams = serving(data.streaming()).layer(from_fn_with_state(guard.clone(), guard::stream));
+    let runners = serving(
+        RunnerServiceServer::new(RunnerGate::new(hub))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX),
+    )
+    .layer(from_fn_with_state(guard, guard::runner));
+    calls.merge(streams).merge(runners).fallback(guard::nowhere)
+}
+
+/// The services that anybody may ask.
+fn open_routes<H>(health: H) -> Router
+where
+    H: GrpcService,
+    H::Future: Send + 'static,
+{
+    let mut router = serving(health);
+    let descriptors = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+    };
+    match (descriptors().build_v1(), descriptors().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => router = router.merge(serving(v1)).merge(serving(v1alpha)),
+        (Err(error), _) | (_, Err(error)) => {
+            warn!(%error, "the descriptors cannot be read; there is no reflection");
+        }
+    }
+    router
+}
+
+/// A service under its own path.
+fn serving<S>(service: S) -> Router
+where
+    S: GrpcService,
+    S::Future: Send + 'static,
+{
+    let path = format!("/{}/{{*rest}}", S::NAME);
+    let service = service.map_request(|request: axum::extract::Request| request.map(Body::new));
+    Router::new().route_service(&path, service)
+}
+
+/// What a generated server is.
+trait GrpcService:
+    Service<http::Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible>
+    + NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> GrpcService for S where
+    S: Service<
+            http::Request<Body>,
+            Response = http::Response<Body>,
+            Error = std::convert::Infallible,
+        > + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}

@@ -1,0 +1,256 @@
+//! What holds for every call: an id, bounds, and a caller whose token is valid.
+//!
+//! A call holds its place until its answer has been sent, streams included. A
+//! call that is refused here never reaches a service, and its refusal has the
+//! same shape as any other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::BodyExt as _;
+use palisade_model::reason::{Code, Reason};
+use palisade_model::refusal::Refusal;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time;
+use tracing::{Instrument as _, Span, info_span};
+use uuid::Uuid;
+
+use crate::auth::Gate;
+use crate::context::{Context, status};
+use crate::error::{ApiError, ApiResult};
+use crate::hub::Held;
+use crate::tools::Tools;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DEADLINE: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// The longest request id that is taken from a caller, in bytes.
+const REQUEST_ID_LEN_MAX: usize = 128;
+/// How long a caller is told to wait when there is too much to do.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
+/// Calls that last as long as what they run; they keep their own time.
+const LONG_CALLS: [&str; 1] = ["/coreweave.sandbox.v1beta2.GatewayService/Exec"];
+
+/// Lets callers in. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    gate: Gate,
+    places: Arc<Semaphore>,
+    call_time: Duration,
+}
+
+/// What happens once the answer has been handed to the network.
+#[derive(Clone, Debug)]
+pub(crate) struct AfterReply {
+    /// Lets go when it is dropped.
+    _held: Arc<Held>,
+}
+
+impl AfterReply {
+    pub(crate) fn new(held: Held) -> Self {
+        Self {
+            _held: Arc::new(held),
+        }
+    }
+}
+
+impl Guard {
+    pub(crate) fn new(tools: &Tools, gate: Gate) -> Self {
+        Self {
+            gate,
+            places: Arc::new(Semaphore::new(tools.config.calls_max)),
+            call_time: tools.config.call_time,
+        }
+    }
+
+    fn place(&self) -> ApiResult<OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            let message = "the server has too many calls at once; try again in a moment";
+            let refusal = Refusal::new(Reason::Overloaded, message);
+            refusal.retry_after(BUSY_RETRY).into()
+        })
+    }
+
+    async fn admit(&self, request: &mut Request, id: &str) -> ApiResult<OwnedSemaphorePermit> {
+        let place = self.place()?;
+        let caller = self.gate.caller(request.headers()).await?;
+        let context = Context {
+            caller,
+            request_id: id.to_owned(),
+        };
+        request.extensions_mut().insert(context);
+        Ok(place)
+    }
+}
+
+/// For calls that are answered once.
+pub(crate) async fn call(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let asked = deadline(request.headers());
+    let is_long = LONG_CALLS.contains(&request.uri().path());
+    let limit = match (asked, is_long) {
+        (Some(asked), true) => Some(asked),
+        (None, true) => None,
+        (asked, false) => Some(asked.map_or(guard.call_time, |it| it.min(guard.call_time))),
+    };
+    enter(guard, request, next, limit).await
+}
+
+/// For calls that stay open.
+pub(crate) async fn stream(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    enter(guard, request, next, None).await
+}
+
+async fn enter(
+    guard: Guard,
+    mut request: Request,
+    next: Next,
+    limit: Option<Duration>,
+) -> Response {
+    let id = request_id(request.headers());
+    let span = span(&request, &id);
+    let answer = async {
+        let place = match guard.admit(&mut request, &id).await {
+            Ok(place) => place,
+            Err(error) => return refuse(&error, &id),
+        };
+        let answer = next.run(request);
+        let response = match limit {
+            Some(limit) => time::timeout(limit, answer).await,
+            None => Ok(answer.await),
+        };
+        match response {
+            Ok(response) => until_sent(response, place),
+            Err(_) => refuse(&too_slow(), &id),
+        }
+    };
+    named(answer.instrument(span).await, &id)
+}
+
+/// For runners, which prove themselves by a join token.
+pub(crate) async fn runner(
+    State(guard): State<Guard>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = request_id(request.headers());
+    let span = span(&request, &id);
+    let answer = async {
+        match guard.gate.runner(request.headers()).await {
+            Ok(runner) => {
+                request.extensions_mut().insert(runner);
+                next.run(request).await
+            }
+            Err(error) => refuse(&error, &id),
+        }
+    };
+    named(answer.instrument(span).await, &id)
+}
+
+/// For paths that lead nowhere.
+pub(crate) async fn nowhere(request: Request) -> Response {
+    let id = request_id(request.headers());
+    let path: String = request.uri().path().chars().take(128).collect();
+    let refusal = Refusal::new(
+        Reason::NotImplemented,
+        format!("this server has no method {path:?}"),
+    );
+    refuse(&refusal.with("feature", path).into(), &id)
+}
+
+fn span(request: &Request, id: &str) -> Span {
+    info_span!("call", request.id = %id, grpc.path = %request.uri().path())
+}
+
+fn refuse(error: &ApiError, id: &str) -> Response {
+    status(error, id).into_http()
+}
+
+fn too_slow() -> ApiError {
+    let message = "the call took too long; a change may have been made all the same";
+    let refusal = Refusal {
+        code: Code::DeadlineExceeded,
+        ..Refusal::new(Reason::BackendUnavailable, message)
+    };
+    refusal.retry_after(BUSY_RETRY).into()
+}
+
+/// Keeps the place, and holds back what comes after the reply, until the last
+/// of the answer was handed to the network, or its reader left.
+fn until_sent(mut response: Response, place: OwnedSemaphorePermit) -> Response {
+    let after = response.extensions_mut().remove::<AfterReply>();
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _kept = (&place, &after);
+            frame
+        }))
+    })
+}
+
+fn named(mut response: Response, id: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The id that the caller gave, if it can stand in a log as it is.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let is_sound = |id: &&str| {
+        (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+    };
+    match given.filter(is_sound) {
+        Some(id) => id.to_owned(),
+        None => Uuid::new_v4().to_string(),
+    }
+}
+
+/// The time that the caller gives the call, as gRPC spells it.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(DEADLINE)?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_hours(count),
+        "M" => Duration::from_mins(count),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(DEADLINE, HeaderValue::from_str(text).unwrap());
+        deadline(&headers)
+    }
+
+    #[test]
+    fn a_deadline_is_read_in_every_unit() {
+        assert_eq!(read("2H"), Some(Duration::from_hours(2)));
+        assert_eq!(read("15S"), Some(Duration::from_secs(15)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("7n"), Some(Duration::from_nanos(7)));
+    }
+
+    #[test]
+    fn what_is_no_deadline_sets_none() {
+        for text in ["", "S", "5", "5x", "-5S", "123456789S"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What travels on the stream of one piece of work, passed on.
+//!
+//! Each direction is bounded by the channel of its reader, so that a slow end
+//! slows the other one down, over the network too. When whoever asked for the
+//! work is gone, the stream is dropped, and the runner drops the work. When the
+//! runner is gone, whoever asked is told that the connection was lost.
+
+use bytes::{Bytes, BytesMut};
+use palisade_backend::{AttachError, ExecEvent, ExecInput, LogChunk};
+use palisade_model::sandbox::Exit;
+use palisade_wire::proto::runner_v1 as pb;
+use palisade_wire::proto::runner_v1::attach_down::Input;
+use palisade_wire::proto::runner_v1::attach_up::Event;
+use palisade_wire::runner::{attach_error, log_chunk, terminal_message};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::pending::Link;
+
+/// Files travel in pieces of this size.
+const FILE_CHUNK_BYTES: usize = 1024 * 1024;
+
+type Down = mpsc::Sender<Result<pb::AttachDown, Status>>;
+
+/// The next thing that the runner says about the work.
+pub(super) async fn event(up: &mut Streaming<pb::AttachUp>) -> Result<Event, AttachError> {
+    match up.message().await {
+        Ok(Some(pb::AttachUp { event: Some(event) })) => Ok(event),
+        Ok(_) | Err(_) => Err(AttachError::Lost),
+    }
+}
+
+/// Passes a command on until it ended, its caller left or the runner is gone.
+pub(super) async fn exec(
+    link: Link,
+    inputs: mpsc::Receiver<ExecInput>,
+    outputs: mpsc::Sender<ExecEvent>,
+    ended: impl Future<Output = ()>,
+) {
+    let Link { mut up, down } = link;
+    // Input that is lost here was meant for a command that has ended, or whose
+    // caller has left.
+    let lost = tokio::select! {
+        biased;
+        outcome = pass_output(&mut up, &outputs) => outcome.err(),
+        () = outputs.closed() => None,
+        () = pass_input(inputs, &down) => None,
+        () = ended => Some(AttachError::Lost),
+    };
+    if let Some(error) = lost {
+        let _ = outputs.send(ExecEvent::Failed(error)).await;
+    }
+}
+
+/// Up to and including the end of the command.
+async fn pass_output(
+    up: &mut Streaming<pb::AttachUp>,
+    outputs: &mpsc::Sender<ExecEvent>,
+) -> Result<(), AttachError> {
+    loop {
+        let (output, is_last) = match event(up).await? {
+            Event::Stdout(data) => (ExecEvent::Stdout(data), false),
+            Event::Stderr(data) => (ExecEvent::Stderr(data), false),
+            Event::ExitCode(code) => (ExecEvent::Exit(Exit(code)), true),
+            Event::Failure(failure) => (ExecEvent::Failed(attach_error(failure)), true),
+            Event::AttachId(_)
+            | Event::Started(_)
+            | Event::Log(_)
+            | Event::FileData(_)
+            | Event::Done(_) => return Err(AttachError::Lost),
+        };
+        if outputs.send(output).await.is_err() || is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// Pending for ever once the input has ended: the end of input is no
+/// cancellation, and ending the stream would be one.
+async fn pass_input(mut inputs: mpsc::Receiver<ExecInput>, down: &Down) {
+    loop {
+        let (input, is_last) = match inputs.recv().await {
+            Some(ExecInput::Stdin(data)) => (Input::Stdin(data), false),
+            Some(ExecInput::Resize(size)) => (Input::Resize(terminal_message(size)), false),
+            Some(ExecInput::Signal(number)) => (Input::Signal(number), false),
+            // After the end of input a terminal can still change its size.
+            Some(ExecInput::Close) => (Input::StdinEnd(pb::StdinEnd {}), false),
+            None => (Input::StdinEnd(pb::StdinEnd {}), true),
+        };
+        if down.send(Ok(message(input))).await.is_err() || is_last {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Passes logs on until they end, their reader left or the runner is gone.
+pub(super) async fn logs(
+    link: Link,
+    chunks: mpsc::Sender<Result<LogChunk, AttachError>>,
+    ended: impl Future<Output = ()>,
+) {
+    let Link {
+        mut up,
+        down: _down,
+    } = link;
+    let lost = tokio::select! {
+        biased;
+        outcome = pass_logs(&mut up, &chunks) => outcome.err(),
+        () = chunks.closed() => None,
+        () = ended => Some(AttachError::Lost),
+    };
+    if let Some(error) = lost {
+        let _ = chunks.send(Err(error)).await;
+    }
+}
+
+async fn pass_logs(
+    up: &mut Streaming<pb::AttachUp>,
+    chunks: &mpsc::Sender<Result<LogChunk, AttachError>>,
+) -> Result<(), AttachError> {
+    loop {
+        match event(up).await? {
+            Event::Log(chunk) => {
+                if chunks.send(Ok(log_chunk(chunk))).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Event::Done(pb::Done {}) => return Ok(()),
+            Event::Failure(failure) => return Err(attach_error(failure)),
+            Event::AttachId(_)
+            | Event::Started(_)
+            | Event::Stdout(_)
+            | Event::Stderr(_)
+            | Event::ExitCode(_)
+            | Event::FileData(_) => return Err(AttachError::Lost),
+        }
+    }
+}
+
+/// Sends a file and waits for the word that it is in place.
+pub(super) async fn write(link: Link, content: Bytes) -> Result<(), AttachError> {
+    let Link { mut up, down } = link;
+    let send = async {
+        let mut rest = content;
+        while !rest.is_empty() {
+            let chunk = rest.split_to(rest.len().min(FILE_CHUNK_BYTES));
+            if down
+                .send(Ok(message(Input::FileData(chunk))))
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+        // The answer comes next, whether or not everything was sent.
+        std::future::pending::<()>().await;
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = event(&mut up) => answer?,
+        () = send => return Err(AttachError::Lost),
+    };
+    match answer {
+        Event::Done(pb::Done {}) => Ok(()),
+        Event::Failure(failure) => Err(attach_error(failure)),
+        Event::AttachId(_)
+        | Event::Started(_)
+        | Event::Stdout(_)
+        | Event::Stderr(_)
+        | Event::ExitCode(_)
+        | Event::Log(_)
+        | Event::FileData(_) => Err(AttachError::Lost),
+    }
+}
+
+/// Receives a file; a runner that sends more than was asked for is not heard.
+pub(super) async fn read(link: Link, bytes_max: u64) -> Result<Bytes, AttachError> {
+    let Link {
+        mut up,
+        down: _down,
+    } = link;
+    let mut content = BytesMut::new();
+    loop {
+        match event(&mut up).await? {
+            Event::FileData(data) => {
+                let size = content.len().saturating_add(data.len());
+                if u64::try_from(size).map_or(true, |size| size > bytes_max) {
+                    return Err(AttachError::Lost);
+                }
+                content.extend_from_slice(&data);
+            }
+            Event::Done(pb::Done {}) => return Ok(content.freeze()),
+            Event::Failure(failure) => return Err(attach_error(failure)),
+            Event::AttachId(_)
+            | Event::Started(_)
+            | Event::Stdout(_)
+            | Event::Stderr(_)
+            | Event::ExitCode(_)
+            | Event::Log(_) => return Err(AttachError::Lost),
+        }
+    }
+}
+
+fn message(input: Input) -> pb::AttachDown {
+    pb::AttachDown { input: Some(input) }
+}

@@ -1,0 +1,158 @@
+//! Sandboxes of a runner as if they were here.
+//!
+//! Each piece of work is asked for over the life line and has a stream of its
+//! own, which the runner opens. Its errors are those of the runner; a runner
+//! that is gone is a lost connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use palisade_backend::{
+    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecSpec, LogQuery, Logs,
+};
+use palisade_model::id::SandboxId;
+use palisade_wire::proto::runner_v1 as pb;
+use palisade_wire::proto::runner_v1::attach_up::Event;
+use palisade_wire::proto::runner_v1::gateway_message::Message;
+use palisade_wire::proto::runner_v1::open::Work;
+use palisade_wire::runner::{attach_error, open_exec, open_logs};
+use tokio::sync::mpsc;
+use tokio::time;
+
+use super::Hub;
+use super::pending::{Full, Link, PENDING_MAX};
+use super::relay::{self, event};
+use super::session::Session;
+
+/// A runner that does not open a stream within this time is given up on.
+const OPEN_LIMIT: Duration = Duration::from_secs(15);
+/// Work that has not begun within this time is given up on.
+const BEGIN_LIMIT: Duration = Duration::from_secs(30);
+/// How long one file may take.
+const FILE_LIMIT: Duration = Duration::from_mins(2);
+
+/// Talks to the sandboxes of one runner over its present connection.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteAttach {
+    hub: Hub,
+    session: Arc<Session>,
+}
+
+impl RemoteAttach {
+    pub(super) fn new(hub: Hub, session: Arc<Session>) -> Self {
+        Self { hub, session }
+    }
+
+    /// Asks the runner for work and waits for its stream.
+    async fn open(&self, id: SandboxId, work: Work) -> Result<Link, AttachError> {
+        let inner = &self.hub.inner;
+        let secret = inner.tools.ids.secret();
+        let asked = inner
+            .pending
+            .wait_for(secret, self.session.identity.clone());
+        let (_ticket, attach_id, link) =
+            asked.map_err(|Full| AttachError::Busy { limit: PENDING_MAX })?;
+        let open = pb::Open {
+            attach_id,
+            sandbox_id: id.to_string(),
+            work: Some(work),
+        };
+        let opened = async {
+            let sent = self.session.send(Message::Open(open)).await;
+            sent.map_err(|_| AttachError::Lost)?;
+            link.await.map_err(|_| AttachError::Lost)
+        };
+        tokio::select! {
+            biased;
+            opened = time::timeout(OPEN_LIMIT, opened) => opened.unwrap_or(Err(AttachError::Lost)),
+            () = self.session.ended() => Err(AttachError::Lost),
+        }
+    }
+
+    /// Waits for the word that the work began.
+    async fn begin(&self, id: SandboxId, work: Work) -> Result<Link, AttachError> {
+        let mut link = self.open(id, work).await?;
+        let first = tokio::select! {
+            biased;
+            first = time::timeout(BEGIN_LIMIT, event(&mut link.up)) => first,
+            () = self.session.ended() => return Err(AttachError::Lost),
+        };
+        match first.unwrap_or(Err(AttachError::Lost))? {
+            Event::Started(pb::Started {}) => Ok(link),
+            Event::Failure(failure) => Err(attach_error(failure)),
+            Event::AttachId(_)
+            | Event::Stdout(_)
+            | Event::Stderr(_)
+            | Event::ExitCode(_)
+            | Event::Log(_)
+            | Event::FileData(_)
+            | Event::Done(_) => Err(AttachError::Lost),
+        }
+    }
+
+    /// One file, in either direction, within its time.
+    async fn file<T>(
+        &self,
+        work: impl Future<Output = Result<T, AttachError>>,
+    ) -> Result<T, AttachError> {
+        tokio::select! {
+            biased;
+            done = time::timeout(FILE_LIMIT, work) => done.unwrap_or(Err(AttachError::Lost)),
+            () = self.session.ended() => Err(AttachError::Lost),
+        }
+    }
+}
+
+#[async_trait]
+impl Attach for RemoteAttach {
+    async fn exec(&self, id: SandboxId, spec: ExecSpec) -> Result<Exec, AttachError> {
+        let link = self.begin(id, open_exec(spec)).await?;
+        let (input, inputs) = mpsc::channel(EXEC_QUEUE_MAX);
+        let (outputs, events) = mpsc::channel(EXEC_QUEUE_MAX);
+        // The channel is new and empty, so that the first event always fits.
+        let _ = outputs.try_send(ExecEvent::Started);
+        let session = self.session.clone();
+        let relay = async move { relay::exec(link, inputs, outputs, session.ended()).await };
+        self.hub.inner.tools.tasks.spawn(relay);
+        Ok(Exec { input, events })
+    }
+
+    async fn logs(&self, id: SandboxId, query: LogQuery) -> Result<Logs, AttachError> {
+        let link = self.begin(id, open_logs(&query)).await?;
+        let (sender, chunks) = mpsc::channel(EXEC_QUEUE_MAX);
+        let session = self.session.clone();
+        let relay = async move { relay::logs(link, sender, session.ended()).await };
+        self.hub.inner.tools.tasks.spawn(relay);
+        Ok(Logs { chunks })
+    }
+
+    async fn write_file(
+        &self,
+        id: SandboxId,
+        path: &str,
+        content: Bytes,
+    ) -> Result<(), AttachError> {
+        let work = Work::WriteFile(pb::WriteFile {
+            path: path.to_owned(),
+            size_bytes: content.len() as u64,
+        });
+        self.file(async { relay::write(self.open(id, work).await?, content).await })
+            .await
+    }
+
+    async fn read_file(
+        &self,
+        id: SandboxId,
+        path: &str,
+        bytes_max: u64,
+    ) -> Result<Bytes, AttachError> {
+        let work = Work::ReadFile(pb::ReadFile {
+            path: path.to_owned(),
+            bytes_max,
+        });
+        self.file(async { relay::read(self.open(id, work).await?, bytes_max).await })
+            .await
+    }
+}

@@ -1,0 +1,165 @@
+//! The connection of one runner, as the rest of the gateway sees it.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use palisade_model::clock::Timestamp;
+use palisade_model::id::{RunnerUid, SandboxId};
+use palisade_model::name::{OrganizationId, RunnerId};
+use palisade_model::token::RunnerIdentity;
+use palisade_wire::proto::runner_v1 as pb;
+use palisade_wire::proto::runner_v1::gateway_message::Message;
+use palisade_wire::v1beta2::UsageNow;
+use tokio::sync::mpsc;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::wishes::Wishes;
+
+/// Messages that may wait for the network. Launches carry files, so that it is
+/// a small number; what waits beyond it waits as an id.
+pub(super) const OUTGOING_MAX: usize = 16;
+/// A runner that takes no message for so long is given up.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
+
+/// What goes to a runner, or the status that ends its connection.
+pub(super) type Outgoing = mpsc::Sender<Result<pb::GatewayMessage, Status>>;
+
+/// The connection of one runner.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(super) identity: RunnerIdentity,
+    pub(super) organization: OrganizationId,
+    pub(super) uid: RunnerUid,
+    pub(super) runner_id: RunnerId,
+    pub(super) instance: String,
+    pub(super) version: String,
+    pub(super) connected_at: Timestamp,
+    pub(super) wishes: Wishes,
+    outgoing: Outgoing,
+    vitals: Mutex<Vitals>,
+    ended: CancellationToken,
+}
+
+/// What distinguishes one connection from another.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) identity: RunnerIdentity,
+    pub(super) uid: RunnerUid,
+    pub(super) runner_id: RunnerId,
+    pub(super) instance: String,
+    pub(super) version: String,
+    pub(super) connected_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Vitals {
+    last_heard: Timestamp,
+    usage: HashMap<SandboxId, UsageNow>,
+}
+
+/// The runner does not take what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the runner takes no messages")]
+pub(super) struct Deaf;
+
+impl Session {
+    pub(super) fn new(opening: Opening, outgoing: Outgoing, ended: CancellationToken) -> Self {
+        let Opening {
+            identity,
+            uid,
+            runner_id,
+            instance,
+            version,
+            connected_at,
+        } = opening;
+        Self {
+            organization: identity.organization.clone(),
+            identity,
+            uid,
+            runner_id,
+            instance,
+            version,
+            connected_at,
+            wishes: Wishes::default(),
+            outgoing,
+            vitals: Mutex::new(Vitals {
+                last_heard: connected_at,
+                usage: HashMap::new(),
+            }),
+            ended,
+        }
+    }
+
+    /// Sends a message once there is room; cancel safe.
+    pub(super) async fn send(&self, message: Message) -> Result<(), Deaf> {
+        let message = pb::GatewayMessage {
+            message: Some(message),
+        };
+        match time::timeout(SEND_LIMIT, self.outgoing.reserve()).await {
+            Ok(Ok(room)) => {
+                room.send(Ok(message));
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(Deaf),
+        }
+    }
+
+    /// Says that no new sandboxes will come; the runner need not act on it, so
+    /// that a full queue is no harm.
+    pub(super) fn drain(&self) {
+        let message = pb::GatewayMessage {
+            message: Some(Message::Drain(pb::Drain {})),
+        };
+        let _ = self.outgoing.try_send(Ok(message));
+    }
+
+    /// Ends the connection.
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// Waits until the connection ended, or is about to.
+    pub(super) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Whether this is a later start of the runner than the other one.
+    ///
+    /// Only instances that are `UUIDv7` tell; of others, the one that came last
+    /// counts as the later.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        let started = |instance: &str| {
+            let id = Uuid::try_parse(instance).ok()?;
+            (id.get_version_num() == 7).then_some(id)
+        };
+        match (started(&self.instance), started(&other.instance)) {
+            (Some(this), Some(other)) => this > other,
+            (None, _) | (_, None) => false,
+        }
+    }
+
+    pub(super) fn heard(&self, now: Timestamp) {
+        self.vitals().last_heard = now;
+    }
+
+    pub(super) fn last_heard(&self) -> Timestamp {
+        self.vitals().last_heard
+    }
+
+    pub(super) fn put_usage(&self, usage: HashMap<SandboxId, UsageNow>) {
+        self.vitals().usage = usage;
+    }
+
+    pub(super) fn usage(&self, id: SandboxId) -> Option<UsageNow> {
+        self.vitals().usage.get(&id).copied()
+    }
+
+    fn vitals(&self) -> MutexGuard<'_, Vitals> {
+        self.vitals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

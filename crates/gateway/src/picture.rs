@@ -1,0 +1,286 @@
+//! What the gateway knows of the fleet, and what it has set aside there.
+//!
+//! The picture is kept current by [`crate::follow`] from the store and by the
+//! sessions of runners. Choosing a place and setting it aside is one step under
+//! one lock, so that of many launches at once only as many win as fit. The lock
+//! is never held across a wait.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
+use palisade_model::name::OrganizationId;
+use palisade_model::placement::{self, Asking, Fleet, Live, Placement, Usage};
+use palisade_model::profile::Profile;
+use palisade_model::refusal::Refusal;
+use palisade_model::runner::{Resources, Runner};
+use palisade_model::sandbox::{Owner, Sandbox, StartRequest};
+use palisade_model::tenant::{Organization, SandboxQuota};
+
+/// The fleet and what is set aside in it. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Picture {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fleet: Fleet,
+    profiles: HashMap<(OrganizationId, ProfileId), Arc<Profile>>,
+    quotas: HashMap<OrganizationId, SandboxQuota>,
+    ledger: HashMap<SandboxId, Entry>,
+    /// The sum of the ledger for each runner, known to the fleet or not.
+    usage: HashMap<RunnerUid, Usage>,
+    /// What was last said of each runner's process, known to the fleet or not.
+    live: HashMap<RunnerUid, Live>,
+}
+
+/// What one sandbox holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    organization: OrganizationId,
+    runner: RunnerUid,
+    reserved: Resources,
+}
+
+/// Everything that the store knows, to start a picture from.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    pub(crate) organizations: Vec<Organization>,
+    pub(crate) profiles: Vec<(OrganizationId, Profile)>,
+    pub(crate) runners: Vec<Runner>,
+    pub(crate) sandboxes: Vec<Sandbox>,
+}
+
+/// A place that is set aside for a sandbox; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    picture: Picture,
+    id: Option<SandboxId>,
+}
+
+impl Reservation {
+    /// The sandbox is recorded: it holds the place until it is over.
+    pub(crate) fn keep(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.picture.release(id);
+        }
+    }
+}
+
+impl Picture {
+    /// Chooses a place for a sandbox and sets it aside.
+    pub(crate) fn place(
+        &self,
+        id: SandboxId,
+        owner: &Owner,
+        request: &StartRequest,
+    ) -> Result<(Placement, Reservation), Refusal> {
+        let mut state = self.lock();
+        let none = SandboxQuota::default();
+        let asking = Asking {
+            owner,
+            request,
+            quota: state.quotas.get(&owner.organization).unwrap_or(&none),
+        };
+        let placement = placement::select(&state.fleet, &asking)?;
+        let entry = Entry {
+            organization: owner.organization.clone(),
+            runner: placement.runner_uid,
+            reserved: placement.reserved,
+        };
+        state.hold(id, entry);
+        let reservation = Reservation {
+            picture: self.clone(),
+            id: Some(id),
+        };
+        Ok((placement, reservation))
+    }
+
+    /// Takes in what the store says of a sandbox.
+    pub(crate) fn note(&self, sandbox: &Sandbox) {
+        let mut state = self.lock();
+        if sandbox.status.state.is_terminal() {
+            state.release(sandbox.id);
+        } else {
+            state.hold(sandbox.id, Entry::of(sandbox));
+        }
+    }
+
+    /// Gives back what a sandbox held. Does nothing if it held nothing.
+    pub(crate) fn release(&self, id: SandboxId) {
+        self.lock().release(id);
+    }
+
+    /// Takes in a runner as it is configured now.
+    pub(crate) fn put_runner(&self, runner: Runner) {
+        self.lock().put_runner(Arc::new(runner));
+    }
+
+    /// Forgets a runner that was deleted.
+    pub(crate) fn remove_runner(&self, organization: &OrganizationId, uid: RunnerUid) {
+        let mut state = self.lock();
+        state.fleet.remove(organization, uid);
+        state.live.remove(&uid);
+    }
+
+    /// Takes in a profile as it is now, and what runners make of it.
+    pub(crate) fn put_profile(&self, organization: &OrganizationId, profile: Profile) {
+        let mut state = self.lock();
+        let (id, key) = (profile.id, (organization.clone(), profile.id));
+        state.profiles.insert(key, Arc::new(profile));
+        state.resolve_again(organization, id);
+    }
+
+    /// Forgets a profile that was deleted.
+    pub(crate) fn remove_profile(&self, organization: &OrganizationId, id: ProfileId) {
+        let mut state = self.lock();
+        state.profiles.remove(&(organization.clone(), id));
+        state.resolve_again(organization, id);
+    }
+
+    /// Takes in an organization as it is now.
+    pub(crate) fn put_organization(&self, organization: Organization) {
+        let mut state = self.lock();
+        state.quotas.insert(organization.id, organization.quota);
+    }
+
+    /// Changes what is known of the process behind a runner.
+    pub(crate) fn update_live(
+        &self,
+        organization: &OrganizationId,
+        uid: RunnerUid,
+        change: impl FnOnce(&mut Live),
+    ) {
+        let mut state = self.lock();
+        let live = state.live.entry(uid).or_default();
+        change(live);
+        state.tell_fleet(organization, uid);
+    }
+
+    /// The fleet as it is at this moment.
+    pub(crate) fn fleet(&self) -> Fleet {
+        self.lock().fleet.clone()
+    }
+
+    /// Starts anew from everything that the store knows. What is known of the
+    /// processes behind runners stays.
+    ///
+    /// Places that are set aside for sandboxes that are being recorded at this
+    /// moment stay, too; whoever holds them gives them back.
+    pub(crate) fn rebuild(&self, contents: Contents, gone: &[SandboxId]) {
+        let Contents {
+            organizations,
+            profiles,
+            runners,
+            sandboxes,
+        } = contents;
+        let mut state = self.lock();
+        state.fleet = Fleet::default();
+        let quotas = organizations.into_iter().map(|it| (it.id, it.quota));
+        state.quotas = quotas.collect();
+        let profiles = profiles.into_iter();
+        state.profiles = profiles
+            .map(|(organization, profile)| ((organization, profile.id), Arc::new(profile)))
+            .collect();
+        for id in gone {
+            state.release(*id);
+        }
+        for sandbox in &sandboxes {
+            state.hold(sandbox.id, Entry::of(sandbox));
+        }
+        for runner in runners {
+            state.put_runner(Arc::new(runner));
+        }
+    }
+
+    /// The sandboxes that hold something.
+    pub(crate) fn holders(&self) -> Vec<(OrganizationId, SandboxId)> {
+        let state = self.lock();
+        let entries = state.ledger.iter();
+        entries
+            .map(|(id, entry)| (entry.organization.clone(), *id))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn of(sandbox: &Sandbox) -> Self {
+        Self {
+            organization: sandbox.owner.organization.clone(),
+            runner: sandbox.placement.runner_uid,
+            reserved: sandbox.placement.reserved,
+        }
+    }
+}
+
+impl State {
+    /// Holding twice is holding once.
+    fn hold(&mut self, id: SandboxId, entry: Entry) {
+        if self.ledger.contains_key(&id) {
+            return;
+        }
+        let usage = self.usage.entry(entry.runner).or_default();
+        *usage = usage.with(entry.reserved);
+        self.tell_fleet(&entry.organization, entry.runner);
+        self.ledger.insert(id, entry);
+    }
+
+    fn release(&mut self, id: SandboxId) {
+        let Some(entry) = self.ledger.remove(&id) else {
+            return;
+        };
+        let usage = self.usage.entry(entry.runner).or_default();
+        *usage = usage.without(entry.reserved);
+        if *usage == Usage::default() {
+            self.usage.remove(&entry.runner);
+        }
+        self.tell_fleet(&entry.organization, entry.runner);
+    }
+
+    fn put_runner(&mut self, runner: Arc<Runner>) {
+        let (organization, uid) = (runner.organization.clone(), runner.uid);
+        let Self {
+            fleet, profiles, ..
+        } = self;
+        fleet.put(runner, |id| {
+            profiles.get(&(organization.clone(), id)).cloned()
+        });
+        self.tell_fleet(&organization, uid);
+    }
+
+    /// A profile is part of what its runners offer.
+    fn resolve_again(&mut self, organization: &OrganizationId, profile: ProfileId) {
+        let binds = |runner: &Runner| {
+            let mut bindings = runner.bindings.as_slice().iter();
+            bindings.any(|binding| binding.profile == profile)
+        };
+        let concerned: Vec<_> = self
+            .fleet
+            .members(organization)
+            .map(|member| member.runner().clone())
+            .filter(|runner| binds(runner))
+            .collect();
+        for runner in concerned {
+            self.put_runner(runner);
+        }
+    }
+
+    /// Hands on what is known of a runner, if the fleet has it.
+    fn tell_fleet(&mut self, organization: &OrganizationId, uid: RunnerUid) {
+        let usage = self.usage.get(&uid).copied().unwrap_or_default();
+        let said = self.live.get(&uid).cloned().unwrap_or_default();
+        self.fleet
+            .update(organization, uid, |live| *live = Live { usage, ..said });
+    }
+}

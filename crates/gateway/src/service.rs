@@ -1,0 +1,14 @@
+//! The services that clients call.
+
+mod absent;
+mod discovery;
+mod list;
+mod sandbox;
+mod secrets;
+mod start;
+mod stop;
+
+pub(crate) use discovery::Discovery;
+pub(crate) use sandbox::SandboxService;
+pub(crate) use secrets::NoSecretStores;
+pub(crate) use start::Admission;

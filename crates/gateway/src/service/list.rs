@@ -1,0 +1,212 @@
+//! Listing sandboxes, in pages.
+//!
+//! A token of a page is opaque to clients. It names the sandbox behind which to
+//! go on, so that paging is stable while sandboxes come and go.
+
+use std::collections::BTreeSet;
+
+use palisade_model::id::SandboxId;
+use palisade_model::name::{ProfileName, RunnerId, Tag};
+use palisade_model::refusal::Refusal;
+use palisade_model::tenant::Principal;
+use palisade_model::violation::{FieldPath, Violation, ViolationKind};
+use palisade_store::sandbox::{ListError, ProfileTerm, SandboxFilter};
+use palisade_store::{PageRequest, PageSize};
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::v1beta2::{phase_filter, sandbox_summary};
+
+use super::absent::not_implemented;
+use super::sandbox::SandboxService;
+use crate::error::{ApiError, ApiResult};
+
+/// The size of a page for clients that name none.
+const PAGE_SIZE: usize = 500;
+/// How tokens of this version begin.
+const TOKEN_PREFIX: &str = "s1-";
+
+/// What is to be listed.
+#[derive(Debug, PartialEq, Eq)]
+struct Query {
+    /// `None` if nothing can match.
+    filter: Option<SandboxFilter>,
+    page: PageRequest<SandboxId>,
+}
+
+impl SandboxService {
+    pub(super) async fn list_sandboxes(
+        &self,
+        caller: &Principal,
+        request: pb::ListSandboxesRequest,
+    ) -> ApiResult<pb::ListSandboxesResponse> {
+        let Query { filter, page } = query(request)?;
+        let Some(filter) = filter else {
+            return Ok(pb::ListSandboxesResponse::default());
+        };
+        let store = &self.tools.store;
+        let listed = store.list_sandboxes(&caller.organization, filter, page);
+        let listed = listed.await.map_err(|error| match error {
+            ListError::TooManyTerms { .. } => too_many_terms(&error),
+            ListError::Fault(fault) => fault.into(),
+        })?;
+        let sandboxes = listed.items.into_iter().map(|sandbox| {
+            let sandbox = self.as_seen_now(sandbox);
+            let usage = self.hub.usage(sandbox.placement.runner_uid, sandbox.id);
+            sandbox_summary(&sandbox, usage)
+        });
+        Ok(pb::ListSandboxesResponse {
+            sandboxes: sandboxes.collect(),
+            next_page_token: listed.next.map(token).unwrap_or_default(),
+        })
+    }
+}
+
+fn query(request: pb::ListSandboxesRequest) -> ApiResult<Query> {
+    let pb::ListSandboxesRequest {
+        tags,
+        status,
+        profile_ids,
+        runner_ids,
+        profile_names,
+        // The time-out is the client's own; it travels as the deadline.
+        max_timeout_seconds: _,
+        include_stopped,
+        page_size,
+        page_token,
+        volume_ids,
+    } = request;
+    if !volume_ids.is_empty() {
+        return Err(not_implemented("volume_ids", "volumes"));
+    }
+    let page = PageRequest {
+        after: after(&page_token)?,
+        size: size(page_size)?,
+    };
+    let phase = phase_filter(status)?;
+    let tags = tags.iter().map(|text| text.parse::<Tag>().ok()).collect();
+    let runners = terms(&runner_ids, |text| text.parse::<RunnerId>().ok());
+    let profiles = profile_ids
+        .into_iter()
+        .chain(profile_names)
+        .collect::<Vec<_>>();
+    let profiles = profile_terms(&profiles);
+    // What is no tag, runner or profile at all is one that nothing has.
+    let filter = match (tags, runners, profiles) {
+        (Some(tags), Some(runners), Some(profiles)) => Some(SandboxFilter {
+            tags,
+            phase,
+            runners,
+            profiles,
+            include_terminal: include_stopped,
+        }),
+        _ => None,
+    };
+    Ok(Query { filter, page })
+}
+
+/// Alternatives of one field; `None` if some were given and none can match.
+fn terms<T: Ord>(texts: &[String], read: impl Fn(&str) -> Option<T>) -> Option<BTreeSet<T>> {
+    let terms: BTreeSet<T> = texts.iter().filter_map(|text| read(text)).collect();
+    (texts.is_empty() || !terms.is_empty()).then_some(terms)
+}
+
+/// Clients give names where ids are asked for, so that each text can be both.
+fn profile_terms(texts: &[String]) -> Option<BTreeSet<ProfileTerm>> {
+    let mut terms = BTreeSet::new();
+    for text in texts {
+        terms.extend(text.parse().ok().map(ProfileTerm::Id));
+        terms.extend(ProfileName::new(text.as_str()).ok().map(ProfileTerm::Name));
+    }
+    (texts.is_empty() || !terms.is_empty()).then_some(terms)
+}
+
+fn size(wanted: i32) -> ApiResult<PageSize> {
+    match usize::try_from(wanted) {
+        Ok(0) => Ok(PageSize::clamped(PAGE_SIZE)),
+        Ok(size) => Ok(PageSize::clamped(size)),
+        Err(_) => Err(invalid(
+            "page_size",
+            format!("is {wanted}; it must not be negative"),
+        )),
+    }
+}
+
+fn token(after: SandboxId) -> String {
+    format!("{TOKEN_PREFIX}{}", after.as_uuid().simple())
+}
+
+fn after(token: &str) -> ApiResult<Option<SandboxId>> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let id = token
+        .strip_prefix(TOKEN_PREFIX)
+        .and_then(|id| uuid::Uuid::try_parse(id).ok());
+    match id {
+        Some(id) => Ok(Some(SandboxId::new(id))),
+        None => Err(invalid(
+            "page_token",
+            "is not a token that this server gave out".to_owned(),
+        )),
+    }
+}
+
+fn too_many_terms(error: &ListError) -> ApiError {
+    invalid("tags", format!("cannot be served: {error}"))
+}
+
+fn invalid(field: &str, description: String) -> ApiError {
+    let path = FieldPath::root().key(field);
+    let violation = Violation::new(path, ViolationKind::Invalid, description);
+    Refusal::invalid(vec![violation]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_model::reason::Reason;
+
+    use super::*;
+
+    #[test]
+    fn a_token_leads_back_to_its_place() {
+        let id = SandboxId::new(uuid::Uuid::from_u128(7));
+        assert_eq!(after(&token(id)).unwrap(), Some(id));
+        assert_eq!(after("").unwrap(), None);
+    }
+
+    #[test]
+    fn a_forged_token_is_refused() {
+        for token in ["7", "s1-", "s1-zz", "s2-00000000000000000000000000000007"] {
+            let error = after(token).unwrap_err();
+            assert_eq!(error.refusal.reason, Reason::InvalidRequest, "{token}");
+        }
+    }
+
+    #[test]
+    fn what_can_match_nothing_asks_the_store_nothing() {
+        let request = pb::ListSandboxesRequest {
+            runner_ids: vec!["NOT A RUNNER".to_owned()],
+            ..Default::default()
+        };
+        assert_eq!(query(request).unwrap().filter, None);
+    }
+
+    #[test]
+    fn one_alternative_that_cannot_match_does_no_harm() {
+        let request = pb::ListSandboxesRequest {
+            runner_ids: vec!["NOT A RUNNER".to_owned(), "local".to_owned()],
+            ..Default::default()
+        };
+        let filter = query(request).unwrap().filter.unwrap();
+        assert_eq!(filter.runners, ["local".parse().unwrap()].into());
+    }
+
+    #[test]
+    fn volumes_are_refused_and_not_ignored() {
+        let request = pb::ListSandboxesRequest {
+            volume_ids: vec!["v".to_owned()],
+            ..Default::default()
+        };
+        let error = query(request).unwrap_err();
+        assert_eq!(error.refusal.reason, Reason::NotImplemented);
+    }
+}

@@ -1,0 +1,251 @@
+//! The sandbox service: each call handed to the part that does it.
+//!
+//! Nothing is decided here. What this server does not have is refused by name,
+//! for a caller whose token is valid, so that nobody takes it for a success.
+
+use async_trait::async_trait;
+use palisade_model::sandbox::Sandbox;
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::proto::v1beta2::gateway_service_server::GatewayService;
+use palisade_wire::v1beta2::{sandbox_response, start_request, start_response};
+use tonic::{Request, Response, Status};
+
+use super::absent::{not_implemented, snapshots_not_supported};
+use super::start::Admission;
+use crate::access::Access;
+use crate::context::Context;
+use crate::data::DataPlane;
+use crate::error::ApiError;
+use crate::guard::AfterReply;
+use crate::hub::Hub;
+use crate::picture::Picture;
+use crate::tools::Tools;
+
+/// Serves sandboxes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct SandboxService {
+    pub(super) tools: Tools,
+    pub(super) picture: Picture,
+    pub(super) hub: Hub,
+    pub(super) access: Access,
+    admission: Admission,
+    data: DataPlane,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl SandboxService {
+    pub(crate) fn new(admission: Admission, access: Access, data: DataPlane) -> Self {
+        Self {
+            tools: admission.tools.clone(),
+            picture: admission.picture.clone(),
+            hub: admission.hub.clone(),
+            access,
+            admission,
+            data,
+        }
+    }
+
+    /// The record, with what is known at this moment and not worth recording.
+    pub(super) fn as_seen_now(&self, mut sandbox: Sandbox) -> Sandbox {
+        if sandbox.status.state.is_terminal() {
+            return sandbox;
+        }
+        let placed = &sandbox.placement;
+        let away = self.hub.away_for(placed.runner_uid, self.tools.now());
+        if let Some(away) = away {
+            sandbox.status.reason = format!(
+                "runner {} has not been connected for {} s; the sandbox is taken up again when it is",
+                placed.runner_id,
+                away.as_secs()
+            );
+        }
+        sandbox
+    }
+}
+
+/// Refuses a call for a feature that there is none of.
+fn absent<I, O>(request: &Request<I>, error: ApiError) -> Answer<O> {
+    Context::of(request)?.tell(Err(error))
+}
+
+fn no_snapshots<I, O>(request: &Request<I>) -> Answer<O> {
+    absent(request, snapshots_not_supported("file_system_snapshots"))
+}
+
+fn no_object_storage<I, O>(request: &Request<I>) -> Answer<O> {
+    let error = not_implemented("object_storage_wif", "identities for object storage");
+    absent(request, error)
+}
+
+#[async_trait]
+impl GatewayService for SandboxService {
+    async fn start(
+        &self,
+        request: Request<pb::StartSandboxRequest>,
+    ) -> Answer<pb::StartSandboxResponse> {
+        let context = Context::of(&request)?;
+        let outcome = async {
+            let asked = start_request(request.into_inner())?;
+            let sandbox = self.admission.admit(&context.caller, asked).await?;
+            Ok(start_response(&sandbox))
+        };
+        context.tell(outcome.await)
+    }
+
+    async fn stop(
+        &self,
+        request: Request<pb::StopSandboxRequest>,
+    ) -> Answer<pb::StopSandboxResponse> {
+        let context = Context::of(&request)?;
+        let stopped = self.wish_stop(&context.caller, request.into_inner()).await;
+        let (answer, held) = stopped.map_err(|error| context.status(&error))?;
+        let mut response = Response::new(answer);
+        response.extensions_mut().insert(AfterReply::new(held));
+        Ok(response)
+    }
+
+    async fn get(&self, request: Request<pb::GetSandboxRequest>) -> Answer<pb::GetSandboxResponse> {
+        let context = Context::of(&request)?;
+        let outcome = async {
+            let pb::GetSandboxRequest {
+                sandbox_id,
+                // The time-out is the client's own; it travels as the deadline.
+                max_timeout_seconds: _,
+            } = request.into_inner();
+            let found = self.access.sandbox(&context.caller, &sandbox_id).await?;
+            let sandbox = self.as_seen_now(found);
+            let usage = self.hub.usage(sandbox.placement.runner_uid, sandbox.id);
+            Ok(sandbox_response(&sandbox, usage))
+        };
+        context.tell(outcome.await)
+    }
+
+    async fn list(
+        &self,
+        request: Request<pb::ListSandboxesRequest>,
+    ) -> Answer<pb::ListSandboxesResponse> {
+        let context = Context::of(&request)?;
+        let listed = self.list_sandboxes(&context.caller, request.into_inner());
+        context.tell(listed.await)
+    }
+
+    async fn delete(
+        &self,
+        request: Request<pb::DeleteSandboxRequest>,
+    ) -> Answer<pb::DeleteSandboxResponse> {
+        let context = Context::of(&request)?;
+        let ended = self.end_at_once(&context.caller, request.into_inner());
+        context.tell(ended.await)
+    }
+
+    async fn exec(
+        &self,
+        request: Request<pb::ExecSandboxRequest>,
+    ) -> Answer<pb::ExecSandboxResponse> {
+        let context = Context::of(&request)?;
+        let done = self.data.exec(&context.caller, request.into_inner());
+        context.tell(done.await)
+    }
+
+    async fn add_file(
+        &self,
+        request: Request<pb::AddFileSandboxRequest>,
+    ) -> Answer<pb::AddFileSandboxResponse> {
+        let context = Context::of(&request)?;
+        let done = self.data.add_file(&context.caller, request.into_inner());
+        context.tell(done.await)
+    }
+
+    async fn retrieve_file(
+        &self,
+        request: Request<pb::RetrieveFileSandboxRequest>,
+    ) -> Answer<pb::RetrieveFileSandboxResponse> {
+        let context = Context::of(&request)?;
+        let done = self
+            .data
+            .retrieve_file(&context.caller, request.into_inner());
+        context.tell(done.await)
+    }
+
+    async fn pause(
+        &self,
+        request: Request<pb::PauseSandboxRequest>,
+    ) -> Answer<pb::PauseSandboxResponse> {
+        absent(&request, not_implemented("pause", "pausing of sandboxes"))
+    }
+
+    async fn resume(
+        &self,
+        request: Request<pb::ResumeSandboxRequest>,
+    ) -> Answer<pb::ResumeSandboxResponse> {
+        absent(&request, not_implemented("resume", "pausing of sandboxes"))
+    }
+
+    async fn raw(&self, request: Request<pb::RawSandboxRequest>) -> Answer<pb::RawSandboxResponse> {
+        absent(&request, not_implemented("raw", "raw actions"))
+    }
+
+    async fn create_file_system_snapshot(
+        &self,
+        request: Request<pb::CreateFileSystemSnapshotRequest>,
+    ) -> Answer<pb::CreateFileSystemSnapshotResponse> {
+        no_snapshots(&request)
+    }
+
+    async fn get_file_system_snapshot(
+        &self,
+        request: Request<pb::GetFileSystemSnapshotRequest>,
+    ) -> Answer<pb::FileSystemSnapshot> {
+        no_snapshots(&request)
+    }
+
+    async fn list_file_system_snapshots(
+        &self,
+        request: Request<pb::ListFileSystemSnapshotsRequest>,
+    ) -> Answer<pb::ListFileSystemSnapshotsResponse> {
+        no_snapshots(&request)
+    }
+
+    async fn delete_file_system_snapshot(
+        &self,
+        request: Request<pb::DeleteFileSystemSnapshotRequest>,
+    ) -> Answer<pb::DeleteFileSystemSnapshotResponse> {
+        no_snapshots(&request)
+    }
+
+    async fn get_file_system_snapshot_bucket_config(
+        &self,
+        request: Request<pb::GetFileSystemSnapshotBucketConfigRequest>,
+    ) -> Answer<pb::FileSystemSnapshotBucketConfig> {
+        no_snapshots(&request)
+    }
+
+    async fn set_file_system_snapshot_bucket_config(
+        &self,
+        request: Request<pb::SetFileSystemSnapshotBucketConfigRequest>,
+    ) -> Answer<pb::FileSystemSnapshotBucketConfig> {
+        no_snapshots(&request)
+    }
+
+    async fn get_object_storage_wif_config(
+        &self,
+        request: Request<pb::GetObjectStorageWifConfigRequest>,
+    ) -> Answer<pb::ObjectStorageWifConfig> {
+        no_object_storage(&request)
+    }
+
+    async fn set_object_storage_wif_config(
+        &self,
+        request: Request<pb::SetObjectStorageWifConfigRequest>,
+    ) -> Answer<pb::ObjectStorageWifConfig> {
+        no_object_storage(&request)
+    }
+
+    async fn delete_object_storage_wif_config(
+        &self,
+        request: Request<pb::DeleteObjectStorageWifConfigRequest>,
+    ) -> Answer<pb::DeleteObjectStorageWifConfigResponse> {
+        no_object_storage(&request)
+    }
+}

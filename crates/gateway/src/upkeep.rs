@@ -1,0 +1,102 @@
+//! The task that keeps the store from growing and nobody waiting for ever.
+//!
+//! Inputs: the clock and the store. Outputs: old records and changes are gone;
+//! sandboxes that were asked to end on a runner that does not come back count
+//! as over. Lifetimes are kept by the runners, which may be alone. It ends when
+//! it is cancelled, at any point without harm.
+
+use std::time::Duration;
+
+use palisade_model::sandbox::{Sandbox, State};
+use palisade_store::sandbox::StatusChange;
+use palisade_store::{Fault, PageSize};
+use tokio::time;
+use tracing::{info, warn};
+
+use crate::follow::all;
+use crate::hub::Hub;
+use crate::picture::Picture;
+use crate::tools::Tools;
+
+/// How often everything is looked at.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// Keeps the store tidy.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    pub(crate) tools: Tools,
+    pub(crate) picture: Picture,
+    pub(crate) hub: Hub,
+}
+
+impl Upkeep {
+    /// Runs until the gateway stops.
+    pub(crate) async fn run(self) {
+        let stop = self.tools.stop.clone();
+        // Dropped half way, a pass leaves work that the next one finds.
+        while stop.run_until_cancelled(self.round()).await.is_some() {}
+        info!("upkeep stopped");
+    }
+
+    async fn round(&self) {
+        time::sleep(PERIOD).await;
+        if let Err(error) = self.pass().await {
+            warn!(%error, "a pass of the upkeep failed");
+        }
+    }
+
+    /// Looks once at everything.
+    pub(crate) async fn pass(&self) -> Result<(), Fault> {
+        self.close_lost().await?;
+        self.purge().await?;
+        let keep = self.tools.config.changes_kept;
+        self.tools.store.prune_changes(keep).await
+    }
+
+    async fn purge(&self) -> Result<(), Fault> {
+        let kept = self.tools.config.records_kept;
+        let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
+        let before = self.tools.now().as_micros().saturating_sub(kept);
+        let before = palisade_model::clock::Timestamp::from_micros(before);
+        let part = PageSize::clamped(100);
+        while self.tools.store.purge_sandboxes(before, part).await? == part.get() {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Nobody will report the end of what was asked to end on a runner that is
+    /// gone. Whatever comes back is removed there.
+    async fn close_lost(&self) -> Result<(), Fault> {
+        let fleet = self.picture.fleet();
+        for member in fleet.iter() {
+            let runner = member.runner();
+            let away = self.hub.away_for(runner.uid, self.tools.now());
+            if away.is_none_or(|away| away < self.tools.config.lost_after) {
+                continue;
+            }
+            let store = &self.tools.store;
+            let (organization, uid) = (&runner.organization, runner.uid);
+            let live = all(|page| store.list_sandboxes_of_runner(organization, uid, page)).await?;
+            let lost: Vec<_> = live
+                .iter()
+                .filter(|sandbox| sandbox.status.stop.is_some())
+                .map(|sandbox| (sandbox.id, self.closed(sandbox)))
+                .collect();
+            if !lost.is_empty() {
+                warn!(runner.id = %runner.id, count = lost.len(), "sandboxes that should have ended count as over");
+                store.change_statuses(organization, lost).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn closed(&self, sandbox: &Sandbox) -> StatusChange {
+        let runner = &sandbox.placement.runner_id;
+        StatusChange::Closed {
+            state: State::Terminated(None),
+            reason: format!("stopped while runner {runner} could not be reached"),
+            now: self.tools.now(),
+        }
+    }
+}
