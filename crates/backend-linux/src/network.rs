@@ -27,6 +27,7 @@ mod pool;
 mod router;
 mod rules;
 mod ruleset;
+mod sockets;
 mod sysctl;
 #[cfg(test)]
 mod tests;
@@ -56,9 +57,11 @@ pub use router::RouterError;
 pub use rules::RulesError;
 pub use sysctl::SysctlError;
 
+pub(crate) use sockets::{Listening, Outward};
+
 pub use crate::netlink::KernelError;
 
-use crate::dns::{Directory, Names};
+use crate::dns::Directory;
 use crate::netlink::{Socket, conntrack};
 use host::Host;
 use layout::{Layout, Slot};
@@ -173,7 +176,6 @@ impl Network {
             addresses,
             interface: record.interface.clone(),
         };
-        self.directory.insert(addresses.iter(), Names::of(egress));
         self.settle(id, record);
         Ok(attached)
     }
@@ -226,6 +228,7 @@ impl Network {
             is_repaired = true;
         }
         let surroundings = self.surroundings(host.survey()?.host_addresses());
+        self.directory.surround(surroundings.clone());
         Ok(lock(&self.rules).refresh(surroundings)? || is_repaired)
     }
 
@@ -273,6 +276,7 @@ impl Network {
             addresses,
             egress: egress.clone(),
         })?;
+        self.directory.insert(addresses.iter(), egress);
         laid.open(addresses)?;
         Ok(())
     }
@@ -294,7 +298,7 @@ impl Network {
         // What either policy refuses is refused in between.
         self.directory.remove(addresses.iter());
         lock(&self.rules).change(&record.interface, egress.clone())?;
-        self.directory.insert(addresses.iter(), Names::of(egress));
+        self.directory.insert(addresses.iter(), egress);
         for address in addresses.iter() {
             self.forget_flows(address)?;
         }

@@ -1,6 +1,7 @@
 //! Network interfaces: making, changing, removing and listing them.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use super::attribute::{self, Body};
 use super::{KernelError, Request, Socket};
@@ -14,6 +15,7 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
+const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_AF_SPEC: u16 = 26;
@@ -29,6 +31,9 @@ const ADDR_GEN_MODE_NONE: u8 = 1;
 const HEADER_LEN: usize = 16;
 const AF_INET6: u16 = 10;
 const IFF_UP: u32 = 1;
+const IF_OPER_UP: u8 = 6;
+const PASSING_LOOKS_MAX: u32 = 500;
+const PASSING_PAUSE: Duration = Duration::from_millis(2);
 
 /// The loopback interface, first in every namespace.
 pub(crate) const LOOPBACK_INDEX: u32 = 1;
@@ -49,6 +54,8 @@ pub(crate) struct Interface {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) is_up: bool,
+    /// Whether packets get out. While it is up but this is false, they are lost.
+    pub(crate) is_passing: bool,
     pub(crate) mtu: Option<u32>,
     /// The other end of the cable, as its own namespace numbers it.
     pub(crate) peer: Option<u32>,
@@ -162,6 +169,23 @@ pub(crate) fn get(socket: &mut Socket, name: &str) -> Result<Option<Interface>, 
     }
 }
 
+/// Waits until packets get out of an interface whose other end just came up.
+///
+/// The kernel sees to that later, when it has time, and loses packets until
+/// then; kernels since 6.8 do it when they are asked about the interface. After
+/// a second this gives up waiting, as losing the first packets does no harm.
+pub(crate) fn await_passing(socket: &mut Socket, name: &str) -> Result<(), KernelError> {
+    for _ in 0..PASSING_LOOKS_MAX {
+        match get(socket, name)? {
+            Some(interface) if interface.is_up && !interface.is_passing => {
+                std::thread::park_timeout(PASSING_PAUSE);
+            }
+            Some(_) | None => break,
+        }
+    }
+    Ok(())
+}
+
 /// Every interface.
 pub(crate) fn list(socket: &mut Socket) -> Result<Vec<Interface>, KernelError> {
     let answers = socket.query(&Request {
@@ -193,6 +217,7 @@ fn parse(answer: &[u8]) -> Option<Interface> {
         index: attribute::number(&header[4..8])?,
         name: text(IFLA_IFNAME)?,
         is_up: attribute::number(&header[8..12])? & IFF_UP != 0,
+        is_passing: attribute::find(attributes, IFLA_OPERSTATE) == Some(&[IF_OPER_UP]),
         mtu: attribute::find(attributes, IFLA_MTU).and_then(attribute::number),
         peer: attribute::find(attributes, IFLA_LINK).and_then(attribute::number),
         alias: text(IFLA_IFALIAS),

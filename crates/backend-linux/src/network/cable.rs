@@ -72,6 +72,7 @@ pub(super) fn lay(
     })??;
     let far = index(&mut inside, INSIDE)?;
     inside.execute(&far_end(far, plan))?;
+    interface::await_passing(router, plan.interface)?;
     Ok(Laid { inside, index: far })
 }
 

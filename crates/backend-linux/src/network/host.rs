@@ -141,6 +141,14 @@ impl Host {
         Ok(reach)
     }
 
+    /// Waits until the router hears the host, whose end of the uplink was up first.
+    pub(super) fn await_uplink(&mut self, layout: &Layout) -> Result<(), HostError> {
+        Ok(interface::await_passing(
+            &mut self.route,
+            &layout.host_uplink(),
+        )?)
+    }
+
     /// Whether the host's table is there; a flush of all rules removes it.
     pub(super) fn is_closed(&mut self, layout: &Layout) -> Result<bool, HostError> {
         Ok(filter::has_table(&mut self.filter, &layout.host_table())?)

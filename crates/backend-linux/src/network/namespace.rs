@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
 
 use rustix::io::Errno;
@@ -74,6 +75,34 @@ impl Namespace {
             rustix::thread::move_into_link_name_space(self.0.as_fd(), link)?;
             Ok(act())
         })?
+    }
+
+    /// Starts a thread that lives inside and runs `act`. When this returns it is
+    /// there, or it is an error.
+    pub(super) fn inhabit(
+        &self,
+        name: &str,
+        act: impl FnOnce() + Send + 'static,
+    ) -> io::Result<thread::JoinHandle<()>> {
+        let namespace = Self(self.0.try_clone()?);
+        let (arrived, outcome) = mpsc::sync_channel(1);
+        let inhabitant = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let link = Some(LinkNameSpaceType::Network);
+                let entered = rustix::thread::move_into_link_name_space(namespace.as_fd(), link);
+                let is_inside = entered.is_ok();
+                // The receiver waits below for exactly this.
+                let _ = arrived.send(entered);
+                if is_inside {
+                    act();
+                }
+            })?;
+        match outcome.recv() {
+            Ok(Ok(())) => Ok(inhabitant),
+            Ok(Err(errno)) => Err(errno.into()),
+            Err(mpsc::RecvError) => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     /// Takes the lock of this namespace, or `None` if somebody else has it.

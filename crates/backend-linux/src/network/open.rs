@@ -25,7 +25,7 @@ use super::pool::Pool;
 use super::router::{self, Found, RouterError};
 use super::rules::{Bound, Place, Rules, RulesError};
 use super::{Attached, Entry, Flows, Known, Network, Record, Sandboxes, cable, lock};
-use crate::dns::{Directory, Names};
+use crate::dns::Directory;
 use crate::netlink::{KernelError, Socket};
 
 /// A network that is open, and who is connected to it from an earlier run.
@@ -216,6 +216,7 @@ fn assemble(
 impl Network {
     fn start(&self, survey: &Survey, survivors: &Survivors) -> Result<(), OpenError> {
         let surroundings = self.surroundings(survey.host_addresses());
+        self.directory.surround(surroundings.clone());
         lock(&self.rules).load(surroundings, survivors.bound(&self.layout))?;
         let mut socket = lock(&self.laying);
         router::prepare(&self.router, &mut socket, &self.layout)?;
@@ -224,6 +225,7 @@ impl Network {
             warn!("this host does not forward IPv6: sandboxes reach the outside by IPv4 only");
         }
         router::use_uplink(&mut socket, &self.layout)?;
+        lock(&self.host).await_uplink(&self.layout)?;
         for (interface, addresses) in &survivors.orphans {
             cable::cut(&mut socket, interface).map_err(RouterError::from)?;
             for address in addresses {
@@ -232,8 +234,7 @@ impl Network {
         }
         for (known, record) in &survivors.kept {
             let addresses = self.layout.addresses(record.slot);
-            self.directory
-                .insert(addresses.iter(), Names::of(&known.egress));
+            self.directory.insert(addresses.iter(), &known.egress);
         }
         Ok(())
     }

@@ -9,6 +9,8 @@
 //! must be in `source4` or `source6`, which say its class. Flows that were
 //! allowed pass until they end. A new one passes only if it leaves through the
 //! uplink towards an address that is open to its class, or asks the resolver.
+//! What is refused is counted for its interface, but for what a kernel says by
+//! itself when an interface comes up: nobody in the sandbox tried anything.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -63,6 +65,7 @@ impl Router<'_> {
 		meta mark set iifname . ip saddr map @source4
 		meta mark set iifname . ip6 saddr map @source6
 		meta mark != 0 accept
+		icmpv6 type {{ mld-listener-report, mld-listener-done, mld2-listener-report, nd-router-solicit, nd-neighbor-solicit }} drop
 		iifname @denied
 	}}
 

@@ -2,4 +2,5 @@
 
 mod attaching;
 mod probe;
+mod resolving;
 mod world;

@@ -148,7 +148,8 @@ impl EgressRules {
         except
     }
 
-    fn address(&self, address: IpAddr) -> Verdict {
+    /// Whether a connection to this address may be opened.
+    pub fn address(&self, address: IpAddr) -> Verdict {
         let closed = self
             .deny
             .iter()

@@ -1,0 +1,143 @@
+//! What is done about a packet of a sandbox, whatever way it came.
+//!
+//! Decided at once and without waiting: it is dropped, refused, or put to the
+//! upstream servers once it has its places among the questions that wait.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hickory_proto::op::{Message, ResponseCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::answer;
+use super::directory::{Asker, Directory};
+use super::question::{self, Objection, Question, Request};
+use super::tally::{Cause, Tally};
+use super::upstream::Servers;
+
+/// How many questions of all sandboxes may be waiting for an answer.
+const IN_FLIGHT_MAX: usize = 1024;
+/// How many connections all sandboxes may have to the resolver.
+const CONNECTIONS_MAX: usize = 256;
+
+/// What all tasks of the resolver share.
+#[derive(Debug)]
+pub(super) struct Service {
+    directory: Directory,
+    pub(super) servers: Servers,
+    pub(super) tally: Arc<Tally>,
+    in_flight: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
+}
+
+/// What to do about a packet, decided without waiting.
+pub(super) enum Decision {
+    Nothing,
+    Reply(Box<Request>, Box<Message>),
+    Forward(Box<Forward>),
+}
+
+/// A question that has its places among those that wait.
+pub(super) struct Forward {
+    pub(super) question: Question,
+    asker: Arc<Asker>,
+    _places: [OwnedSemaphorePermit; 2],
+}
+
+impl Service {
+    pub(super) fn new(directory: Directory, servers: Servers, tally: Arc<Tally>) -> Self {
+        Self {
+            directory,
+            servers,
+            tally,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        }
+    }
+
+    /// What to do about a packet that came from this address.
+    pub(super) fn decide(&self, packet: &[u8], from: IpAddr) -> Decision {
+        let asker = match self.identify(from) {
+            Ok(asker) => asker,
+            Err(cause) => return self.refuse(packet, cause),
+        };
+        if !asker.allowance.take(Instant::now()) {
+            return self.drop_for(Cause::Rate);
+        }
+        let screened =
+            question::read(packet).and_then(|question| question.screen(&asker).map(|()| question));
+        let question = match screened {
+            Ok(question) => question,
+            Err(objection) => return self.object(objection),
+        };
+        let own = asker.allowance.in_flight();
+        let all = Arc::clone(&self.in_flight).try_acquire_owned().ok();
+        match own.zip(all) {
+            Some((own, all)) => Decision::Forward(Box::new(Forward {
+                question,
+                asker,
+                _places: [own, all],
+            })),
+            None => self.drop_for(Cause::Busy),
+        }
+    }
+
+    /// Puts the question to the upstream servers.
+    pub(super) async fn forward(&self, forward: &Forward) -> Message {
+        let Forward {
+            question, asker, ..
+        } = forward;
+        let Ok(said) = self.servers.ask(question).await else {
+            self.tally.refused(Cause::Upstream);
+            return answer::of_code(&question.request, ResponseCode::ServFail);
+        };
+        let (answer, withheld) = answer::of_upstream(question, asker, said);
+        self.tally.answered(withheld);
+        answer
+    }
+
+    /// The sandbox that has this address, if it may ask at all.
+    fn identify(&self, from: IpAddr) -> Result<Arc<Asker>, Cause> {
+        let asker = self.directory.find(from).ok_or(Cause::UnknownAsker)?;
+        if asker.may_ask() {
+            Ok(asker)
+        } else {
+            Err(Cause::Mode)
+        }
+    }
+
+    /// Places for a connection from this address.
+    pub(super) fn connection(&self, from: IpAddr) -> Result<[OwnedSemaphorePermit; 2], Cause> {
+        let asker = self.identify(from)?;
+        let own = asker.allowance.connection().ok_or(Cause::Busy)?;
+        let all = Arc::clone(&self.connections).try_acquire_owned();
+        Ok([own, all.map_err(|_| Cause::Busy)?])
+    }
+
+    /// Refuses whatever the packet asks.
+    fn refuse(&self, packet: &[u8], cause: Cause) -> Decision {
+        let request = match question::parse(packet) {
+            Ok(request) => Box::new(request),
+            Err(Objection::Reply(request, ..)) => request,
+            Err(Objection::Silence(_)) => return self.drop_for(cause),
+        };
+        self.object(Objection::Reply(request, ResponseCode::Refused, cause))
+    }
+
+    fn object(&self, objection: Objection) -> Decision {
+        match objection {
+            Objection::Silence(cause) => self.drop_for(cause),
+            Objection::Reply(request, code, cause) => {
+                self.tally.refused(cause);
+                let answer = answer::of_code(&request, code);
+                Decision::Reply(request, Box::new(answer))
+            }
+        }
+    }
+
+    pub(super) fn drop_for(&self, cause: Cause) -> Decision {
+        self.tally.refused(cause);
+        Decision::Nothing
+    }
+}

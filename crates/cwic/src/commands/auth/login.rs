@@ -1,0 +1,42 @@
+//! `cwic auth login`: checks a token, and keeps it once it works.
+
+use std::io::{self, Read as _};
+use std::process::ExitCode;
+
+use crate::cli::{LoginArgs, Secret};
+use crate::commands::Ended;
+use crate::error::{CliError, Exit};
+use crate::out::Out;
+use crate::settings::Settings;
+
+/// The most that is read from standard input; a token is far shorter.
+const TOKEN_BYTES_MAX: u64 = 4096;
+
+/// Runs the command.
+pub(in crate::commands) async fn run(
+    args: LoginArgs,
+    mut settings: Settings,
+    out: &mut Out,
+) -> Ended {
+    let server = settings.server()?;
+    let token = token(args.token)?;
+    let client = settings.client_for(server.clone(), &token)?;
+    super::check(&client, "the token was not kept").await?;
+    settings.file.keep(&server.to_string(), token.0.trim())?;
+    out.note(format_args!("Logged in to {server}."));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn token(given: Secret) -> Result<Secret, CliError> {
+    if given.0 != "-" {
+        return Ok(given);
+    }
+    let mut text = String::new();
+    let read = io::stdin().take(TOKEN_BYTES_MAX).read_to_string(&mut text);
+    match read {
+        Ok(_) if !text.trim().is_empty() => Ok(Secret(text.trim().to_owned())),
+        Ok(_) | Err(_) => Err(CliError::new(Exit::Usage, "no token was given")
+            .because("standard input holds no text")
+            .next("write the token to standard input")),
+    }
+}

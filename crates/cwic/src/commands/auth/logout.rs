@@ -1,0 +1,17 @@
+//! `cwic auth logout`: forgets the token. It stays valid on the server.
+
+use std::process::ExitCode;
+
+use crate::commands::Ended;
+use crate::out::Out;
+use crate::settings::Settings;
+
+/// Runs the command.
+pub(in crate::commands) fn run(mut settings: Settings, out: &mut Out) -> Ended {
+    if settings.file.forget()? {
+        out.note("The token is forgotten here; the server still takes it.");
+    } else {
+        out.note("There was no token to forget.");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,49 @@
+//! `cwic sandbox runner create -f`: prints the id of the new runner.
+
+use std::process::ExitCode;
+
+use palisade_client::{Change, Client};
+use palisade_model::name::RunnerId;
+
+use crate::cli::FileArgs;
+use crate::commands::Ended;
+use crate::error::{CliError, Exit};
+use crate::input::{self, Kind};
+use crate::out::Out;
+
+/// Runs the command.
+pub(in crate::commands) async fn run(
+    id: Option<&str>,
+    args: &FileArgs,
+    client: &Client,
+    out: &mut Out,
+) -> Ended {
+    let id = id.map(parse_id).transpose()?;
+    let document = input::read_one(&args.file, Kind::NewRunner(id.as_ref()))?;
+    let change = Change {
+        is_dry_run: args.dry_run,
+        etag: None,
+    };
+    let created = client
+        .create_runner(id.as_ref().map(RunnerId::as_str), document, &change)
+        .await;
+    let created = created.map_err(|error| CliError::call("the runner was not created", &error))?;
+    let name = &created.identity.runner_id;
+    if args.dry_run {
+        out.note(format_args!("runner {name} would be created"));
+    } else {
+        out.line(&created.id);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_id(text: &str) -> Result<RunnerId, CliError> {
+    text.parse().map_err(|error| {
+        CliError::new(
+            Exit::Usage,
+            format!("{text:?} cannot be the id of a runner"),
+        )
+        .because(format!("the id {error}"))
+        .next("choose a name such as my-runner")
+    })
+}

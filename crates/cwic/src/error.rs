@@ -1,0 +1,195 @@
+//! Why a command did not succeed: what, why and what to do next.
+//!
+//! Each failure has a kind, which fixes the exit code. What a server refuses is
+//! passed on with its reason and its fields; nothing is guessed.
+
+use std::process::ExitCode;
+
+use palisade_client::{CallError, Refused};
+use palisade_model::reason::Code;
+use palisade_wire::spelling::Finding;
+use serde_json::{Value, json};
+
+/// The exit codes, as the manual lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Something else went wrong.
+    Failure = 1,
+    /// A guardrail or placement said no.
+    Refused = 2,
+    /// It does not exist.
+    NotFound = 3,
+    /// Not logged in, or not allowed.
+    NotAllowed = 4,
+    /// It is in use, taken, or changed meanwhile.
+    Conflict = 5,
+    /// Time ran out.
+    TimedOut = 6,
+    /// The command line or a document is wrong.
+    Usage = 64,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command that did not succeed.
+#[derive(Clone, Debug)]
+pub(crate) struct CliError {
+    exit: Exit,
+    /// What did not happen.
+    pub(crate) what: String,
+    /// Why, one cause a line.
+    pub(crate) why: Vec<String>,
+    /// What to do next.
+    pub(crate) next: Option<String>,
+    /// The reason that a server gave.
+    pub(crate) reason: Option<Box<str>>,
+    /// The id under which the server logged it.
+    pub(crate) request_id: Option<Box<str>>,
+}
+
+impl CliError {
+    /// A failure of this kind.
+    pub(crate) fn new(exit: Exit, what: impl Into<String>) -> Self {
+        Self {
+            exit,
+            what: what.into(),
+            why: Vec::new(),
+            next: None,
+            reason: None,
+            request_id: None,
+        }
+    }
+
+    /// Adds a cause.
+    #[must_use]
+    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+        self.why.push(why.into());
+        self
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// A document that breaks rules, each with its place.
+    pub(crate) fn document(source: &str, findings: &[Finding]) -> Self {
+        let count = match findings.len() {
+            1 => "one mistake".to_owned(),
+            more => format!("{more} mistakes"),
+        };
+        let mut error = Self::new(Exit::Usage, format!("{source} has {count}"));
+        for finding in findings {
+            let violation = &finding.violation;
+            error.why.push(match finding.place {
+                Some(place) => format!("{source}:{}:{}: {violation}", place.line, place.column),
+                None => format!("{source}: {violation}"),
+            });
+        }
+        error.next("correct the document; nothing was changed")
+    }
+
+    /// A call that failed while `what` was tried.
+    pub(crate) fn call(what: &str, error: &CallError) -> Self {
+        match error {
+            CallError::Refused(refused) => Self::refused(what, refused),
+            CallError::NotAName { .. } => {
+                Self::new(Exit::NotFound, what).because(error.to_string())
+            }
+            CallError::Unreachable { source, .. } => Self::new(Exit::Failure, what)
+                .because(format!("{error}: {}", innermost(source)))
+                .next("check the address (cwic auth status) and that the server runs"),
+            CallError::TimedOut { .. } => Self::new(Exit::TimedOut, what)
+                .because(error.to_string())
+                .next("look whether it happened before you try again"),
+            CallError::NotUnderstood { .. } => Self::new(Exit::Failure, what)
+                .because(error.to_string())
+                .next("check the address of the server: cwic auth status"),
+        }
+    }
+
+    fn refused(what: &str, refused: &Refused) -> Self {
+        let mut error = Self::new(exit_of(refused), what);
+        error.reason = refused.reason().map(Box::from);
+        error.request_id = refused.request_id().map(Box::from);
+        let violations = refused.violations();
+        if violations.is_empty() {
+            error.why.push(refused.message().to_owned());
+        }
+        for violation in violations {
+            let (field, text) = (&violation.field, &violation.description);
+            error.why.push(if field.is_empty() {
+                text.clone()
+            } else {
+                format!("{field} {text}")
+            });
+        }
+        error.next = next_after(refused);
+        error
+    }
+
+    /// The code with which the process ends.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        self.exit.into()
+    }
+
+    /// The kind of failure.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The failure for programs.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "error": self.what,
+            "reason": self.reason,
+            "causes": self.why,
+            "next": self.next,
+            "requestId": self.request_id,
+            "exitCode": self.exit as u8,
+        })
+    }
+}
+
+fn exit_of(refused: &Refused) -> Exit {
+    match refused.code() {
+        Some(Code::NotFound) => Exit::NotFound,
+        Some(Code::Unauthenticated | Code::PermissionDenied) => Exit::NotAllowed,
+        Some(Code::AlreadyExists | Code::Aborted) => Exit::Conflict,
+        Some(Code::FailedPrecondition | Code::ResourceExhausted) => Exit::Refused,
+        Some(Code::InvalidArgument) => Exit::Usage,
+        Some(Code::DeadlineExceeded) => Exit::TimedOut,
+        Some(Code::Unimplemented | Code::Internal | Code::Unavailable) | None => Exit::Failure,
+    }
+}
+
+fn next_after(refused: &Refused) -> Option<String> {
+    let next = match refused.code()? {
+        Code::Unauthenticated => {
+            "log in with a token that is valid: cwic auth login TOKEN --server URL"
+        }
+        Code::PermissionDenied => "ask for a token with the role sandbox_admin",
+        Code::InvalidArgument => "correct the document; nothing was changed",
+        Code::NotFound => "list what there is: cwic sandbox profile ls, cwic sandbox runner ls",
+        Code::AlreadyExists => "choose another name, or change what has it with edit",
+        Code::Aborted => "look at it again with get, and decide anew",
+        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => "try again later",
+        Code::Internal => "give the request id to whoever runs the server",
+        Code::FailedPrecondition | Code::Unimplemented => return None,
+    };
+    Some(next.to_owned())
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

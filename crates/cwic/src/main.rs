@@ -1,0 +1,30 @@
+//! `cwic`: profiles, runners and bindings from the command line.
+
+mod cli;
+mod commands;
+mod config_file;
+mod error;
+mod input;
+mod out;
+mod present;
+mod settings;
+mod usage;
+
+use std::process::ExitCode;
+
+use out::Out;
+
+fn main() -> ExitCode {
+    let parsed = match usage::parse() {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
+    let mut out = Out::standard(parsed.color, parsed.error_format);
+    match commands::run(parsed, &mut out) {
+        Ok(code) => code,
+        Err(error) => {
+            out.error(&error);
+            error.exit_code()
+        }
+    }
+}

@@ -1,0 +1,81 @@
+"""One platform for all tests: `palisade dev`, an image made from Debian's
+packages, and the profiles that the tests use."""
+
+import os
+import pathlib
+
+import pytest
+
+from platform_process import Platform
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Made once by scripts/image.sh; the image store is safe to share.
+IMAGES = ROOT / ".palisade" / "images"
+
+PROFILES = {
+    "open": {
+        "display_name": "open",
+        "spec": {
+            "namespace": {"strategy": "per-user"},
+            "network": {
+                "egress": {
+                    "default": "internet",
+                    "modes": {"internet": {"type": "internet"}, "deny-all": {"type": "none"}},
+                }
+            },
+        },
+    },
+    "closed": {
+        "display_name": "closed",
+        "spec": {
+            "namespace": {"strategy": "per-user"},
+            "resource_ceiling": {"cpu": "1", "memory": "256Mi"},
+            "network": {"egress": {"default": "deny-all", "modes": {"deny-all": {"type": "none"}}}},
+        },
+    },
+}
+
+
+def binary(name):
+    path = pathlib.Path(os.environ.get("PALISADE_BIN_DIR", ROOT / "target" / "debug")) / name
+    assert path.exists(), f"{path} is missing; scripts/sdk.sh builds it"
+    return str(path)
+
+
+def new_platform(directory):
+    """A platform with a state directory of its own; not started yet."""
+    return Platform(directory, binary("palisade"), binary("cwic"), IMAGES)
+
+
+def with_profiles(platform):
+    """Makes the profiles and the runner that offers them."""
+    ids = {name: platform.create_profile(document) for name, document in PROFILES.items()}
+    platform.create_runner([
+        {"profile_template_id": ids["open"], "is_default": True},
+        {"profile_template_id": ids["closed"]},
+    ])
+    return ids
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory):
+    platform = new_platform(tmp_path_factory.mktemp("palisade")).start()
+    try:
+        with_profiles(platform)
+        os.environ["CWSANDBOX_BASE_URL"] = platform.url
+        os.environ["CWSANDBOX_API_KEY"] = platform.token("user")
+        yield platform
+    finally:
+        code = platform.stop()
+        (ROOT / ".palisade" / "sdk.log").write_text(platform.log())
+        assert code == 0, platform.log()[-4000:]
+
+
+@pytest.fixture(scope="session")
+def sandbox(platform):
+    """One sandbox that many tests share."""
+    from cwsandbox import Sandbox
+
+    with Sandbox.run(profile_names=["open"]) as shared:
+        shared.wait(timeout=60)
+        yield shared

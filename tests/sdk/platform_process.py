@@ -1,0 +1,117 @@
+"""A real platform in a process of its own, for tests that use it from outside.
+
+It keeps what it makes below one directory and leaves nothing when it is closed.
+Every wait is for a state and has a limit.
+"""
+
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+PATIENCE_SECONDS = 60
+
+
+class Platform:
+    """`palisade dev` on a free port, with a state directory of its own."""
+
+    def __init__(self, directory, palisade, cwic, images):
+        self.directory = pathlib.Path(directory)
+        self.images = images
+        self.state = self.directory / "state"
+        self.palisade = palisade
+        self.cwic_path = cwic
+        self.log_path = self.directory / "palisade.log"
+        self.process = None
+        self.url = None
+
+    def start(self):
+        """Starts it and waits until it is ready."""
+        log = self.log_path.open("ab")
+        offset = log.tell()
+        self.process = subprocess.Popen(
+            [self.palisade, "dev", "--listen", "127.0.0.1:0", "--no-pull",
+             "--state-dir", str(self.state), "--image-dir", str(self.images)],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+        )
+        log.close()
+        self.url = self.wait_for(lambda: self._address(offset), "the address")
+        self.wait_for(self._is_ready, "readiness")
+        return self
+
+    def _address(self, offset):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"palisade dev ended:\n{self.log()}")
+        text = self.log_path.read_bytes()[offset:].decode(errors="replace")
+        found = re.search(r"^listening on (http://\S+)$", text, re.MULTILINE)
+        return found and found.group(1)
+
+    def _is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                return answer.status == 200
+        except (OSError, urllib.error.URLError, http.client.HTTPException):
+            return False
+
+    def wait_for(self, condition, what):
+        """Waits until the condition holds, and returns what it gave."""
+        limit = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < limit:
+            if found := condition():
+                return found
+            time.sleep(0.02)
+        raise TimeoutError(f"waited too long for {what}:\n{self.log()[-4000:]}")
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def token(self, name):
+        return (self.state / "tokens" / name).read_text().strip()
+
+    def cwic(self, *args, stdin=None, check=True, token="admin"):
+        """Runs cwic as an administrator."""
+        env = dict(os.environ, CWIC_SERVER=self.url, CWIC_TOKEN=self.token(token))
+        done = subprocess.run(
+            [self.cwic_path, *args], input=stdin, env=env, text=True, capture_output=True,
+            timeout=PATIENCE_SECONDS, check=False,
+        )
+        if check and done.returncode != 0:
+            raise RuntimeError(f"cwic {' '.join(args)}: {done.returncode}\n{done.stderr}")
+        return done
+
+    def create_profile(self, document):
+        return self.cwic("sandbox", "profile", "create", "-f", "-", stdin=json.dumps(document)).stdout.strip()
+
+    def create_runner(self, bindings):
+        """Makes the runner object of this machine and waits until it is connected."""
+        document = {
+            "identity": {"runner_id": "local", "zone": "local", "cluster_name": "local"},
+            "profile_bindings": bindings,
+        }
+        self.cwic("sandbox", "runner", "create", "-f", "-", stdin=json.dumps(document))
+        self.wait_for_runner()
+
+    def wait_for_runner(self):
+        self.wait_for(self._is_connected, "the runner to connect")
+
+    def _is_connected(self):
+        shown = self.cwic("sandbox", "runner", "get", "local", "-o", "json").stdout
+        return "CONNECTED" in shown and "DISCONNECTED" not in shown
+
+    def kill(self):
+        """Ends it as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE_SECONDS)
+
+    def stop(self):
+        """Asks it to end."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(PATIENCE_SECONDS)
+        return self.process.returncode
