@@ -11,11 +11,21 @@ use async_trait::async_trait;
 
 use crate::Store;
 
+pub mod changes;
 pub mod fixture;
 pub mod organizations;
 pub mod profile_references;
 pub mod profiles;
+pub mod races;
+pub mod round_trip;
+pub mod runner_bindings;
+pub mod runners;
+pub mod sandbox_lists;
+pub mod sandbox_status;
+pub mod sandboxes;
+pub mod tenancy;
 pub mod tokens;
+pub mod whole;
 
 /// An implementation under test, with a database of its own that is empty.
 #[async_trait]
@@ -63,6 +73,95 @@ macro_rules! conformance_tests {
         $crate::conformance_tests!(@profile_references $harness;
             a_reference_finds_the_id_before_the_name,
             a_reference_by_name_alone_finds_the_name,
+        );
+        $crate::conformance_tests!(@runners $harness;
+            a_runner_id_and_a_cluster_have_one_runner,
+            id_and_cluster_are_free_once_the_runner_is_deleted,
+            a_cluster_keeps_the_id_that_it_got_first,
+            a_known_cluster_can_be_chosen_by_its_id,
+            a_runner_is_found_by_uid_id_and_cluster,
+            every_write_of_the_configuration_makes_the_next_revision,
+            a_runner_write_that_expects_another_revision_is_refused,
+            a_runner_is_marked_for_deletion_once,
+            a_runner_being_deleted_does_not_change,
+            a_runner_with_live_sandboxes_is_not_deleted,
+            deleting_a_runner_frees_its_profiles,
+            runners_and_clusters_are_listed_in_order,
+        );
+        $crate::conformance_tests!(@runner_bindings $harness;
+            the_order_of_bindings_is_kept,
+            bindings_of_missing_profiles_change_nothing_and_are_all_told,
+            bindings_that_answer_to_one_name_are_refused,
+            bindings_of_another_organization_s_profile_are_refused,
+            bindings_are_replaced_as_a_whole,
+        );
+        $crate::conformance_tests!(@round_trip $harness;
+            profiles_read_back_as_they_were_written,
+            runners_read_back_as_they_were_written,
+            sandboxes_read_back_as_they_were_added,
+            launches_read_back_with_their_files,
+            statuses_read_back_as_they_became,
+        );
+        $crate::conformance_tests!(@sandboxes $harness;
+            a_sandbox_is_added_on_a_basis_that_stands,
+            a_stale_decision_is_refused,
+            nothing_is_added_on_a_runner_being_deleted,
+            nothing_is_added_under_a_profile_that_is_not_bound,
+            a_sandbox_id_is_given_out_once,
+            files_are_gone_once_the_sandbox_is_over,
+            purging_forgets_what_ended_before,
+            purging_takes_at_most_as_many_as_asked_for,
+        );
+        $crate::conformance_tests!(@sandbox_status $harness;
+            changes_of_status_are_applied_to_the_present_one,
+            an_observation_counts_only_from_its_runner,
+            changes_in_one_call_are_applied_in_order,
+            an_unknown_sandbox_does_not_hinder_the_others,
+            one_change_of_what_is_not_there_finds_nothing,
+            concurrent_changes_of_one_status_are_not_lost,
+        );
+        $crate::conformance_tests!(@sandbox_lists $harness;
+            a_list_holds_live_sandboxes_the_newest_first,
+            those_that_are_over_are_listed_when_asked_for,
+            a_filter_by_tags_passes_what_has_all_of_them,
+            the_other_filters_pass_what_matches_any_term,
+            filters_hold_together,
+            a_filter_with_too_many_terms_is_refused,
+            the_largest_filter_is_answered,
+            the_sandboxes_of_a_runner_are_the_live_ones,
+        );
+        $crate::conformance_tests!(@changes $harness;
+            every_change_is_in_the_feed,
+            what_was_refused_or_changed_nothing_is_not_in_the_feed,
+            the_feed_is_followed_from_any_place_in_order,
+            a_place_that_was_pruned_is_refused,
+            a_place_that_was_never_handed_out_is_refused,
+            pruning_keeps_the_newest,
+            waiting_wakes_at_once_for_a_change_of_this_process,
+            waiting_wakes_for_a_change_of_another_process,
+            waiting_ends_at_its_limit,
+            waiting_behind_a_change_that_is_there_returns_at_once,
+        );
+        $crate::conformance_tests!(@tenancy $harness;
+            nothing_of_another_organization_is_found,
+            nothing_of_another_organization_is_changed,
+            nothing_of_another_organization_is_listed,
+            two_organizations_use_the_same_names,
+        );
+        $crate::conformance_tests!(@whole $harness;
+            everything_is_there_after_a_crash,
+            a_call_that_was_dropped_took_effect_whole_or_not_at_all,
+            a_read_sees_what_another_handle_wrote_before,
+            lists_in_pages_show_what_stays_exactly_once,
+        );
+        $crate::conformance_tests!(@races $harness;
+            of_many_creators_of_one_name_one_wins,
+            of_many_runners_for_one_cluster_one_wins,
+            of_many_updates_from_one_revision_one_wins,
+            binding_and_deleting_a_profile_exclude_each_other,
+            an_update_governs_every_sandbox_added_after_it,
+            a_runner_and_its_last_sandbox_exclude_each_other,
+            the_feed_skips_nothing_under_concurrent_writers,
         );
     };
     (@$module:ident $harness:expr; $($name:ident,)*) => {

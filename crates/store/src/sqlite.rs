@@ -82,6 +82,12 @@ impl SqliteStore {
         self.writer.close().await;
     }
 
+    /// Reads all of the file and looks whether it is sound, which takes a while
+    /// for a large one. What is not is told with [`Fault::Damaged`].
+    pub async fn check_integrity(&self) -> Result<(), Fault> {
+        open::check_integrity(&self.readers).await
+    }
+
     async fn write(&self) -> Result<Write, Fault> {
         Write::begin(&self.writer, self.head.clone()).await
     }

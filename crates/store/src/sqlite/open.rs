@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -90,4 +91,22 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         // The worker of a connection reports its own end; no ping per call.
         .test_before_acquire(false)
+}
+
+/// The pages are not what they should be.
+#[derive(Debug, thiserror::Error)]
+#[error("the database has damaged pages or records without their owners")]
+struct Unsound;
+
+/// Whether all pages and all references between records are sound.
+pub(super) async fn check_integrity(readers: &SqlitePool) -> Result<(), Fault> {
+    let pages = sqlx::query_scalar::<_, String>("PRAGMA integrity_check(1)");
+    let pages = pages.fetch_one(readers).await.map_err(fault)?;
+    let orphans = sqlx::query("PRAGMA foreign_key_check");
+    let orphan = orphans.fetch_optional(readers).await.map_err(fault)?;
+    if pages == "ok" && orphan.is_none() {
+        Ok(())
+    } else {
+        Err(Fault::Damaged(Arc::new(Unsound)))
+    }
 }
