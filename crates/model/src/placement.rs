@@ -20,24 +20,33 @@ mod amounts;
 mod asking;
 mod case;
 mod check;
+mod closest;
 mod constraint;
 mod decide;
+mod diagnosis;
 mod explanation;
 mod fleet;
 mod gap;
 mod launch;
+mod message;
 mod offer;
 mod place;
 mod refused;
 mod score;
+mod trailer;
 
 pub use asking::Asking;
+pub use closest::{Change, Closest, Lowered};
 pub use constraint::{Constraint, Tier};
 pub use decide::{explain, select};
+pub use diagnosis::Cause;
 pub use explanation::{Candidate, Explanation, Shortfall, Verdict};
 pub use fleet::{Fleet, Live, Member, Presence, Report, Usage};
 pub use launch::{Launched, SANDBOX_ID_VARIABLE, launch};
 pub use offer::Offer;
 pub use place::Placement;
-pub use refused::{Cause, Refused, Unplaced, Violated};
+pub use refused::{Refused, Unplaced, Violated};
 pub use score::Score;
+
+#[cfg(test)]
+mod tests;

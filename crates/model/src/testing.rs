@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
+pub mod fleet;
 mod launch;
 
 pub use launch::{launch, sample_launch};

@@ -53,8 +53,8 @@ impl<'a> Gap<'a> {
 impl From<Gap<'_>> for Shortfall {
     fn from(gap: Gap<'_>) -> Self {
         Self {
-            requested: gap.requested.to_string(),
-            allowed: gap.allowed.to_string(),
+            requested: Clipped(gap.requested).to_string(),
+            allowed: Clipped(gap.allowed).to_string(),
         }
     }
 }
@@ -83,6 +83,21 @@ impl fmt::Display for Side<'_> {
             Self::InstanceTypes(types) => list(f, types.iter()),
             Self::Labels(labels) => list(f, labels.iter().map(|(k, v)| format!("{k}={v}"))),
             Self::Violations(violations) => list(f, violations.iter()),
+        }
+    }
+}
+
+/// A side in words, cut so that a message stays one: names come from callers.
+pub(super) struct Clipped<'a>(pub(super) Side<'a>);
+
+const CLIPPED_MAX: usize = 160;
+
+impl fmt::Display for Clipped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        match text.char_indices().nth(CLIPPED_MAX) {
+            Some((end, _)) => write!(f, "{}…", &text[..end]),
+            None => f.write_str(&text),
         }
     }
 }

@@ -7,11 +7,15 @@ use crate::reason::{Code, Reason};
 use crate::refusal::Refusal;
 use crate::violation::Violation;
 
-use super::case::{Case, Wish};
+use super::case::Wish;
 use super::check;
-use super::constraint::{Constraint, Tier};
+use super::closest::Closest;
+use super::constraint::Constraint;
+use super::diagnosis::{Cause, Diagnosis, Failure};
 use super::explanation::Shortfall;
 use super::fleet::Fleet;
+use super::message;
+use super::trailer;
 
 /// Why a request was not placed.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,19 +39,10 @@ pub struct Unplaced {
     pub violations: Vec<Violated>,
     /// How many more there are.
     pub violations_omitted: usize,
+    /// The smallest change that would let the request in, if one would.
+    pub closest: Option<Closest>,
     /// One sentence on which a person can act.
     pub message: String,
-}
-
-/// What kind of change would let a request in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// Another request, or another configuration.
-    Structural,
-    /// A runner that could serve it comes back.
-    Away,
-    /// A runner that could serve it gets room.
-    Full,
 }
 
 /// A constraint that a candidate does not meet.
@@ -75,47 +70,52 @@ const VIOLATIONS_MAX: usize = 64;
 impl Refused {
     /// Finds out why nothing fits.
     pub(super) fn unplaced(fleet: &Fleet, wish: &Wish<'_>) -> Self {
-        let mut failed = fleet
-            .members(&wish.asking.owner.organization)
-            .flat_map(|member| Case::all_of(wish, member))
-            .filter_map(|case| Some((check::first_gap(&case)?, case)))
-            .collect::<Vec<_>>();
-        failed.sort_by_key(|((constraint, _), case)| (*constraint, &case.member.runner().id));
-        let last = failed.last().map(|((constraint, _), _)| constraint.tier());
-        let violations = failed
+        let diagnosis = Diagnosis::new(fleet, wish);
+        let relevant = diagnosis.relevant();
+        let found = Closest::find(&diagnosis);
+        let nearest = found
+            .as_ref()
+            .map(|(_, failure)| *failure)
+            .or_else(|| nearest(&relevant))
+            .and_then(|failure| Violated::all_of(&failure).next());
+        let closest = found.map(|(closest, _)| closest);
+        let total = relevant.iter().map(|failure| failure.gaps.len() as usize);
+        let total = total.sum::<usize>();
+        let violations = relevant
             .iter()
+            .flat_map(Violated::all_of)
             .take(VIOLATIONS_MAX)
-            .map(|((constraint, gap), case)| Violated {
-                runner: case.member.runner().id.clone(),
-                profile: case.offer.name.clone(),
-                constraint: *constraint,
-                shortfall: (*gap).into(),
-            })
             .collect::<Vec<_>>();
         Self::Unplaced(Box::new(Unplaced {
-            cause: last.map_or(Cause::Structural, Cause::of),
+            cause: diagnosis.cause(),
             names_profile: wish.asking.request.selectors.names_profile(),
-            candidates: failed.len(),
-            violations_omitted: failed.len() - violations.len(),
-            message: "no runner can serve the request".to_owned(),
+            candidates: diagnosis.failures.len(),
+            message: message::sentence(wish, &diagnosis, nearest.as_ref(), closest.as_ref()),
+            violations_omitted: total - violations.len(),
             violations,
+            closest,
         }))
     }
 }
 
-impl Cause {
-    /// The cause when the candidate that came furthest failed in this tier.
-    fn of(tier: Tier) -> Self {
-        match tier {
-            Tier::Health => Self::Away,
-            Tier::Capacity => Self::Full,
-            Tier::Runner
-            | Tier::Profile
-            | Tier::Egress
-            | Tier::Ingress
-            | Tier::Machine
-            | Tier::Ceiling => Self::Structural,
-        }
+/// The candidate that lacks the least, and of these the one that came furthest.
+fn nearest<'a>(relevant: &[Failure<'a>]) -> Option<Failure<'a>> {
+    let key =
+        |failure: &&Failure<'_>| (failure.gaps.len(), std::cmp::Reverse(failure.gaps.first()));
+    relevant.iter().min_by_key(key).copied()
+}
+
+impl Violated {
+    fn all_of(failure: &Failure<'_>) -> impl Iterator<Item = Self> {
+        let case = failure.case;
+        failure.gaps.iter().filter_map(move |constraint| {
+            Some(Self {
+                runner: case.member.runner().id.clone(),
+                profile: case.offer.name.clone(),
+                constraint,
+                shortfall: check::gap(&case, constraint)?.into(),
+            })
+        })
     }
 }
 
@@ -140,8 +140,20 @@ impl From<Unplaced> for Refusal {
             Cause::Away => (Code::Unavailable, Some(RETRY_WHEN_AWAY)),
             Cause::Full => (Code::ResourceExhausted, Some(RETRY_WHEN_FULL)),
         };
-        let refusal =
-            Self::new(reason, unplaced.message).with("candidates", unplaced.candidates.to_string());
+        let closest = unplaced
+            .closest
+            .map(|closest| closest.to_json().to_string())
+            .unwrap_or_default();
+        let (violations, told) =
+            trailer::fitting(&unplaced.violations, &unplaced.message, &closest);
+        let omitted = unplaced.violations_omitted + unplaced.violations.len() - told;
+        let mut refusal = Self::new(reason, unplaced.message)
+            .with("candidates", unplaced.candidates.to_string())
+            .with("violations", violations)
+            .with("violations_omitted", omitted.to_string());
+        if !closest.is_empty() {
+            refusal = refusal.with("closest", closest);
+        }
         Self {
             code,
             retry_after,

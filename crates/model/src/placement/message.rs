@@ -1,0 +1,226 @@
+//! One sentence on which a person can act.
+//!
+//! It says what nearly fits and what is missing there, and then what to do: the
+//! smallest change of the request, or who else can help.
+
+use crate::violation::did_you_mean;
+
+use super::case::Wish;
+use super::closest::{Change, Closest, Lowered};
+use super::constraint::Constraint;
+use super::diagnosis::{Cause, Diagnosis, Failure};
+use super::fleet::Member;
+use super::gap::{Clipped, Side};
+use super::refused::Violated;
+
+/// The sentence for a refusal; `nearest` is the candidate that is closest.
+pub(super) fn sentence(
+    wish: &Wish<'_>,
+    diagnosis: &Diagnosis<'_>,
+    nearest: Option<&Violated>,
+    closest: Option<&Closest>,
+) -> String {
+    let Some(nearest) = nearest else {
+        return NO_CANDIDATES.to_owned();
+    };
+    if let Some(unknown) = unknown_selector(wish, diagnosis) {
+        return unknown;
+    }
+    let subject = subject(wish, diagnosis.cause());
+    let clause = clause(nearest);
+    let remedy = remedy(diagnosis.cause(), nearest, closest);
+    format!("{subject}: {clause}; {remedy}")
+}
+
+const NO_CANDIDATES: &str = "no runner can serve the request: the organization has no runner; \
+     an administrator has to create one and bind a profile to it";
+
+fn subject(wish: &Wish<'_>, cause: Cause) -> String {
+    let whose = match wish.profiles().len() {
+        0 => "no runner".to_owned(),
+        1 => format!(
+            "no runner with profile {}",
+            Clipped(Side::Names(wish.profiles()))
+        ),
+        _ => format!(
+            "no runner with one of the profiles {}",
+            Clipped(Side::Names(wish.profiles()))
+        ),
+    };
+    match cause {
+        Cause::Structural => format!("{whose} can serve the request"),
+        Cause::Away => format!("{whose} that can serve the request is there now"),
+        Cause::Full => format!("{whose} has room for the request now"),
+    }
+}
+
+/// What to say if the caller named something that is not there at all.
+fn unknown_selector(wish: &Wish<'_>, diagnosis: &Diagnosis<'_>) -> Option<String> {
+    let failures = &diagnosis.failures;
+    let is_unknown = |constraint| all(failures, constraint);
+    if is_unknown(Constraint::RunnerSelector) {
+        let known = failures
+            .iter()
+            .map(|failure| runner_id(failure.case.member));
+        return Some(unknown("runner", wish.runners(), known));
+    }
+    if is_unknown(Constraint::ProfileSelector) {
+        let known = failures
+            .iter()
+            .map(|failure| failure.case.offer.name.as_str());
+        return Some(unknown("profile", wish.profiles(), known));
+    }
+    None
+}
+
+fn runner_id(member: &Member) -> &str {
+    member.runner().id.as_str()
+}
+
+fn all(failures: &[Failure<'_>], constraint: Constraint) -> bool {
+    failures
+        .iter()
+        .all(|failure| failure.gaps.contains(constraint))
+}
+
+type Names<'a> = std::collections::BTreeSet<&'a str>;
+
+fn unknown<'a>(what: &str, asked: &Names<'a>, known: impl Iterator<Item = &'a str>) -> String {
+    let known = known.collect::<Names<'a>>();
+    let near = asked
+        .iter()
+        .find_map(|asked| did_you_mean(asked, known.iter().copied()));
+    let hint = near
+        .map(|near| format!("did you mean {near}? "))
+        .unwrap_or_default();
+    let offered = if what == "runner" {
+        "the runners are"
+    } else {
+        "bound are"
+    };
+    format!(
+        "no runner can serve the request: there is no {what} {}; {hint}{offered} {}",
+        Clipped(Side::Names(asked)),
+        Clipped(Side::Names(&known)),
+    )
+}
+
+/// What is missing at one candidate.
+fn clause(violated: &Violated) -> String {
+    use Constraint as C;
+    let Violated {
+        runner, profile, ..
+    } = violated;
+    let asked = &violated.shortfall.requested;
+    let allowed = &violated.shortfall.allowed;
+    let profile = format!("profile {profile} on runner {runner}");
+    let runner = format!("runner {runner}");
+    match violated.constraint {
+        C::RunnerSelector | C::ProfileSelector => {
+            format!("{profile} would do, and the request names {asked}")
+        }
+        C::RunnerKept => format!("{runner} is being deleted"),
+        C::ProfileResolves => format!("{profile} is not valid there: {allowed}"),
+        C::EgressMode => format!("{profile} has no egress mode {asked}, only {allowed}"),
+        C::EgressType => {
+            format!("{runner} cannot enforce egress of type {asked}, only {allowed}")
+        }
+        C::IngressLevel => format!("{profile} has no ingress level {asked}; it has {allowed}"),
+        C::ServiceType => format!("{runner} makes no services of type {asked}; it makes {allowed}"),
+        C::HttpRoute => format!("{runner} makes no HTTP entry points, which {asked} would serve"),
+        C::HostName => format!("the host names {asked} of {profile} are too long for DNS"),
+        C::Image => format!("neither the request nor {profile} names an image"),
+        C::RuntimeClass => format!("{runner} has no runtime class {asked}; it has {allowed}"),
+        C::GpuType => format!("{runner} has no GPU of type {asked}; it has {allowed}"),
+        C::GpuMemory => {
+            format!("{runner} cannot tell which of its GPUs have {asked} of memory")
+        }
+        C::Architecture => format!("{runner} has no {asked} machine; it has {allowed}"),
+        C::InstanceType => {
+            format!("{profile} needs instance type {asked}; the runner has {allowed}")
+        }
+        C::NodeSelector => {
+            format!("{profile} needs nodes labelled {asked}; the runner has {allowed}")
+        }
+        C::PodFields => format!("{runner} cannot honour {asked} of {profile}"),
+        C::Privileged => format!("{runner} runs nothing privileged, and {profile} sets {asked}"),
+        C::CpuCeiling => format!("the request comes to {asked} CPU and {profile} allows {allowed}"),
+        C::MemoryCeiling => {
+            format!("the request comes to {asked} of memory and {profile} allows {allowed}")
+        }
+        C::GpuCeiling => format!("the request is for {asked} GPUs and {profile} allows {allowed}"),
+        C::CpuQuota => {
+            format!("the request comes to {asked} CPU and the organization's quota is {allowed}")
+        }
+        C::MemoryQuota => format!(
+            "the request comes to {asked} of memory and the organization's quota is {allowed}"
+        ),
+        C::GpuQuota => {
+            format!("the request is for {asked} GPUs and the organization's quota is {allowed}")
+        }
+        C::CpuLargest => {
+            format!(
+                "the request needs {asked} CPU and the largest machine of {runner} has {allowed}"
+            )
+        }
+        C::MemoryLargest => format!(
+            "the request needs {asked} of memory and the largest machine of {runner} has {allowed}"
+        ),
+        C::GpuLargest => {
+            format!(
+                "the request needs {asked} GPUs and the largest machine of {runner} has {allowed}"
+            )
+        }
+        C::SlotsConfigured => format!("{runner} is set up for no sandboxes at all"),
+        C::Connected | C::NotDraining => format!("{runner} {allowed}"),
+        C::FreeSlots => format!("{runner} already has as many sandboxes as it may"),
+        C::FreeCpu => format!("the request needs {asked} CPU and {runner} has {allowed} left"),
+        C::FreeMemory => {
+            format!("the request needs {asked} of memory and {runner} has {allowed} left")
+        }
+        C::FreeGpus => format!("the request needs {asked} GPUs and {runner} has {allowed} left"),
+    }
+}
+
+fn remedy(cause: Cause, nearest: &Violated, closest: Option<&Closest>) -> String {
+    let change = closest.map(|closest| {
+        let wishes = closest.changes.iter().map(wish_words).collect::<Vec<_>>();
+        wishes.join(" and ")
+    });
+    match (cause, change) {
+        (Cause::Structural, Some(change)) => format!("to be served, {change}"),
+        (Cause::Structural, None) if nearest.constraint == Constraint::Image => {
+            "name an image in the request".to_owned()
+        }
+        (Cause::Structural, None) => {
+            "an administrator has to change the profile or the runner".to_owned()
+        }
+        (Cause::Away, _) => "try again when it is back".to_owned(),
+        (Cause::Full, Some(change)) => format!("try again later, or {change}"),
+        (Cause::Full, None) => "try again later".to_owned(),
+    }
+}
+
+/// A change, as it is told to whoever has to make it.
+fn wish_words(change: &Change) -> String {
+    match change {
+        Change::Runner(id) => format!("name runner {id}"),
+        Change::Profile(name) => format!("name profile {name}"),
+        Change::Egress(name) => format!("choose egress mode {name}"),
+        Change::Ingress(Some(name)) => format!("choose ingress level {name}"),
+        Change::Ingress(None) => "expose nothing".to_owned(),
+        Change::Gpu(Some(gpu)) => format!("ask for {} of its GPUs", gpu.count),
+        Change::Gpu(None) => "ask for no GPU".to_owned(),
+        Change::Cpu(to) => amount_words(to, "CPU"),
+        Change::Memory(to) => amount_words(to, "of memory"),
+    }
+}
+
+/// A limit is what people mean by what they ask for; what is set aside is only
+/// spoken of when it alone is too much.
+fn amount_words(to: &Lowered, resource: &str) -> String {
+    match &to.limit {
+        Some(limit) => format!("ask for at most {limit} {resource}"),
+        None => format!("request at most {} {resource}", to.request),
+    }
+}
