@@ -1,34 +1,100 @@
 //! Commands, logs and files of clients.
 //!
-//! Everything is passed on as it comes, bounded in both directions. What is
-//! said here about a sandbox is what its runner says; nothing is kept beyond
-//! the streams that are open.
+//! Everything is passed on as it comes, frame by frame, bounded in both
+//! directions: a slow end slows the other one down, and nothing is lost or
+//! gathered up on the way. What is said here about a sandbox is what its
+//! runner says. Only sessions of logs outlive their streams, for a short while,
+//! so that a client that lost its connection can go on.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_model::clock::{Clock, Ids};
 use palisade_model::tenant::Principal;
 use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::proto::v1beta2::gateway_streaming_service_server::GatewayStreamingServiceServer;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::error::{ApiError, ApiResult};
+use crate::error::ApiResult;
 use crate::tools::Tools;
+
+mod answers;
+mod deadline;
+mod exec;
+mod failure;
+mod files;
+mod lines;
+mod logs;
+mod room;
+mod run;
+mod sessions;
+mod streaming;
+mod ways;
+
+use files::Files;
+use room::Room;
+use sessions::Sessions;
+use ways::Ways;
+
+/// The largest frame of a stream. Clients send input in pieces of at most one
+/// MiB; what is much larger would only fill memory.
+const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Serves commands, logs and files. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct DataPlane {
-    tools: Tools,
-    access: Access,
+    means: Means,
+    ways: Arc<dyn Ways>,
+    room: Room,
+    sessions: Sessions,
+    files: Files,
+}
+
+/// What streams and calls are made with; all that this part needs of the
+/// gateway's tools, which hold the store too.
+#[derive(Clone, Debug)]
+struct Means {
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// How long a call may take that does not say itself.
+    call_time: Duration,
+    /// How many streams may be open at once.
+    streams_max: usize,
 }
 
 impl DataPlane {
     pub(crate) fn new(tools: &Tools, access: Access) -> Self {
-        let tools = tools.clone();
-        Self { tools, access }
+        let means = Means {
+            clock: tools.clock.clone(),
+            ids: tools.ids.clone(),
+            tasks: tools.tasks.clone(),
+            stop: tools.stop.clone(),
+            call_time: tools.config.call_time,
+            streams_max: tools.config.calls_max,
+        };
+        Self::over(means, Arc::new(access))
+    }
+
+    fn over(means: Means, ways: Arc<dyn Ways>) -> Self {
+        Self {
+            room: Room::new(means.streams_max),
+            sessions: Sessions::default(),
+            files: Files::default(),
+            means,
+            ways,
+        }
     }
 
     /// The streaming service, with its limits.
-    pub(crate) fn streaming(
-        &self,
-    ) -> pb::gateway_streaming_service_server::GatewayStreamingServiceServer<Self> {
-        pb::gateway_streaming_service_server::GatewayStreamingServiceServer::new(self.clone())
+    pub(crate) fn streaming(&self) -> GatewayStreamingServiceServer<Self> {
+        GatewayStreamingServiceServer::new(self.clone())
+            .max_decoding_message_size(FRAME_BYTES_MAX)
+            .max_encoding_message_size(usize::MAX)
     }
 
     /// Runs a command to its end.
@@ -37,8 +103,8 @@ impl DataPlane {
         caller: &Principal,
         request: pb::ExecSandboxRequest,
     ) -> ApiResult<pb::ExecSandboxResponse> {
-        self.access.running(caller, &request.sandbox_id).await?;
-        Err(ApiError::not_implemented("commands"))
+        let _seat = self.room.take(&caller.organization)?;
+        run::run(&self.means, &*self.ways, caller, request).await
     }
 
     /// Writes a file.
@@ -47,8 +113,8 @@ impl DataPlane {
         caller: &Principal,
         request: pb::AddFileSandboxRequest,
     ) -> ApiResult<pb::AddFileSandboxResponse> {
-        self.access.running(caller, &request.sandbox_id).await?;
-        Err(ApiError::not_implemented("files"))
+        let limit = self.means.call_time;
+        self.files.write(&*self.ways, caller, request, limit).await
     }
 
     /// Reads a file.
@@ -57,29 +123,7 @@ impl DataPlane {
         caller: &Principal,
         request: pb::RetrieveFileSandboxRequest,
     ) -> ApiResult<pb::RetrieveFileSandboxResponse> {
-        self.access.running(caller, &request.sandbox_id).await?;
-        Err(ApiError::not_implemented("files"))
-    }
-}
-
-#[async_trait::async_trait]
-impl pb::gateway_streaming_service_server::GatewayStreamingService for DataPlane {
-    type StreamExecStream = tokio_stream::Empty<Result<pb::ExecStreamResponse, tonic::Status>>;
-    type StreamLogsStream = tokio_stream::Empty<Result<pb::LogStreamResponse, tonic::Status>>;
-
-    async fn stream_exec(
-        &self,
-        request: tonic::Request<tonic::Streaming<pb::ExecStreamRequest>>,
-    ) -> Result<tonic::Response<Self::StreamExecStream>, tonic::Status> {
-        let context = crate::context::Context::of(&request)?;
-        context.tell(Err(ApiError::not_implemented("commands")))
-    }
-
-    async fn stream_logs(
-        &self,
-        request: tonic::Request<tonic::Streaming<pb::LogStreamRequest>>,
-    ) -> Result<tonic::Response<Self::StreamLogsStream>, tonic::Status> {
-        let context = crate::context::Context::of(&request)?;
-        context.tell(Err(ApiError::not_implemented("logs")))
+        let limit = self.means.call_time;
+        self.files.read(&*self.ways, caller, request, limit).await
     }
 }

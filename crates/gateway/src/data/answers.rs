@@ -1,0 +1,180 @@
+//! The answer side of a stream.
+//!
+//! A task makes the answers and this hands them to the transport, through a
+//! short channel, so that a client that does not read holds the task up. There
+//! is always exactly one end. A task that is lost without telling one is told
+//! as a failure: a stream that merely stopped would look like success.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::deadline;
+
+/// Answers that may wait for the client to read.
+const ANSWERS_MAX: usize = 4;
+
+/// How a stream ends: with a last frame, or with a status.
+pub(super) type End<T> = Result<T, Status>;
+
+/// One answer.
+#[derive(Debug)]
+enum Answer<T> {
+    More(T),
+    Last(End<T>),
+}
+
+/// Where a task puts its answers.
+#[derive(Debug)]
+pub(super) struct Sink<T>(mpsc::Sender<Answer<T>>);
+
+/// What the transport reads.
+#[derive(Debug)]
+pub(super) struct Answers<T> {
+    received: mpsc::Receiver<Answer<T>>,
+    is_over: bool,
+}
+
+/// Both ends of an answer side.
+pub(super) fn answers<T>() -> (Sink<T>, Answers<T>) {
+    let (sender, received) = mpsc::channel(ANSWERS_MAX);
+    let is_over = false;
+    (Sink(sender), Answers { received, is_over })
+}
+
+impl<T> Sink<T> {
+    /// Hands on an answer once there is room for it.
+    ///
+    /// A client that is gone is noticed by [`Sink::conduct`], which ends
+    /// whatever is being done for it.
+    pub(super) async fn send(&self, answer: T) {
+        let _ = self.0.send(Answer::More(answer)).await;
+    }
+
+    /// Does the work of a stream and tells its end.
+    ///
+    /// The work is dropped when the client leaves, when its deadline passes or
+    /// when the server stops, and in any case before the end is told.
+    pub(super) async fn conduct(
+        &self,
+        deadline: Option<tokio::time::Instant>,
+        stop: &CancellationToken,
+        work: impl Future<Output = End<T>>,
+    ) {
+        let end = tokio::select! {
+            biased;
+            () = self.0.closed() => return,
+            () = stop.cancelled() => Err(Status::unavailable("the server is stopping")),
+            () = deadline::reached(deadline) => {
+                Err(Status::deadline_exceeded("the deadline of the call has passed"))
+            }
+            end = work => end,
+        };
+        tokio::select! {
+            biased;
+            // Without room the stream ends as one that was cut.
+            _ = self.0.send(Answer::Last(end)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+impl<T: Unpin> Stream for Answers<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let answer = match self.received.poll_recv(context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(answer) => answer,
+        };
+        let item = match answer {
+            Some(Answer::More(answer)) => Ok(answer),
+            Some(Answer::Last(end)) => {
+                self.is_over = true;
+                end
+            }
+            None => {
+                self.is_over = true;
+                Err(Status::unavailable("the stream was cut"))
+            }
+        };
+        Poll::Ready(Some(item))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use tonic::Code;
+
+    use super::*;
+
+    fn codes(items: &[Result<u8, Status>]) -> Vec<Result<u8, Code>> {
+        items
+            .iter()
+            .map(|item| item.as_ref().map_err(Status::code).copied())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn answers_come_in_order_and_nothing_follows_the_last() {
+        let (sink, answers) = answers();
+        sink.send(1).await;
+        sink.conduct(None, &CancellationToken::new(), async { Ok(2) })
+            .await;
+        sink.send(3).await;
+        drop(sink);
+        assert_eq!(codes(&answers.collect::<Vec<_>>().await), [Ok(1), Ok(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_lost_is_told_as_a_failure() {
+        let (sink, answers) = answers::<u8>();
+        drop(sink);
+        assert_eq!(
+            codes(&answers.collect::<Vec<_>>().await),
+            [Err(Code::Unavailable)]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stopping_server_does_not_wait_for_a_client_that_does_not_read() {
+        let (sink, answers) = answers();
+        for number in 0..ANSWERS_MAX {
+            sink.send(u8::try_from(number).unwrap()).await;
+        }
+        let stop = CancellationToken::new();
+        stop.cancel();
+        sink.conduct(None, &stop, std::future::pending()).await;
+        drop(sink);
+        let seen = codes(&answers.collect::<Vec<_>>().await);
+        assert_eq!(seen.last(), Some(&Err(Code::Unavailable)));
+        assert_eq!(seen.len(), ANSWERS_MAX + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_ends_the_work() {
+        let (sink, answers) = answers::<u8>();
+        let (held, mut gone) = tokio::sync::oneshot::channel::<()>();
+        let work = async {
+            let _held = held;
+            std::future::pending().await
+        };
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(1);
+        sink.conduct(Some(deadline), &CancellationToken::new(), work)
+            .await;
+        assert!(gone.try_recv().is_err(), "the work is dropped");
+        drop(sink);
+        assert_eq!(
+            codes(&answers.collect::<Vec<_>>().await),
+            [Err(Code::DeadlineExceeded)]
+        );
+    }
+}

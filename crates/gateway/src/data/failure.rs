@@ -1,0 +1,76 @@
+//! What went wrong inside a sandbox, as the last frame or the status of a stream.
+//!
+//! Clients act on the codes: some mean that a fresh stream may succeed, all
+//! others are final.
+
+use palisade_backend::AttachError;
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::v1beta2::{exec_error, log_error};
+
+use super::answers::End;
+use crate::context::Context;
+use crate::error::attach_refusal;
+
+/// The code of a frame that has no place where it came.
+pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
+/// The code of a resumed session that is not known here, or no longer.
+pub(super) const SESSION_NOT_FOUND: &str = "SESSION_NOT_FOUND";
+/// The code of a resumed session that never came as far as the client says.
+pub(super) const INVALID_RESUME_OFFSET: &str = "INVALID_RESUME_OFFSET";
+const REPLAY_GAP: &str = "REPLAY_GAP";
+const SANDBOX_NOT_FOUND: &str = "SANDBOX_NOT_FOUND";
+const SANDBOX_NOT_RUNNING: &str = "SANDBOX_NOT_RUNNING";
+const RUNNER_UNAVAILABLE: &str = "RUNNER_UNAVAILABLE";
+const OVERLOADED: &str = "OVERLOADED";
+const EXEC_FAILED: &str = "EXEC_FAILED";
+
+/// The end of a command that could not be started.
+///
+/// A sandbox that cannot be talked to at all is a status; a command that it
+/// did not take is a frame.
+pub(super) fn not_started(error: AttachError, context: &Context) -> End<pb::ExecStreamResponse> {
+    match error {
+        AttachError::ExecFailed { .. } => Ok(lost_command(&error)),
+        AttachError::NotFound
+        | AttachError::NotRunning
+        | AttachError::Busy { .. }
+        | AttachError::File { .. }
+        | AttachError::LogGap { .. }
+        | AttachError::LogOffset { .. }
+        | AttachError::Lost => Err(context.status(&attach_refusal(error, "exec").into())),
+    }
+}
+
+/// The last frame of a command that could not be followed to its end.
+pub(super) fn lost_command(error: &AttachError) -> pb::ExecStreamResponse {
+    exec_error(code(error), error.to_string())
+}
+
+/// The end of a log that could not be read to its end.
+///
+/// A lost connection is a status, since the session can be resumed.
+pub(super) fn lost_log(error: AttachError, context: &Context) -> End<pb::LogStreamResponse> {
+    match error {
+        AttachError::LogGap { .. } | AttachError::LogOffset { .. } => {
+            Ok(log_error(code(&error), error.to_string()))
+        }
+        AttachError::NotFound
+        | AttachError::NotRunning
+        | AttachError::Busy { .. }
+        | AttachError::ExecFailed { .. }
+        | AttachError::File { .. }
+        | AttachError::Lost => Err(context.status(&attach_refusal(error, "read").into())),
+    }
+}
+
+fn code(error: &AttachError) -> &'static str {
+    match error {
+        AttachError::NotFound => SANDBOX_NOT_FOUND,
+        AttachError::NotRunning => SANDBOX_NOT_RUNNING,
+        AttachError::Busy { .. } => OVERLOADED,
+        AttachError::ExecFailed { .. } | AttachError::File { .. } => EXEC_FAILED,
+        // A log that ends before what was delivered is another log.
+        AttachError::LogGap { .. } | AttachError::LogOffset { .. } => REPLAY_GAP,
+        AttachError::Lost => RUNNER_UNAVAILABLE,
+    }
+}

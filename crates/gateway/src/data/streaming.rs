@@ -1,0 +1,128 @@
+//! The streaming service: a task for each stream.
+//!
+//! The head of an answer is sent at once, and everything else, refusals
+//! included, comes from the task. The task ends with the stream: see
+//! [`super::answers`].
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::proto::v1beta2::gateway_streaming_service_server::GatewayStreamingService;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+use tracing::{Instrument as _, info_span};
+
+use super::DataPlane;
+use super::answers::{Answers, answers};
+use super::deadline;
+use super::exec::ExecStream;
+use super::logs::LogStream;
+use crate::context::Context;
+
+/// Answers, as the transport takes them.
+type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Who a stream is for, and until when.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) context: Context,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Caller {
+    fn of<T>(request: &Request<T>) -> Result<Self, Status> {
+        Ok(Self {
+            context: Context::of(request)?,
+            deadline: deadline::deadline(request.metadata()),
+        })
+    }
+}
+
+impl DataPlane {
+    /// Begins to serve a command.
+    pub(super) fn exec_stream(
+        &self,
+        caller: Caller,
+        frames: impl Stream<Item = Result<pb::ExecStreamRequest, Status>> + Send + 'static,
+    ) -> Result<Answers<pb::ExecStreamResponse>, Status> {
+        let Caller { context, deadline } = caller;
+        let seat = self.seat(&context)?;
+        let (sink, answers) = answers();
+        let (plane, span) = (
+            self.clone(),
+            info_span!("exec", request.id = context.request_id),
+        );
+        let task = async move {
+            let _seat = seat;
+            let stream = ExecStream {
+                means: &plane.means,
+                ways: &*plane.ways,
+                context: &context,
+                sink: &sink,
+            };
+            let work = Box::pin(stream.serve(frames));
+            sink.conduct(deadline, &plane.means.stop, work).await;
+        };
+        self.means.tasks.spawn(task.instrument(span));
+        Ok(answers)
+    }
+
+    /// Begins to serve logs.
+    pub(super) fn log_stream(
+        &self,
+        caller: Caller,
+        frames: impl Stream<Item = Result<pb::LogStreamRequest, Status>> + Send + 'static,
+    ) -> Result<Answers<pb::LogStreamResponse>, Status> {
+        let Caller { context, deadline } = caller;
+        let seat = self.seat(&context)?;
+        let (sink, answers) = answers();
+        let (plane, span) = (
+            self.clone(),
+            info_span!("logs", request.id = context.request_id),
+        );
+        let task = async move {
+            let _seat = seat;
+            let stream = LogStream {
+                means: &plane.means,
+                ways: &*plane.ways,
+                sessions: &plane.sessions,
+                context: &context,
+                sink: &sink,
+            };
+            let work = Box::pin(stream.serve(frames));
+            sink.conduct(deadline, &plane.means.stop, work).await;
+        };
+        self.means.tasks.spawn(task.instrument(span));
+        Ok(answers)
+    }
+
+    fn seat(&self, context: &Context) -> Result<super::room::Seat, Status> {
+        let seat = self.room.take(&context.caller.organization);
+        seat.map_err(|refusal| context.status(&refusal.into()))
+    }
+}
+
+#[async_trait]
+impl GatewayStreamingService for DataPlane {
+    type StreamExecStream = Boxed<pb::ExecStreamResponse>;
+    type StreamLogsStream = Boxed<pb::LogStreamResponse>;
+
+    async fn stream_exec(
+        &self,
+        request: Request<Streaming<pb::ExecStreamRequest>>,
+    ) -> Result<Response<Self::StreamExecStream>, Status> {
+        let caller = Caller::of(&request)?;
+        let answers = self.exec_stream(caller, request.into_inner())?;
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn stream_logs(
+        &self,
+        request: Request<Streaming<pb::LogStreamRequest>>,
+    ) -> Result<Response<Self::StreamLogsStream>, Status> {
+        let caller = Caller::of(&request)?;
+        let answers = self.log_stream(caller, request.into_inner())?;
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
