@@ -6,8 +6,8 @@
 //!
 //! Whiteouts of the image format (files named `.wh.…`) become those of the
 //! overlay file system. Everything is read from the layer alone: a directory
-//! that no entry describes belongs to root with mode 0755, also where a layer
-//! below has it otherwise.
+//! that no entry describes belongs to root with the mode that it has on most
+//! systems, also where a layer below has it otherwise.
 
 mod attribute;
 mod compression;

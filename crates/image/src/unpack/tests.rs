@@ -173,6 +173,27 @@ fn directories_that_no_entry_describes_are_roots() {
 }
 
 #[test]
+fn directories_that_anyone_may_write_to_are_so_without_an_entry() {
+    let place = Place::new();
+    let archive = Archive::new()
+        .file("tmp/f", b"x")
+        .file("var/tmp/f", b"x")
+        .file("root/.profile", b"x")
+        .file("a/tmp/f", b"x");
+    place.unpack(&archive.finish()).unwrap();
+    for (path, expected) in [
+        ("tmp", 0o1777),
+        ("var", 0o755),
+        ("var/tmp", 0o1777),
+        ("root", 0o700),
+        ("a/tmp", 0o755),
+    ] {
+        let mode = fs::metadata(place.path(path)).unwrap().mode();
+        assert_eq!(mode & 0o7777, expected, "{path}");
+    }
+}
+
+#[test]
 fn the_root_of_the_image_can_be_described() {
     let place = Place::new();
     let archive = Archive::new().entry("./", EntryType::Directory, b"", |header| {

@@ -57,8 +57,17 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// anywhere was renamed meanwhile.
 const OPEN_AGAIN_MAX: usize = 1000;
 
-/// What a directory gets that no entry describes.
+/// What most directories get that no entry describes.
 const IMPLICIT_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// Directories that are not like most on any system. A layer may lie over one
+/// that describes them, and would change it for the worse.
+const IMPLICIT_MODES: [(&[u8], Mode); 4] = [
+    (b"tmp", Mode::from_raw_mode(0o1777)),
+    (b"var/tmp", Mode::from_raw_mode(0o1777)),
+    (b"dev/shm", Mode::from_raw_mode(0o1777)),
+    (b"root", Mode::from_raw_mode(0o700)),
+];
 
 impl Tree {
     pub(super) fn new(root: OwnedFd, trash: OwnedFd, depth_max: usize) -> Self {
@@ -317,6 +326,7 @@ impl Tree {
             return Err(ImageError::hostile(path.as_bytes(), why));
         }
         let fd = self.make(&parent, name, present)?;
+        attribute::set_implicit(&fd, implicit_mode(path))?;
         self.times.push((path.clone(), Mtime::default()));
         Ok(fd)
     }
@@ -336,12 +346,18 @@ impl Tree {
         }
         rustix::fs::mkdirat(parent, os(name), IMPLICIT_MODE).map_err(failed)?;
         let fd = open_directory(parent, name).map_err(failed)?;
-        attribute::set_implicit(&fd, IMPLICIT_MODE)?;
         if present == Present::Whiteout {
             attribute::set_opaque(&fd)?;
         }
         Ok(fd)
     }
+}
+
+fn implicit_mode(path: &EntryPath) -> Mode {
+    let known = IMPLICIT_MODES
+        .iter()
+        .find(|(known, _)| *known == path.as_bytes());
+    known.map_or(IMPLICIT_MODE, |(_, mode)| *mode)
 }
 
 fn finish_leaf(parent: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), ImageError> {
