@@ -8,6 +8,7 @@
 
 mod archive;
 mod config;
+mod debian;
 mod digest;
 mod document;
 mod error;
@@ -27,6 +28,7 @@ mod user;
 mod testing;
 
 pub use config::{Config, ExposedPort, ExposedPortError, Protocol, Signal, SignalError};
+pub use debian::{Debian, RecipeError};
 pub use digest::{Digest, DigestError};
 pub use error::{Cause, ImageError};
 pub use image::{Image, Origin};
