@@ -25,6 +25,8 @@ mod unpack;
 mod user;
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod testing;
 
 pub use config::{Config, ExposedPort, ExposedPortError, Protocol, Signal, SignalError};

@@ -28,6 +28,6 @@ pub use images::Images;
 pub use settings::{PullPolicy, Registries};
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -171,7 +171,102 @@ fn a_written_configuration_reads_back() {
     assert_eq!(read.config.env, document.config.env);
 }
 
+/// Any JSON of a few levels, with the field names that the documents have.
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        Just(2.into()),
+        ".{0,8}".prop_map(Into::into),
+        Just(digest(0).into()),
+        Just("linux".into()),
+        Just("layers".into()),
+        Just(CONFIG_TYPES[0].into()),
+        Just(LAYER_TYPES[0].into()),
+    ];
+    let name = proptest::sample::select(vec![
+        "schemaVersion",
+        "mediaType",
+        "config",
+        "layers",
+        "manifests",
+        "digest",
+        "size",
+        "platform",
+        "annotations",
+        "architecture",
+        "os",
+        "variant",
+        "rootfs",
+        "type",
+        "diff_ids",
+        "Env",
+        "Cmd",
+        "ExposedPorts",
+        "StopSignal",
+        "Labels",
+        "User",
+        "WorkingDir",
+    ]);
+    leaf.prop_recursive(4, 64, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            proptest::collection::vec((name.clone(), inner), 0..8).prop_map(|fields| {
+                let fields = fields.into_iter();
+                fields
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()
+            }),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn no_json_makes_the_parsers_panic(json in any_json()) {
+        let bytes = serde_json::to_vec(&json).unwrap();
+        let _ = Manifest::parse(&bytes, &Limits::default());
+        if let Ok(document) = ImageDocument::parse(&bytes) {
+            let _ = crate::Config::from_document(document.config);
+        }
+        if let Ok(config) = serde_json::from_slice(&bytes) {
+            let _ = crate::Config::from_document(config);
+        }
+    }
+
+    #[test]
+    fn a_damaged_manifest_is_refused_or_within_the_limits(place in 0..400_usize, byte in any::<u8>()) {
+        let mut json = manifest(CONFIG_TYPES[0], LAYER_TYPES[1]).into_bytes();
+        let place = place % json.len();
+        json[place] = byte;
+        let limits = Limits { layer_bytes_max: 25, document_bytes_max: 15, ..Limits::default() };
+        if let Ok(Manifest::Image(image)) = Manifest::parse(&json, &limits) {
+            prop_assert!(image.config.bytes <= 15);
+            prop_assert!(image.layers.iter().all(|layer| layer.bytes <= 25));
+        }
+    }
+
+    #[test]
+    fn a_written_document_reads_back(
+        count in 0..5_u8,
+        env in proptest::option::of(proptest::collection::vec("[A-Z]{1,5}=.{0,9}", 0..4)),
+        architecture in "[a-z0-9]{1,8}",
+    ) {
+        let document = ImageDocument {
+            platform: Platform::new(&architecture, None),
+            config: ConfigDocument { env: env.clone(), ..ConfigDocument::default() },
+            diff_ids: (0..count).map(|n| Digest::of(&[n])).collect(),
+        };
+        let bytes = document.write().unwrap();
+        let back = ImageDocument::parse(&bytes).unwrap();
+        prop_assert_eq!(&back.platform, &document.platform);
+        prop_assert_eq!(&back.diff_ids, &document.diff_ids);
+        prop_assert_eq!(&back.config.env, &env);
+        prop_assert_eq!(back.write().unwrap(), bytes);
+    }
+
     #[test]
     fn no_bytes_make_the_parsers_panic(bytes in any::<Vec<u8>>()) {
         let _ = Manifest::parse(&bytes, &Limits::default());
