@@ -44,7 +44,7 @@ pub(super) enum Member {
     Source(String, IpAddr, Class),
     /// What is refused to this interface is counted, starting here.
     Denied(String, u64),
-    /// The flows of this interface are counted.
+    /// The flows of this interface are counted, since it opened its first one.
     Flows(String),
     /// This class may open connections to these addresses.
     Open(Class, Interval),
@@ -143,10 +143,7 @@ pub(super) fn of_sandbox(
     denied: u64,
 ) -> Vec<Member> {
     sources(interface, addresses, class)
-        .chain([
-            Member::Denied(interface.to_owned(), denied),
-            Member::Flows(interface.to_owned()),
-        ])
+        .chain([Member::Denied(interface.to_owned(), denied)])
         .collect()
 }
 

@@ -149,6 +149,11 @@ fn settle(has_v6: bool) -> Result<(), SysctlError> {
     // Only sandboxes are told, each at its own expense: a refusal that is not
     // told makes them wait instead.
     sysctl::set("ipv4/icmp_ratelimit", "0")?;
+    // These hold for both versions and for all sandboxes together. Older kernels
+    // have them for the whole machine only, where they are not ours to change.
+    for name in ["icmp_msgs_per_sec", "icmp_msgs_burst"] {
+        sysctl::set_if_there(&format!("ipv4/{name}"), "1000000")?;
+    }
     if has_v6 {
         for (name, value) in [("addr_gen_mode", "1"), ("accept_ra", "0")] {
             sysctl::set(&format!("ipv6/conf/default/{name}"), value)?;

@@ -207,6 +207,8 @@ impl Rules {
             Err(RulesError::Kernel(error)) if error.is_absent() => self.remove_each(&members)?,
             other => other?,
         }
+        // Only there if it ever opened a flow, which it cannot do any more.
+        self.remove_each(&[Member::Flows(interface.to_owned())])?;
         self.classes.leave(class);
         self.sandboxes.remove(interface);
         Ok(())

@@ -96,7 +96,7 @@ impl Router<'_> {
 	}}
 
 	chain admit {{
-		ct state new iifname @flows goto refuse
+		ct state new add @flows {{ iifname ct count over {flows_max} }} goto refuse
 		accept
 	}}
 
@@ -106,12 +106,12 @@ impl Router<'_> {
 	}}"#,
                 sets = self.sets(),
                 resolver4 = resolver.v4,
+                flows_max = self.flows_max,
             ),
         )
     }
 
     fn sets(&self) -> String {
-        let flows = format!("type ifname; ct count over {};", self.flows_max);
         let sets = [
             (Set::Source4, "map", "type ifname . ipv4_addr : mark;"),
             (Set::Source6, "map", "type ifname . ipv6_addr : mark;"),
@@ -119,7 +119,14 @@ impl Router<'_> {
             (Set::Open6, "set", "type mark . ipv6_addr; flags interval;"),
             (Set::Resolving, "set", "type mark;"),
             (Set::Denied, "set", "type ifname; counter;"),
-            (Set::Flows, "set", flows.as_str()),
+            // Filled by the first flow of a sandbox. Elements added from here would
+            // make the kernel lose count of who needs connection tracking, until
+            // it switches that off.
+            (
+                Set::Flows,
+                "set",
+                "type ifname; size 1048576; flags dynamic;",
+            ),
         ];
         let mut text = String::new();
         for (set, keyword, form) in sets {

@@ -20,7 +20,7 @@ fn traces(world: &World) -> String {
 }
 
 /// Everything in the router that belongs to sandboxes.
-fn held(network: &Network) -> String {
+pub(super) fn held(network: &Network) -> String {
     run(
         &network.router,
         "ip -o link | cut -d@ -f1; ip -4 route; nft list map inet palisade source4;

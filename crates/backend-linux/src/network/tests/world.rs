@@ -34,7 +34,7 @@ const OUTSIDE6: &str = "fd99::1";
 
 pub(super) struct World {
     pub(super) host: Namespace,
-    outside: Namespace,
+    pub(super) outside: Namespace,
     directory: tempfile::TempDir,
     instance: String,
 }
@@ -181,7 +181,7 @@ pub(super) fn run(inside: &Namespace, script: &str) -> String {
 }
 
 /// Echoes what comes to this namespace, until the process ends.
-fn serve() {
+pub(super) fn serve() {
     let streams = TcpListener::bind((Ipv6Addr::UNSPECIFIED, ANSWERING_PORT)).unwrap();
     let datagrams = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, ANSWERING_PORT)).unwrap();
     thread::spawn(move || {
