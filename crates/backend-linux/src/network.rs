@@ -217,12 +217,12 @@ impl Network {
     }
 
     /// Repairs what others may have changed on the host since, such as rules
-    /// that were flushed and addresses that came or went. To be called from
+    /// that were flushed, and addresses and ways out that came or went. To be called from
     /// time to time. Returns whether anything had to be done.
     pub fn refresh(&self) -> Result<bool, OpenError> {
         let mut host = lock(&self.host);
         let mut is_repaired = false;
-        if !host.is_closed(&self.layout)? {
+        if !host.is_closed(&self.layout)? || host.leads_elsewhere(&self.layout)? {
             let mut socket = lock(&self.laying);
             host.connect(&self.layout, &self.router, &mut socket)?;
             is_repaired = true;

@@ -154,6 +154,15 @@ impl Host {
         Ok(filter::has_table(&mut self.filter, &layout.host_table())?)
     }
 
+    /// Whether it leads to places by now that it does not forward to and from.
+    pub(super) fn leads_elsewhere(&mut self, layout: &Layout) -> Result<bool, HostError> {
+        let needed = Opened::needed(&self.survey()?);
+        let has_v6 = layout.pool6.is_some();
+        let plan = || forwarding::plan(needed, has_v6);
+        let (_, missing) = self.namespace.visit(plan)??;
+        Ok(missing != Opened::default())
+    }
+
     /// Whether the kernel knows version 6.
     pub(super) fn knows_v6(&self) -> Result<bool, HostError> {
         let knows = || sysctl::exists(forwarding::ALL_V6);

@@ -280,3 +280,34 @@ fn an_address_that_the_host_gets_later_is_closed() {
         Outcome::Refused
     );
 }
+
+#[test]
+fn a_way_out_that_the_host_gets_later_is_used() {
+    let world = World::new();
+    let network = world.open();
+    let (sandbox, _) = Sandbox::attached_to(EgressMode::Internet, &network);
+    world.connect("wan1");
+    run(
+        &world.outside,
+        "ip addr add 198.51.100.1/30 dev wan1; ip link set wan1 up
+        ip -6 addr add 2001:db8::1/126 dev wan1 nodad",
+    );
+    run(
+        &world.host,
+        "ip addr add 198.51.100.2/30 dev wan1; ip link set wan1 up
+        ip -6 addr add 2001:db8::2/126 dev wan1 nodad
+        ip route add 44.0.0.0/8 via 198.51.100.1; ip route add 2a00::/12 via 2001:db8::1",
+    );
+    assert!(network.refresh().unwrap());
+    for address in ["44.0.0.1", "2a00::1"] {
+        let seen = probe(&sandbox.namespace, Protocol::Udp, address.parse().unwrap());
+        assert_eq!(seen, Outcome::Answered, "{address}");
+    }
+    assert!(!network.refresh().unwrap());
+    network.close().unwrap();
+    let forwarding = run(
+        &world.host,
+        "sysctl -n net.ipv4.conf.wan1.forwarding net.ipv6.conf.wan1.force_forwarding",
+    );
+    assert_eq!(forwarding, "0\n0\n");
+}

@@ -1,12 +1,12 @@
 //! What each egress mode opens and closes, with real packets of each protocol.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use palisade_model::cidr::Cidr;
 use palisade_model::profile::EgressMode;
 
 use super::super::namespace::Namespace;
-use super::probe::{Outcome, Protocol, probe, probe_port};
+use super::probe::{Outcome, Protocol, probe, probe_briefly};
 use super::world::{HOST_ADDRESSES, Sandbox, World, allowlist, run, serve};
 
 /// Public addresses that the internet of the world answers for.
@@ -117,6 +117,21 @@ fn an_allowlist_opens_what_it_lists_to_the_last_address() {
 }
 
 #[test]
+fn the_servers_of_the_demo_stand_for_what_it_says() {
+    let world = World::new();
+    let network = world.open();
+    let public = ["192.31.196.112", "2620:4f:8000::112"];
+    let listable = ["203.0.113.112", "10.112.0.112", "2001:db8:113::112"];
+    let (open, _) = Sandbox::attached_to(EgressMode::Internet, &network);
+    assert_all(&open, &public, Outcome::Answered);
+    assert_all(&open, &listable, Outcome::Refused);
+    let list = ["203.0.113.0/24", "10.112.0.112/32", "2001:db8:113::/48"];
+    let (listed, _) = Sandbox::attached_to(allowlist(&list), &network);
+    assert_all(&listed, &public, Outcome::Refused);
+    assert_all(&listed, &listable, Outcome::Answered);
+}
+
+#[test]
 fn no_list_opens_metadata_or_the_host() {
     let world = World::new();
     let network = world.open();
@@ -184,7 +199,7 @@ fn the_loopback_of_the_host_is_out_of_reach() {
     for address in ["127.0.0.1", "127.0.0.53", "::1"] {
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             let address: IpAddr = address.parse().unwrap();
-            let seen = probe(&sandbox.namespace, protocol, address);
+            let seen = probe_briefly(&sandbox.namespace, protocol, address);
             assert_ne!(seen, Outcome::Answered, "{protocol:?} {address}");
         }
     }
@@ -238,7 +253,7 @@ fn nobody_outside_opens_connections_to_a_sandbox() {
     for address in attached.addresses.iter() {
         for protocol in Protocol::ALL {
             for (who, from) in [("outside", &world.outside), ("host", &world.host)] {
-                let seen = probe_port(from, protocol, SocketAddr::new(address, 7));
+                let seen = probe_briefly(from, protocol, address);
                 assert_eq!(seen, Outcome::Lost, "{who} {protocol:?} {address}");
             }
         }

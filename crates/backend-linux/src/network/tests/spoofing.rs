@@ -6,7 +6,7 @@ use std::time::Duration;
 use palisade_model::profile::EgressMode;
 
 use super::super::Network;
-use super::probe::{Outcome, Protocol, probe};
+use super::probe::{Outcome, Protocol, probe, probe_briefly};
 use super::world::{Sandbox, World, run};
 
 const OUTSIDE4: &str = "140.82.112.10";
@@ -100,7 +100,7 @@ fn the_hardware_address_of_another_gives_nothing() {
             &format!("ip link set eth0 address {address} 2>/dev/null || true"),
         );
         assert_ne!(
-            probe(&closed.namespace, Protocol::Udp, target),
+            probe_briefly(&closed.namespace, Protocol::Udp, target),
             Outcome::Answered,
             "{address}"
         );

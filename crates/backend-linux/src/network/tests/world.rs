@@ -55,17 +55,15 @@ impl World {
             directory: tempfile::tempdir().unwrap(),
             instance: "test".to_owned(),
         };
-        world.connect();
+        world.connect("wan0");
+        world.assign();
         world.answer();
         world
     }
 
-    /// Lays the cable between the host and the internet.
-    fn connect(&self) {
-        let end = |hardware| End {
-            name: "wan0",
-            hardware,
-        };
+    /// Lays a cable between the host and the internet.
+    pub(super) fn connect(&self, name: &str) {
+        let end = |hardware| End { name, hardware };
         let cable = interface::cable(
             end(NEAR_HARDWARE),
             end(FAR_HARDWARE),
@@ -74,6 +72,10 @@ impl World {
         );
         let lay = || Socket::route().unwrap().execute(&[cable]).unwrap();
         self.host.visit(lay).unwrap();
+    }
+
+    /// Gives the first cable its addresses.
+    fn assign(&self) {
         for namespace in [&self.host, &self.outside] {
             run(
                 namespace,
@@ -98,8 +100,8 @@ impl World {
         let rules = "table inet world {
             chain prerouting {
                 type nat hook prerouting priority dstnat;
-                iifname wan0 meta l4proto { tcp, udp } redirect to :7
-                iifname wan0 redirect
+                iifname \"wan*\" meta l4proto { tcp, udp } redirect to :7
+                iifname \"wan*\" redirect
             }
         }";
         run(&self.outside, &format!("nft '{rules}'"));
