@@ -4,6 +4,26 @@
 //! [`network`] gives a sandbox its addresses and keeps it within its policy;
 //! [`dns`] looks names up for it.
 
+mod backend;
+mod cgroup;
+mod config;
+mod container;
 pub mod dns;
+mod driver;
+mod init_call;
+mod init_config;
+mod machine;
 mod netlink;
 pub mod network;
+mod open;
+mod program;
+mod refusal;
+mod sandbox;
+mod shared;
+mod state;
+
+pub use backend::LinuxBackend;
+pub use cgroup::CgroupError;
+pub use config::{Handler, HandlerKind, LinuxConfig};
+pub use container::ProbeError;
+pub use open::OpenError;

@@ -19,7 +19,7 @@ mod forwarding;
 mod host;
 mod layout;
 mod members;
-mod namespace;
+pub(crate) mod namespace;
 mod nft;
 mod open;
 mod openings;
@@ -60,6 +60,8 @@ pub use sysctl::SysctlError;
 pub(crate) use sockets::{Listening, Outward};
 
 pub use crate::netlink::KernelError;
+
+pub(crate) use config::hex;
 
 use crate::dns::Directory;
 use crate::netlink::{Socket, conntrack};

@@ -238,7 +238,7 @@ fn check_size(range: Cidr, allowed: &std::ops::RangeInclusive<u8>) -> Result<(),
     })
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

@@ -144,7 +144,7 @@ pub(super) fn release(path: &Path) -> io::Result<()> {
     }
 }
 
-fn on_own_thread<T: Send>(act: impl FnOnce() -> T + Send) -> io::Result<T> {
+pub(crate) fn on_own_thread<T: Send>(act: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
         let visitor = thread::Builder::new()
             .name("netns".to_owned())

@@ -1,0 +1,160 @@
+//! The backend as others see it: wishes go in, views come out.
+//!
+//! Nothing is done here; every sandbox has a driver that does it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use palisade_backend::{
+    Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage, View,
+};
+use palisade_model::id::SandboxId;
+use palisade_model::runner::{Capabilities, Capacity};
+use palisade_model::sandbox::Launch;
+use tokio::sync::watch;
+
+use crate::driver::{self, Driver};
+use crate::refusal;
+use crate::sandbox::Sandbox;
+use crate::shared::Shared;
+
+/// Sandboxes as containers on this host.
+///
+/// Dropping it leaves everything on the host as it is; see
+/// [`LinuxBackend::close`].
+#[derive(Debug)]
+pub struct LinuxBackend {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl LinuxBackend {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Stops acting on sandboxes, and waits until nothing is under way. They go
+    /// on by themselves, and the next run takes them over.
+    pub async fn close(&self) {
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// The network of the sandboxes, for the resolver and for repairs.
+    pub fn network(&self) -> &crate::network::Network {
+        &self.shared.network
+    }
+
+    /// Finds the sandbox, or makes it and its driver.
+    fn find_or_make(&self, launch: &Launch) -> Arc<Sandbox> {
+        let mut sandboxes = self.shared.sandboxes();
+        if let Some(known) = sandboxes.get(&launch.id) {
+            return Arc::clone(known);
+        }
+        let state = self.shared.state.sandbox(launch.id);
+        let view = View::Starting("recording it".to_owned());
+        let sandbox = Arc::new(Sandbox::new(launch.clone(), state, view));
+        sandboxes.insert(launch.id, Arc::clone(&sandbox));
+        drop(sandboxes);
+        Driver::spawn(&self.shared, &sandbox, driver::From::Wish);
+        sandbox
+    }
+
+    /// Waits, but not for what a closing backend will not do any more.
+    async fn unless_closing(
+        &self,
+        done: impl Future<Output = Result<(), String>>,
+    ) -> Result<(), String> {
+        tokio::select! {
+            biased;
+            done = done => done,
+            () = self.shared.closing.cancelled() => Err("the backend is closing".to_owned()),
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for LinuxBackend {
+    fn capabilities(&self) -> Capabilities {
+        refusal::capabilities(&self.shared.config, self.shared.total)
+    }
+
+    async fn capacity(&self) -> Result<Capacity, CapacityError> {
+        Ok(Capacity {
+            total: self.shared.total,
+            sandboxes_max: self.shared.config.sandboxes_max,
+        })
+    }
+
+    async fn ensure(&self, launch: &Launch) -> Result<(), EnsureError> {
+        refusal::check(launch, &self.shared.config)?;
+        let sandbox = self.find_or_make(launch);
+        if sandbox.is_unwanted() {
+            return Err(EnsureError::Internal(
+                "it is being removed; try again".into(),
+            ));
+        }
+        let recorded = self.unless_closing(sandbox.wait_until_recorded()).await;
+        recorded.map_err(|message| EnsureError::Internal(message.into()))
+    }
+
+    async fn stop(&self, id: SandboxId, grace: Duration) -> Result<(), StopError> {
+        let Some(sandbox) = self.shared.sandbox(id) else {
+            return Ok(());
+        };
+        let recorded = self.unless_closing(sandbox.wait_until_recorded()).await;
+        recorded.map_err(|message| StopError(message.into()))?;
+        if sandbox.view().is_over() {
+            return Ok(());
+        }
+        let state = sandbox.state.clone();
+        let written = self
+            .shared
+            .tasks
+            .spawn_blocking(move || state.record_stop());
+        match written.await {
+            Ok(Ok(())) => sandbox.wish_stop(grace),
+            Ok(Err(error)) => return Err(StopError(error.into())),
+            Err(error) => return Err(StopError(error.into())),
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, id: SandboxId) -> Result<(), RemoveError> {
+        let Some(sandbox) = self.shared.sandbox(id) else {
+            return Ok(());
+        };
+        let attempt = sandbox.wish_removal();
+        let removed = self
+            .unless_closing(sandbox.wait_until_removed(attempt))
+            .await;
+        removed.map_err(|message| RemoveError(message.into()))
+    }
+
+    async fn list(&self) -> Result<Vec<Sighting>, ListError> {
+        let sandboxes: Vec<_> = self.shared.sandboxes().values().cloned().collect();
+        Ok(sandboxes.iter().map(|sandbox| sandbox.sighting()).collect())
+    }
+
+    async fn get(&self, id: SandboxId) -> Result<Option<Sighting>, ListError> {
+        Ok(self.shared.sandbox(id).map(|sandbox| sandbox.sighting()))
+    }
+
+    fn changes(&self, id: SandboxId) -> watch::Receiver<u64> {
+        self.shared.hints.subscribe(id)
+    }
+
+    async fn usage(&self, id: SandboxId) -> Option<Usage> {
+        let sandbox = self.shared.sandbox(id)?;
+        if sandbox.view().is_over() {
+            return None;
+        }
+        let shared = Arc::clone(&self.shared);
+        let tasks = &self.shared.tasks;
+        tasks
+            .spawn_blocking(move || shared.cgroups.usage(id))
+            .await
+            .ok()?
+    }
+}

@@ -1,0 +1,222 @@
+//! Control groups: finding them, reading them, ending what is in them.
+//!
+//! The OCI runtime makes the group of a sandbox and sets its limits; here it is
+//! watched and removed. Both versions of control groups are known, and the
+//! hybrid of both, which is version 1 with a tree of version 2 that has no
+//! controllers. Calls block, briefly.
+
+mod kill;
+mod mounts;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use palisade_backend::Usage;
+use palisade_model::id::SandboxId;
+use palisade_model::runner::Resources;
+
+use self::mounts::Mounts;
+
+/// What must be there to hold a sandbox within its limits.
+const NEEDED: [&str; 3] = ["cpu", "memory", "pids"];
+
+/// Why control groups cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    /// A controller is missing.
+    #[error(
+        "this host has no control group controller {0}; enable it on the kernel's command line"
+    )]
+    Missing(&'static str),
+    /// The kernel said no.
+    #[error("could not {what} control groups")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The control groups of one runner.
+#[derive(Clone, Debug)]
+pub(crate) struct Cgroups {
+    tree: Tree,
+    /// The group that all sandboxes of the runner are in.
+    parent: String,
+}
+
+#[derive(Clone, Debug)]
+enum Tree {
+    V1(Mounts),
+    V2(PathBuf),
+}
+
+impl Cgroups {
+    /// Finds out what this host has.
+    pub(crate) fn detect(parent: String) -> Result<Self, CgroupError> {
+        let detected = Mounts::of_host().map_err(|source| CgroupError::Io {
+            what: "find",
+            source,
+        })?;
+        let tree = match detected {
+            mounts::Detected::V1(mounts) => Tree::V1(mounts),
+            mounts::Detected::V2(root) => Tree::V2(root),
+        };
+        let cgroups = Self { tree, parent };
+        match NEEDED.into_iter().find(|name| !cgroups.has(name)) {
+            Some(missing) => Err(CgroupError::Missing(missing)),
+            None => Ok(cgroups),
+        }
+    }
+
+    fn has(&self, controller: &str) -> bool {
+        match &self.tree {
+            Tree::V1(mounts) => mounts.of(controller).is_some(),
+            Tree::V2(root) => fs::read_to_string(root.join("cgroup.controllers"))
+                .is_ok_and(|list| list.split_whitespace().any(|name| name == controller)),
+        }
+    }
+
+    /// Makes the group of all sandboxes, which together get no more than this.
+    pub(crate) fn prepare(&self, total: Resources) -> Result<(), CgroupError> {
+        let failed = |source| CgroupError::Io {
+            what: "prepare",
+            source,
+        };
+        if let Tree::V2(root) = &self.tree {
+            fs::write(root.join("cgroup.subtree_control"), "+cpu +memory +pids").map_err(failed)?;
+        }
+        let memory = self.parent_of("memory");
+        fs::create_dir_all(&memory).map_err(failed)?;
+        let (file, all) = match &self.tree {
+            Tree::V1(_) => ("memory.limit_in_bytes", "-1"),
+            Tree::V2(_) => {
+                fs::write(memory.join("cgroup.subtree_control"), "+cpu +memory +pids")
+                    .map_err(failed)?;
+                ("memory.max", "max")
+            }
+        };
+        let limit = match total.memory_bytes {
+            0 => all.to_owned(),
+            bytes => bytes.to_string(),
+        };
+        fs::write(memory.join(file), limit).map_err(failed)
+    }
+
+    /// The group of a sandbox, as an OCI bundle names it.
+    pub(crate) fn path(&self, id: SandboxId) -> String {
+        format!("/{}/{id}", self.parent)
+    }
+
+    /// A tree without controllers that confuses OCI runtimes, if there is one.
+    pub(crate) fn unified_to_hide(&self) -> Option<&Path> {
+        match &self.tree {
+            Tree::V1(mounts) => mounts.unified(),
+            Tree::V2(_) => None,
+        }
+    }
+
+    /// Whether this is version 2, of which a sandbox can see its own part.
+    pub(crate) fn is_v2(&self) -> bool {
+        matches!(self.tree, Tree::V2(_))
+    }
+
+    /// Whether swap can be limited.
+    pub(crate) fn limits_swap(&self) -> bool {
+        match &self.tree {
+            Tree::V1(mounts) => mounts
+                .of("memory")
+                .is_some_and(|root| root.join("memory.memsw.limit_in_bytes").exists()),
+            Tree::V2(_) => true,
+        }
+    }
+
+    /// What a sandbox uses; `None` if it has no group.
+    pub(crate) fn usage(&self, id: SandboxId) -> Option<Usage> {
+        let memory = self.group(id, "memory");
+        let (cpu_micros_total, memory_file, inactive) = match &self.tree {
+            Tree::V1(_) => {
+                let nanos = number(&self.group(id, "cpuacct").join("cpuacct.usage"))?;
+                (
+                    nanos / 1_000,
+                    "memory.usage_in_bytes",
+                    "total_inactive_file",
+                )
+            }
+            Tree::V2(_) => {
+                let micros = entry(&memory.join("cpu.stat"), "usage_usec")?;
+                (micros, "memory.current", "inactive_file")
+            }
+        };
+        // Cached files that nobody reads do not count: they go when needed.
+        let idle = entry(&memory.join("memory.stat"), inactive).unwrap_or(0);
+        Some(Usage {
+            cpu_micros_total,
+            memory_bytes: number(&memory.join(memory_file))?.saturating_sub(idle),
+            pids: number(&self.group(id, "pids").join("pids.current"))?,
+        })
+    }
+
+    /// How many processes of the sandbox were killed for want of memory.
+    pub(crate) fn oom_kills(&self, id: SandboxId) -> u64 {
+        let file = match &self.tree {
+            Tree::V1(_) => "memory.oom_control",
+            Tree::V2(_) => "memory.events",
+        };
+        entry(&self.group(id, "memory").join(file), "oom_kill").unwrap_or(0)
+    }
+
+    /// Ends everything in the sandbox and removes its group.
+    pub(crate) fn remove(&self, id: SandboxId) -> io::Result<()> {
+        kill::all(&self.group(id, "pids"))?;
+        for root in self.roots() {
+            kill::remove(&root.join(&self.parent).join(id.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Ends everything in the sandbox.
+    pub(crate) fn kill(&self, id: SandboxId) -> io::Result<()> {
+        kill::all(&self.group(id, "pids"))
+    }
+
+    /// The host's number of process 1 of the sandbox, if it is alive.
+    pub(crate) fn process_1(&self, id: SandboxId) -> io::Result<Option<i32>> {
+        let pids = kill::pids(&self.group(id, "pids"))?;
+        Ok(pids.into_iter().find(|pid| kill::is_process_1(*pid)))
+    }
+
+    fn group(&self, id: SandboxId, controller: &str) -> PathBuf {
+        self.parent_of(controller).join(id.to_string())
+    }
+
+    fn parent_of(&self, controller: &str) -> PathBuf {
+        let root = match &self.tree {
+            Tree::V1(mounts) => mounts.of(controller).unwrap_or(Path::new("/nonexistent")),
+            Tree::V2(root) => root,
+        };
+        root.join(&self.parent)
+    }
+
+    fn roots(&self) -> Vec<PathBuf> {
+        match &self.tree {
+            Tree::V1(mounts) => mounts.all().map(Path::to_path_buf).collect(),
+            Tree::V2(root) => vec![root.clone()],
+        }
+    }
+}
+
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+/// The number behind a name, in a file of lines `name number`.
+fn entry(file: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .and_then(|value| value.trim().parse().ok())
+}

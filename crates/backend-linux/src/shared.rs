@@ -1,0 +1,132 @@
+//! What all sandboxes of one backend share.
+//!
+//! Owned by the backend and its drivers. Dropping it leaves everything on the
+//! host as it is: sandboxes go on, and the next run finds them.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use palisade_backend::View;
+use palisade_image::{Holder, HolderError};
+use palisade_model::id::SandboxId;
+use palisade_model::runner::Resources;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cgroup::Cgroups;
+use crate::config::LinuxConfig;
+use crate::container::Identities;
+use crate::network::{DetachError, Network};
+use crate::sandbox::Sandbox;
+use crate::state::{Held, SandboxState, State};
+
+/// What all sandboxes of one backend share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: LinuxConfig,
+    pub(crate) state: State,
+    pub(crate) network: Network,
+    pub(crate) cgroups: Cgroups,
+    pub(crate) identities: Identities,
+    /// The program that becomes process 1.
+    pub(crate) init: PathBuf,
+    /// Everything that sandboxes may use together.
+    pub(crate) total: Resources,
+    /// Bounds how many are started at a time.
+    pub(crate) starts: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) closing: CancellationToken,
+    pub(crate) sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
+    pub(crate) hints: Hints,
+    /// Nobody else has opened this state as long as this is held.
+    pub(crate) _lock: Held,
+}
+
+/// Tells those who watch a sandbox when to look again.
+#[derive(Debug, Default)]
+pub(crate) struct Hints(Mutex<HashMap<SandboxId, watch::Sender<u64>>>);
+
+impl Hints {
+    /// Watches a sandbox, whether it exists or not.
+    pub(crate) fn subscribe(&self, id: SandboxId) -> watch::Receiver<u64> {
+        let mut hints = self.lock();
+        if hints.len() > Self::TIDY_ABOVE && !hints.contains_key(&id) {
+            hints.retain(|_, hint| hint.receiver_count() > 0);
+        }
+        hints.entry(id).or_default().subscribe()
+    }
+
+    /// How many may be kept before those that nobody watches go.
+    const TIDY_ABOVE: usize = 4_096;
+
+    /// Tells that there may be something new to see.
+    pub(crate) fn hint(&self, id: SandboxId) {
+        if let Some(hint) = self.lock().get(&id) {
+            hint.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SandboxId, watch::Sender<u64>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    pub(crate) fn sandboxes(&self) -> MutexGuard<'_, HashMap<SandboxId, Arc<Sandbox>>> {
+        self.sandboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn sandbox(&self, id: SandboxId) -> Option<Arc<Sandbox>> {
+        self.sandboxes().get(&id).cloned()
+    }
+
+    /// Shows a view of a sandbox and tells those who watch.
+    pub(crate) fn show(&self, sandbox: &Sandbox, view: View) {
+        sandbox.show(view);
+        self.hints.hint(sandbox.id());
+    }
+
+    /// Who holds the image of a sandbox.
+    pub(crate) fn holder(&self, id: SandboxId) -> Result<Holder, HolderError> {
+        format!("{}{id}", self.holder_prefix()).parse()
+    }
+
+    /// What the names of this backend's holders begin with.
+    pub(crate) fn holder_prefix(&self) -> String {
+        format!("{}.", self.config.network.instance)
+    }
+
+    /// Ends whatever runs of a sandbox and frees all that it holds but its
+    /// logs and records. Blocks.
+    pub(crate) fn free(&self, state: &SandboxState) -> io::Result<()> {
+        let id = state.id();
+        // What is starting it has to be done first, or it would appear later.
+        let starting = state.wait_for_starts()?;
+        self.cgroups.remove(id)?;
+        self.detach(id)?;
+        for class in self.config.handlers.keys() {
+            state.forget_runtime(&self.state.runtime(class.as_str()))?;
+        }
+        let owner = state.disk_owner();
+        state.free()?;
+        if let Some(owner) = owner {
+            self.identities.give_back(owner);
+        }
+        drop(starting);
+        Ok(())
+    }
+
+    fn detach(&self, id: SandboxId) -> io::Result<()> {
+        match self.network.detach(id) {
+            Ok(()) => Ok(()),
+            Err(
+                error @ (DetachError::Busy(_) | DetachError::Rules(_) | DetachError::Kernel(_)),
+            ) => Err(io::Error::other(error)),
+        }
+    }
+}
