@@ -19,7 +19,7 @@ use palisade_model::image::ImageReference;
 use tracing::info;
 
 use self::bootstrap::Bootstrap;
-pub use self::recipe::{Debian, RecipeError};
+pub use self::recipe::{DebianRecipe, RecipeError};
 use crate::document::ConfigDocument;
 use crate::error::ImageError;
 use crate::image::{Image, Origin};
@@ -35,7 +35,7 @@ impl Store {
     pub async fn build_debian(
         &self,
         reference: &ImageReference,
-        recipe: &Debian,
+        recipe: &DebianRecipe,
         progress: &Progress,
     ) -> Result<Arc<Image>, ImageError> {
         let work = Build {
@@ -60,7 +60,7 @@ impl Store {
 struct Build<'a> {
     inner: &'a Arc<Inner>,
     reference: &'a ImageReference,
-    recipe: &'a Debian,
+    recipe: &'a DebianRecipe,
     progress: &'a Progress,
 }
 
@@ -105,7 +105,7 @@ impl Build<'_> {
 
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-fn configuration(recipe: &Debian) -> ConfigDocument {
+fn configuration(recipe: &DebianRecipe) -> ConfigDocument {
     ConfigDocument {
         env: Some(vec![PATH.to_owned(), "LANG=C.UTF-8".to_owned()]),
         cmd: Some(recipe.cmd.clone()),

@@ -30,7 +30,7 @@ mod crash;
 mod testing;
 
 pub use config::{Config, ExposedPort, ExposedPortError, Protocol, Signal, SignalError};
-pub use debian::{Debian, RecipeError};
+pub use debian::{DebianRecipe, RecipeError};
 pub use digest::{Digest, DigestError};
 pub use error::{Cause, ImageError};
 pub use image::{Image, Origin};

@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::recipe::Debian;
+use super::recipe::DebianRecipe;
 use crate::error::{ImageError, harmless};
 use crate::progress::Progress;
 use crate::store::Inner;
@@ -25,7 +25,7 @@ use crate::store::Inner;
 /// One run of the program.
 pub(super) struct Bootstrap<'a> {
     pub(super) inner: &'a Arc<Inner>,
-    pub(super) recipe: &'a Debian,
+    pub(super) recipe: &'a DebianRecipe,
     pub(super) progress: &'a Progress,
     /// A directory for what it does.
     pub(super) work: PathBuf,

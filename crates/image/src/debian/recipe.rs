@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What an image of Debian's packages consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Debian {
+pub struct DebianRecipe {
     /// The release, such as `bookworm`.
     pub suite: String,
     /// Where packages come from; `None` means where this machine has them from.
@@ -24,6 +24,12 @@ pub struct Debian {
     /// The program that makes a root file system; other than `mmdebstrap` only
     /// in tests.
     pub(super) program: PathBuf,
+}
+
+impl Default for DebianRecipe {
+    fn default() -> Self {
+        Self::python()
+    }
 }
 
 /// Why a recipe cannot be used.
@@ -65,7 +71,7 @@ const PYTHON_PACKAGES: [&str; 21] = [
     "util-linux",
 ];
 
-impl Debian {
+impl DebianRecipe {
     /// Python 3.11 with a shell, as bookworm has it.
     pub fn python() -> Self {
         Self {
@@ -115,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_recipe_for_python_is_good() {
-        assert_eq!(Debian::python().check(), Ok(()));
+        assert_eq!(DebianRecipe::python().check(), Ok(()));
     }
 
     #[test]
@@ -130,10 +136,10 @@ mod tests {
             "?essential",
             "a\n",
         ] {
-            let mut recipe = Debian::python();
+            let mut recipe = DebianRecipe::python();
             recipe.packages.push(bad.to_owned());
             assert_eq!(recipe.check(), Err(RecipeError::Package(bad.to_owned())));
-            let mut recipe = Debian::python();
+            let mut recipe = DebianRecipe::python();
             recipe.suite = bad.to_owned();
             assert_eq!(recipe.check(), Err(RecipeError::Suite(bad.to_owned())));
         }
@@ -144,11 +150,11 @@ mod tests {
             "http://u:p@x",
             "-",
         ] {
-            let mut recipe = Debian::python();
+            let mut recipe = DebianRecipe::python();
             recipe.mirror = Some(bad.to_owned());
             assert_eq!(recipe.check(), Err(RecipeError::Mirror(bad.to_owned())));
         }
-        let mut recipe = Debian::python();
+        let mut recipe = DebianRecipe::python();
         recipe.mirror = Some("http://mirror.example/debian".to_owned());
         assert_eq!(recipe.check(), Ok(()));
     }

@@ -11,7 +11,7 @@ use crate::testing::open_store;
 /// A root file system in the making, by a script instead of the program.
 struct Standin {
     folder: tempfile::TempDir,
-    recipe: Debian,
+    recipe: DebianRecipe,
 }
 
 impl Standin {
@@ -20,9 +20,9 @@ impl Standin {
         let program = folder.path().join("program");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        let recipe = Debian {
+        let recipe = DebianRecipe {
             program,
-            ..Debian::python()
+            ..DebianRecipe::python()
         };
         Self { folder, recipe }
     }
@@ -57,7 +57,7 @@ async fn a_real_root_file_system_runs_python_and_shells() {
     let name = "python:3.11".parse().unwrap();
     let (progress, mut events) = Progress::channel();
     let image = store
-        .build_debian(&name, &Debian::python(), &progress)
+        .build_debian(&name, &DebianRecipe::python(), &progress)
         .await
         .unwrap();
     assert!(events.try_recv().is_ok());

@@ -75,7 +75,10 @@ impl Images {
         reference: &ImageReference,
         progress: &Progress,
     ) -> Result<Arc<Image>, ImageError> {
-        let present = self.store.resolve(reference);
+        let present = match self.store.resolve(reference) {
+            Some(image) => Some(image),
+            None => self.store.0.adopt(reference).await?,
+        };
         match (self.registries.policy, present) {
             (PullPolicy::IfAbsent | PullPolicy::Never, Some(image)) => Ok(image),
             (PullPolicy::Never, None) => Err(ImageError::NotPresent {

@@ -241,7 +241,11 @@ impl Layers<'_> {
     async fn get(&self, Layer { blob, layer }: Layer) -> Result<(), ImageError> {
         let _alone = self.inner.layer_alone(&layer, self.incoming).await?;
         let was_present = self.inner.has_layer(&layer, self.budget)?;
-        if !was_present {
+        if was_present {
+            // A beginning may be left of a pull that was given up just when the
+            // layer was whole. Should another image fetch it, it has it open.
+            self.fetch_of(blob).discard();
+        } else {
             let _alone = self.inner.blob_alone(&blob.digest, self.incoming).await?;
             self.fetch(Layer { blob, layer }).await?;
         }
@@ -249,13 +253,17 @@ impl Layers<'_> {
         Ok(())
     }
 
-    async fn fetch(&self, Layer { blob, layer }: Layer) -> Result<(), ImageError> {
-        let fetch = Fetch {
+    fn fetch_of(&self, blob: Descriptor) -> Fetch<'_> {
+        Fetch {
             inner: self.inner,
             session: self.session,
             blob,
             progress: self.progress,
-        };
+        }
+    }
+
+    async fn fetch(&self, Layer { blob, layer }: Layer) -> Result<(), ImageError> {
+        let fetch = self.fetch_of(blob);
         let fetched = async {
             let wanted = Wanted {
                 blob: Some(blob.digest),

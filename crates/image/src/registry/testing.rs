@@ -49,18 +49,23 @@ impl Place {
         names.collect()
     }
 
-    /// Waits until a pull that failed has left nothing; its threads may still be
-    /// on their way out, and the beginnings of layers wait to be continued or
-    /// collected.
+    /// Waits until a pull that failed has left nothing; the beginnings of layers
+    /// wait to be continued or collected.
     pub(crate) async fn becomes_clean(&self) {
-        const DIRECTORIES: [&str; 5] = ["temporary", "partial", "references", "images", "layers"];
-        let clean = async {
-            while !DIRECTORIES.iter().all(|name| self.names(name).is_empty()) {
+        let parts = ["references", "images", "layers", "temporary", "partial"];
+        self.becomes_empty(&parts).await;
+    }
+
+    /// Waits until there is nothing in some directories of the store: threads of
+    /// work that was given up may still be on their way out.
+    pub(crate) async fn becomes_empty(&self, directories: &[&str]) {
+        let empty = async {
+            while !directories.iter().all(|name| self.names(name).is_empty()) {
                 self.images.store().collect().await.unwrap();
             }
         };
         let limit = Duration::from_secs(20);
-        tokio::time::timeout(limit, clean)
+        tokio::time::timeout(limit, empty)
             .await
             .expect("the store must become clean");
     }

@@ -174,6 +174,40 @@ impl Inner {
         self.find(&key)?.ok_or(ImageError::Gone)
     }
 
+    /// Gives a name with a digest to the image that came here under another name
+    /// with that digest, so that nobody is asked for what is here.
+    pub(crate) async fn adopt(
+        self: &Arc<Self>,
+        reference: &ImageReference,
+    ) -> Result<Option<Arc<Image>>, ImageError> {
+        let digest = reference.digest().and_then(|text| text.parse().ok());
+        let Some(digest) = digest else {
+            return Ok(None);
+        };
+        let (key, canonical) = (key(reference), reference.canonical());
+        self.indexed(move |inner| inner.write_alias(digest, canonical, &key))
+            .await?;
+        self.find(&key)
+    }
+
+    fn write_alias(
+        &self,
+        manifest: Digest,
+        reference: String,
+        key: &Digest,
+    ) -> Result<(), ImageError> {
+        let mut records = self.references()?.into_iter();
+        let Some(record) = records.find(|it| it.manifest == Some(manifest)) else {
+            return Ok(());
+        };
+        let alias = ReferenceRecord {
+            reference,
+            ..record
+        };
+        let directory = self.layout.references();
+        self.layout.write_record(&directory, key, &alias.write()?)
+    }
+
     fn write_records(&self, image: NewImage) -> Result<(), ImageError> {
         let NewImage {
             reference,

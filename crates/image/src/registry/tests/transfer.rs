@@ -112,7 +112,7 @@ async fn a_pull_that_was_given_up_is_continued_by_the_next() {
     assert_eq!(image.id, sample().id());
     let expected = [None, Some(format!("bytes={middle}-"))];
     assert_eq!(ranges(&registry, &hosted), expected);
-    assert!(place.names("temporary").is_empty() && place.names("partial").is_empty());
+    place.becomes_empty(&["temporary", "partial"]).await;
 }
 
 #[tokio::test]
@@ -205,6 +205,26 @@ async fn two_names_of_one_image_share_its_layers() {
     assert_eq!(one.unwrap().id, two.unwrap().id);
     let layer = Hosted::of(&sample()).layer_path(1);
     assert_eq!(registry.requests_for(&layer).len(), 1);
+}
+
+#[tokio::test]
+async fn a_digest_that_came_under_a_tag_is_not_asked_for_again() {
+    let hosted = Hosted::of(&sample());
+    let manifest = Digest::of(&hosted.manifest);
+    let registry = Scripted::start(move |request| hosted.reply(request)).await;
+    let place = Place::new(hasty()).await;
+    let name = registry.name("app:1");
+    let image = pull(&place, &name).await.unwrap();
+    let asked = registry.requests().len();
+    let exact = registry.name(&format!("app@{manifest}"));
+    assert_eq!(ensure(&place, &exact, "one").await.unwrap(), image);
+    assert_eq!(registry.requests().len(), asked);
+    let store = place.images.store();
+    assert_eq!(
+        store.remove(&name.parse().unwrap()).await.unwrap().images,
+        0
+    );
+    assert!(store.resolve(&exact.parse().unwrap()).is_some());
 }
 
 #[tokio::test]
