@@ -32,6 +32,8 @@ mod room;
 mod run;
 mod sessions;
 mod streaming;
+#[cfg(test)]
+mod tests;
 mod ways;
 
 use files::Files;
