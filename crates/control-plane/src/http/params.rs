@@ -1,16 +1,17 @@
-//! The parameters of a query, none of them unknown.
+//! The parameters of a path and of a query, none of them unknown.
 //!
 //! A misspelt `validateOnly` must not make a change, so that what is not known
 //! is refused.
 
 use std::collections::BTreeMap;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind, did_you_mean};
+use serde::de::DeserializeOwned;
 
 use crate::error::{ApiError, ApiResult};
 use crate::etag::Expectation;
@@ -22,6 +23,9 @@ pub(super) struct Params {
     pairs: Vec<(String, String)>,
     if_match: Option<String>,
 }
+
+/// What stands in the places of a path.
+pub(super) struct Place<T>(pub(super) T);
 
 /// Parameters that are all known, each given once.
 #[derive(Debug)]
@@ -39,6 +43,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
         Ok(Self {
             pairs,
             if_match: if_match(&parts.headers),
+        })
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
+    type Rejection = ApiError;
+
+    /// A path that is no text is refused like everything else.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let place = Path::<T>::from_request_parts(parts, state).await;
+        place.map(|Path(value)| Self(value)).map_err(|_| {
+            let path = FieldPath::root().key("path");
+            let what = "is not UTF-8 text, with other characters written as in %20";
+            Refusal::invalid(vec![Violation::new(path, ViolationKind::Invalid, what)]).into()
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use palisade_model::name::DisplayName;
@@ -19,7 +19,7 @@ use palisade_wire::{Located, rest, timestamp};
 use super::answer::{empty, tagged};
 use super::auth::{Admin, Reader};
 use super::body::Document;
-use super::params::Params;
+use super::params::{Params, Place};
 use crate::error::{ApiError, ApiResult};
 use crate::page;
 use crate::plane::ControlPlane;
@@ -57,7 +57,7 @@ async fn create(
 async fn read(
     State(plane): State<ControlPlane>,
     Reader(caller): Reader,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
     params: Params,
 ) -> ApiResult<Response> {
     params.known(&[])?;
@@ -87,7 +87,7 @@ async fn list(
 async fn update(
     State(plane): State<ControlPlane>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
     params: Params,
     Document(body): Document,
 ) -> ApiResult<Response> {
@@ -126,7 +126,7 @@ fn masked(edit: Located<ProfileEdit>, mask: Option<&[String]>) -> ApiResult<Loca
 async fn delete(
     State(plane): State<ControlPlane>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["validateOnly"])?;
@@ -138,7 +138,7 @@ async fn delete(
 async fn list_revisions(
     State(plane): State<ControlPlane>,
     Reader(caller): Reader,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["pageSize", "pageToken"])?;
@@ -159,7 +159,7 @@ async fn list_revisions(
 async fn read_revision(
     State(plane): State<ControlPlane>,
     Reader(caller): Reader,
-    Path((id, revision)): Path<(String, String)>,
+    Place((id, revision)): Place<(String, String)>,
     params: Params,
 ) -> ApiResult<Response> {
     params.known(&[])?;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use palisade_model::name::RunnerId;
@@ -18,7 +18,7 @@ use palisade_wire::{Located, rest};
 use super::answer::{empty, tagged};
 use super::auth::{Admin, Reader};
 use super::body::Document;
-use super::params::Params;
+use super::params::{Params, Place};
 use crate::error::{ApiError, ApiResult};
 use crate::page;
 use crate::plane::ControlPlane;
@@ -71,7 +71,7 @@ fn runner_id(text: Option<&str>) -> ApiResult<Option<RunnerId>> {
 async fn read(
     State(plane): State<ControlPlane>,
     Reader(caller): Reader,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
     params: Params,
 ) -> ApiResult<Response> {
     params.known(&[])?;
@@ -103,7 +103,7 @@ async fn list(
 async fn update(
     State(plane): State<ControlPlane>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
     params: Params,
     Document(body): Document,
 ) -> ApiResult<Response> {
@@ -143,7 +143,7 @@ fn masked(edit: Located<RunnerEdit>, mask: Option<&[String]>) -> ApiResult<Locat
 async fn delete(
     State(plane): State<ControlPlane>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["validateOnly", "force"])?;
@@ -157,7 +157,7 @@ async fn delete(
 async fn apply_update(
     State(plane): State<ControlPlane>,
     Admin(caller): Admin,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
     params: Params,
 ) -> ApiResult<Response> {
     params.known(&["validateOnly"])?;

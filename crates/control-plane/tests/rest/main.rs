@@ -1,0 +1,17 @@
+//! The REST interface over a real store and real HTTP.
+#![expect(clippy::unwrap_used, reason = "parts of tests fail by panicking")]
+
+mod bindings;
+mod bodies;
+mod callers;
+mod concurrency;
+mod deletion;
+mod etags;
+mod openapi;
+mod overload;
+mod plane;
+mod probes;
+mod profile_errors;
+mod profiles;
+mod runner_errors;
+mod runners;
