@@ -1,0 +1,160 @@
+//! The output of a main process, as [`palisade_backend::Attach`] promises it.
+//!
+//! It is read from its files, whether the sandbox runs or not; process 1 is only
+//! asked when there is more.
+
+use palisade_backend::{AttachError, LogChunk, LogQuery, Logs};
+use palisade_init_protocol::log::{Chunk, Cursor, Piece, ReadError, Reader};
+use palisade_init_protocol::text::UnixMicros;
+use palisade_model::clock::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::client::{Client, ClientError, Watch, WatchEvent};
+use super::launch::Paths;
+
+/// How many chunks wait to be taken.
+const CHUNKS_MAX: usize = 16;
+
+/// How many bytes one chunk has at most.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+/// A log and a place in it.
+struct Position {
+    reader: Reader,
+    cursor: Cursor,
+}
+
+/// Opens a log, and reads it on a task of `tasks`.
+///
+/// An offset goes before a number of lines, and that before an instant.
+pub async fn logs(
+    client: &Client,
+    paths: &Paths,
+    query: LogQuery,
+    tasks: &TaskTracker,
+) -> Result<Logs, AttachError> {
+    // First, so that nothing falls between what is there and what is told.
+    let watch = if query.follow {
+        watch_if_running(client).await?
+    } else {
+        None
+    };
+    let paths = paths.clone();
+    let opened = tokio::task::spawn_blocking(move || open(&paths, &query)).await;
+    let position = opened.map_err(|_| AttachError::Lost)?.map_err(log_error)?;
+    let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
+    tasks.spawn(async move {
+        tokio::select! {
+            told = tell(position, watch, &sender) => {
+                if let Err(error) = told {
+                    let _ = sender.send(Err(error)).await;
+                }
+            }
+            () = sender.closed() => {}
+        }
+    });
+    Ok(Logs { chunks })
+}
+
+async fn watch_if_running(client: &Client) -> Result<Option<Watch>, AttachError> {
+    match client.watch().await {
+        Ok(watch) => Ok(Some(watch)),
+        Err(ClientError::NotRunning | ClientError::Ending) => Ok(None),
+        Err(error) => Err(super::attach::attach_error(error)),
+    }
+}
+
+fn open(paths: &Paths, query: &LogQuery) -> Result<Position, ReadError> {
+    let reader = paths.open_log()?;
+    let cursor = match query {
+        LogQuery {
+            from_offset: Some(offset),
+            ..
+        } => reader.at_offset(*offset)?,
+        LogQuery {
+            tail_lines: Some(lines),
+            ..
+        } => reader.at_tail(*lines)?,
+        LogQuery {
+            since: Some(since), ..
+        } => reader.at_time(micros(*since))?,
+        LogQuery { .. } => reader.at_start()?,
+    };
+    Ok(Position { reader, cursor })
+}
+
+async fn tell(
+    mut position: Position,
+    mut watch: Option<Watch>,
+    chunks: &mpsc::Sender<Result<LogChunk, AttachError>>,
+) -> Result<(), AttachError> {
+    loop {
+        position = tell_what_is_there(position, chunks).await?;
+        let Some(watching) = &mut watch else {
+            return Ok(());
+        };
+        match watching.next().await {
+            Ok(WatchEvent::Started(_) | WatchEvent::LogAdvanced { .. }) => {}
+            // Whatever process 1 wrote before it went is read once more.
+            Ok(WatchEvent::Exited(_)) | Err(_) => watch = None,
+        }
+    }
+}
+
+async fn tell_what_is_there(
+    mut position: Position,
+    chunks: &mpsc::Sender<Result<LogChunk, AttachError>>,
+) -> Result<Position, AttachError> {
+    loop {
+        let read = tokio::task::spawn_blocking(move || {
+            let piece = position.reader.next(&mut position.cursor, CHUNK_BYTES_MAX);
+            (position, piece)
+        });
+        let (returned, piece) = read.await.map_err(|_| AttachError::Lost)?;
+        position = returned;
+        match piece.map_err(log_error)? {
+            None => return Ok(position),
+            Some(Piece::Lost { bytes, .. }) => {
+                warn!(bytes, "output of a sandbox could not be written to its log");
+            }
+            Some(Piece::Chunk(chunk)) => {
+                if chunks.send(Ok(log_chunk(chunk))).await.is_err() {
+                    return Ok(position);
+                }
+            }
+        }
+    }
+}
+
+fn log_chunk(chunk: Chunk) -> LogChunk {
+    // Both streams are one log.
+    let Chunk {
+        offset,
+        at,
+        stream: _,
+        data,
+    } = chunk;
+    LogChunk {
+        offset,
+        at: Timestamp::from_micros(at.0),
+        data,
+    }
+}
+
+fn micros(at: Timestamp) -> UnixMicros {
+    UnixMicros(at.as_micros())
+}
+
+fn log_error(error: ReadError) -> AttachError {
+    match error {
+        ReadError::Gap { first_kept } => AttachError::LogGap { first_kept },
+        ReadError::PastEnd { end } => AttachError::LogOffset { end },
+        // Before the first start there is no log.
+        ReadError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            AttachError::NotRunning
+        }
+        ReadError::Damaged | ReadError::Io(_) => AttachError::Lost,
+    }
+}

@@ -1,0 +1,31 @@
+//! The children of process 1, before they become what they are for.
+//!
+//! Each runs alone in a process of its own, so it may block: what it reads comes
+//! from the sandbox, and the sandbox may make it wait. What is given in arguments
+//! was parsed by process 1. Anybody in the sandbox may run these modes as well;
+//! they do nothing that he could not do himself.
+
+use std::process::ExitCode;
+
+use crate::launch::{READ_FILE, RUN, WRITE_FILE};
+
+mod become_user;
+mod file;
+mod program;
+mod user;
+
+pub(crate) use file::place;
+
+/// How a child ends that was called in a way that it is not called.
+const USAGE: u8 = 64;
+
+/// Runs one of the modes.
+pub(crate) fn run(mode: &str, arguments: &[String]) -> ExitCode {
+    let done = match mode {
+        RUN => program::run(arguments),
+        WRITE_FILE => file::write(arguments),
+        READ_FILE => file::read(arguments),
+        _ => None,
+    };
+    done.unwrap_or(ExitCode::from(USAGE))
+}

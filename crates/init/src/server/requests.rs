@@ -1,0 +1,191 @@
+//! What the host asks for, and what is done about it.
+
+use palisade_init_protocol::answer::Answer;
+use palisade_init_protocol::request::{self, PROTOCOL_VERSION, Request};
+use palisade_init_protocol::text::Reason;
+use rustix::event::epoll::EventFlags;
+use rustix::process::Signal;
+
+use super::{Ending, Server, Stopping, kill_everybody};
+use crate::clock::Instant;
+use crate::connection::{Asked, Role, Watcher};
+use crate::exec;
+use crate::launch::{READ_FILE, WRITE_FILE, file_job};
+use crate::main_process::MainProcess;
+
+/// What is done for a request that is not answered at once.
+enum Deed {
+    /// This is the whole answer.
+    Answer(Answer),
+    /// The connection has a role from now on.
+    Become(Role),
+    /// A child goes on with the connection.
+    HandOver(&'static str, Vec<String>),
+}
+
+impl Server {
+    /// A connection can be read or written, or nobody is there any more.
+    pub(super) fn on_socket(
+        &mut self,
+        number: u64,
+        flags: EventFlags,
+        main: &MainProcess,
+        ending: Option<&Ending>,
+    ) {
+        if flags.contains(EventFlags::IN) {
+            self.read_socket(number, main, ending);
+        }
+        let gone = EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR;
+        if flags.intersects(gone) {
+            self.drop_connection(number);
+        } else {
+            self.advance(number);
+        }
+    }
+
+    fn read_socket(&mut self, number: u64, main: &MainProcess, ending: Option<&Ending>) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        match &connection.role {
+            Role::Asking(_) => match connection.read_request(&mut self.buffer) {
+                Asked::NotYet => {}
+                Asked::Gone => self.drop_connection(number),
+                Asked::Nonsense(reason) => connection.conclude(Answer::Refused(reason)),
+                Asked::For(request) => {
+                    let deed = self.decide(request, number, main, ending);
+                    self.act(number, deed);
+                }
+            },
+            Role::Command(_) => {
+                if let Err(reason) = connection.read_input(&mut self.buffer) {
+                    self.refuse_command(number, reason);
+                }
+            }
+            Role::Watcher(_) | Role::Closing => {}
+        }
+    }
+
+    /// Ends a command whose host talks nonsense.
+    fn refuse_command(&mut self, number: u64, reason: Reason) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let role = std::mem::replace(&mut connection.role, Role::Closing);
+        connection.conclude(Answer::Refused(reason));
+        if let Role::Command(exec) = role {
+            self.commands.remove(&exec.pid());
+            self.condemned.push(super::Condemned::new(exec.family()));
+        }
+    }
+
+    fn decide(
+        &mut self,
+        request: Request,
+        number: u64,
+        main: &MainProcess,
+        ending: Option<&Ending>,
+    ) -> Deed {
+        match request {
+            Request::Hello { version: _ } => Deed::Answer(Answer::Hello {
+                version: PROTOCOL_VERSION,
+            }),
+            Request::Ping => Deed::Answer(Answer::Pong),
+            Request::Watch => Deed::Become(Role::Watcher(Watcher::default())),
+            Request::Exec(_) | Request::Stop(_) | Request::WriteFile(_) | Request::ReadFile(_)
+                if ending.is_some() =>
+            {
+                Deed::Answer(Answer::Ending)
+            }
+            Request::Exec(exec) => self.start_command(exec, number),
+            Request::Stop(stop) => self.stop(stop, main),
+            Request::WriteFile(write) => {
+                let request::WriteFile {
+                    path,
+                    size_bytes,
+                    mode,
+                } = write;
+                let mode = mode.map(|mode| mode.bits().to_string());
+                let mode = mode.unwrap_or_default();
+                let arguments = vec![path.into_string(), size_bytes.to_string(), mode];
+                self.hand_over(WRITE_FILE, arguments)
+            }
+            Request::ReadFile(read) => {
+                let request::ReadFile { path, bytes_max } = read;
+                self.hand_over(READ_FILE, vec![path.into_string(), bytes_max.to_string()])
+            }
+        }
+    }
+
+    fn start_command(&mut self, exec: request::Exec, number: u64) -> Deed {
+        let limit = self.settings.limits.execs;
+        if self.commands.len() >= limit as usize {
+            return Deed::Answer(Answer::Busy { limit });
+        }
+        match exec::start(exec, number, &self.settings, &self.poller) {
+            Ok(exec) => {
+                self.commands.insert(exec.pid(), number);
+                Deed::Become(Role::Command(Box::new(exec)))
+            }
+            Err(error) => {
+                let reason = format!("cannot start a process: {error}");
+                Deed::Answer(Answer::Failed(Reason::new(reason)))
+            }
+        }
+    }
+
+    fn hand_over(&self, mode: &'static str, arguments: Vec<String>) -> Deed {
+        let limit = self.settings.limits.file_jobs;
+        if self.file_jobs.len() >= limit as usize {
+            return Deed::Answer(Answer::Busy { limit });
+        }
+        Deed::HandOver(mode, arguments)
+    }
+
+    fn stop(&mut self, stop: request::Stop, main: &MainProcess) -> Deed {
+        let request::Stop { grace_ms, signal } = stop;
+        let grace = std::time::Duration::from_millis(grace_ms);
+        let kill_at = Instant::now().after(grace);
+        let earlier = self.stop.and_then(|stop| stop.kill_at);
+        let was_killed = self.stop.is_some_and(|stop| stop.kill_at.is_none());
+        if !was_killed {
+            let kill_at = earlier.map_or(kill_at, |earlier| earlier.min(kill_at));
+            self.stop = Some(Stopping {
+                kill_at: Some(kill_at),
+            });
+        }
+        let number = signal.unwrap_or(self.settings.stop_signal);
+        if let Some(signal) = Signal::from_named_raw(number.get().into()) {
+            main.signal(signal);
+            // What is stopped would only notice later.
+            main.signal(Signal::CONT);
+            if signal == Signal::KILL {
+                kill_everybody();
+            }
+        }
+        Deed::Answer(Answer::Done)
+    }
+
+    fn act(&mut self, number: u64, deed: Deed) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        match deed {
+            Deed::Answer(answer) => connection.conclude(answer),
+            Deed::Become(role) => connection.role = role,
+            Deed::HandOver(mode, arguments) => {
+                let Some(connection) = self.connections.remove(&number) else {
+                    return;
+                };
+                // If this fails the connection ends without an answer: the socket
+                // is gone with what failed.
+                let child = connection
+                    .into_socket()
+                    .and_then(|socket| file_job(&self.settings, mode, &arguments, socket));
+                if let Ok(child) = child {
+                    self.file_jobs.insert(child);
+                }
+            }
+        }
+    }
+}
