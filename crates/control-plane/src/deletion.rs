@@ -84,12 +84,16 @@ impl Deletions {
     /// Takes the runner away, or asks its sandboxes to end.
     async fn finish(&self, runner: &Runner) -> Result<(), Fault> {
         let store = &self.plane.store;
-        match store.delete_runner(&runner.organization, runner.uid).await {
+        let gone = store
+            .delete_runner(&runner.organization, runner.uid, None)
+            .await;
+        match gone {
             Ok(()) => {
                 info!(runner.uid = %runner.uid, runner.id = %runner.id, "runner deleted");
                 Ok(())
             }
-            Err(DeleteError::NotFound) => Ok(()),
+            // No revision was expected, so that none can be another one.
+            Err(DeleteError::NotFound | DeleteError::RevisionMismatch { .. }) => Ok(()),
             Err(DeleteError::Occupied { .. }) => self.end_sandboxes(runner).await,
             Err(DeleteError::Fault(fault)) => Err(fault),
         }

@@ -95,6 +95,7 @@ pub trait Runners: Debug + Send + Sync + 'static {
         &self,
         organization: &OrganizationId,
         uid: RunnerUid,
+        expected: Option<Revision>,
     ) -> Result<(), DeleteError>;
 
     /// Returns a runner as it was at one revision.
@@ -294,6 +295,12 @@ pub enum DeleteError {
     Occupied {
         /// How many.
         sandboxes: u64,
+    },
+    /// Somebody else changed it; read it again and decide anew.
+    #[error("the runner is at revision {}", current.0)]
+    RevisionMismatch {
+        /// The present revision.
+        current: Revision,
     },
     /// The store failed.
     #[error(transparent)]

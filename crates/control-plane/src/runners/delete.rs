@@ -37,15 +37,15 @@ impl ControlPlane {
                 Ok(None)
             };
         }
+        let expected = expectation.is_given().then_some(runner.revision);
         let runner = if is_forced {
-            let expected = expectation.is_given().then_some(runner.revision);
             self.mark(&runner, expected).await?
         } else {
             runner
         };
         match self
             .store
-            .delete_runner(&caller.organization, runner.uid)
+            .delete_runner(&caller.organization, runner.uid, expected)
             .await
         {
             Ok(()) => {
@@ -58,6 +58,7 @@ impl ControlPlane {
             }
             Err(DeleteError::Occupied { sandboxes }) => Err(occupied(&runner, sandboxes)),
             Err(DeleteError::NotFound) => Err(gone(&runner)),
+            Err(DeleteError::RevisionMismatch { .. }) => Err(changed_meanwhile(&naming(&runner))),
             Err(DeleteError::Fault(fault)) => Err(fault.into()),
         }
     }

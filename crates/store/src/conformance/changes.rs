@@ -59,7 +59,7 @@ pub async fn every_change_is_in_the_feed(harness: &mut dyn Harness) {
         .mark_runner_deleting(acme, runner, None, now())
         .await
         .unwrap();
-    store.delete_runner(acme, runner).await.unwrap();
+    store.delete_runner(acme, runner, None).await.unwrap();
     store.delete_profile(acme, profile, None).await.unwrap();
     let expected = [
         Subject::Organization,
@@ -96,7 +96,7 @@ pub async fn what_was_refused_or_changed_nothing_is_not_in_the_feed(harness: &mu
         .await
         .unwrap_err();
     store
-        .delete_runner(acme, fleet.runner.uid)
+        .delete_runner(acme, fleet.runner.uid, None)
         .await
         .unwrap_err();
     let old_news = StatusChange::Observed {

@@ -176,7 +176,7 @@ pub async fn a_runner_and_its_last_sandbox_exclude_each_other(harness: &mut dyn 
         let new = new_runner(&format!("runner-{number}"), &[fleet.profile.id]);
         fleet.runner = handles[0].create_runner(&acme, new, stamp()).await.unwrap();
         let adding = handles[0].insert_sandbox(fleet.sandbox(), fleet.basis());
-        let deleting = handles[1].delete_runner(&acme, fleet.runner.uid);
+        let deleting = handles[1].delete_runner(&acme, fleet.runner.uid, None);
         let (added, deleted) = tokio::join!(adding, deleting);
         match (added, deleted) {
             (Ok(()), Err(runner::DeleteError::Occupied { sandboxes: 1 }))

@@ -55,10 +55,13 @@ pub async fn id_and_cluster_are_free_once_the_runner_is_deleted(harness: &mut dy
     let store = harness.store();
     let fleet = fleet(&*store, "acme").await;
     let acme = &fleet.organization;
-    store.delete_runner(acme, fleet.runner.uid).await.unwrap();
+    store
+        .delete_runner(acme, fleet.runner.uid, None)
+        .await
+        .unwrap();
     let found = store.get_runner(acme, &fleet.runner.uid.into()).await;
     assert!(matches!(found, Err(GetError::NotFound)));
-    let again = store.delete_runner(acme, fleet.runner.uid).await;
+    let again = store.delete_runner(acme, fleet.runner.uid, None).await;
     assert!(matches!(again, Err(DeleteError::NotFound)));
     runner(&*store, acme, "local", &[fleet.profile.id]).await;
 }
@@ -67,7 +70,10 @@ pub async fn a_cluster_keeps_the_id_that_it_got_first(harness: &mut dyn Harness)
     let store = harness.store();
     let fleet = fleet(&*store, "acme").await;
     let acme = &fleet.organization;
-    store.delete_runner(acme, fleet.runner.uid).await.unwrap();
+    store
+        .delete_runner(acme, fleet.runner.uid, None)
+        .await
+        .unwrap();
     let clusters = store.list_clusters(acme, all()).await.unwrap();
     assert_eq!(clusters.items, std::slice::from_ref(&fleet.runner.cluster));
     let second = runner(&*store, acme, "local", &[fleet.profile.id]).await;
@@ -88,7 +94,10 @@ pub async fn a_known_cluster_can_be_chosen_by_its_id(harness: &mut dyn Harness) 
     let unknown = by_id(ClusterId::new(fresh_uuid()));
     let refused = store.create_runner(acme, unknown, stamp()).await;
     assert!(matches!(refused, Err(CreateError::ClusterMissing)));
-    store.delete_runner(acme, fleet.runner.uid).await.unwrap();
+    store
+        .delete_runner(acme, fleet.runner.uid, None)
+        .await
+        .unwrap();
     let second = store.create_runner(acme, by_id(cluster.id), stamp()).await;
     assert_eq!(second.unwrap().cluster, cluster);
 }
@@ -107,7 +116,7 @@ pub async fn a_runner_is_found_by_uid_id_and_cluster(harness: &mut dyn Harness) 
     assert_eq!(&of_cluster.unwrap(), first);
     let none = store.get_runner_of_cluster(acme, &parsed("nothing")).await;
     assert!(matches!(none, Err(GetError::NotFound)));
-    store.delete_runner(acme, first.uid).await.unwrap();
+    store.delete_runner(acme, first.uid, None).await.unwrap();
     assert_eq!(store.get_runner(acme, &both).await.unwrap(), second);
 }
 
@@ -162,7 +171,7 @@ pub async fn every_write_of_the_configuration_makes_the_next_revision(harness: &
         .update_runner(&acme, first.uid, nothing, stamp())
         .await;
     assert_eq!(third.unwrap().revision, Revision(3));
-    store.delete_runner(&acme, first.uid).await.unwrap();
+    store.delete_runner(&acme, first.uid, None).await.unwrap();
     let kept = store
         .get_runner_revision(&acme, first.uid, Revision::FIRST)
         .await;
@@ -198,10 +207,16 @@ pub async fn a_runner_write_that_expects_another_revision_is_refused(harness: &m
         .mark_runner_deleting(acme, first.uid, expected, now())
         .await;
     assert!(matches!(stale, Err(MarkError::RevisionMismatch { current }) if current == second));
+    let stale = store.delete_runner(acme, first.uid, expected).await;
+    assert!(matches!(stale, Err(DeleteError::RevisionMismatch { current }) if current == second));
     let fresh = store
         .mark_runner_deleting(acme, first.uid, Some(second), now())
         .await;
     fresh.unwrap();
+    store
+        .delete_runner(acme, first.uid, Some(second))
+        .await
+        .unwrap();
 }
 
 pub async fn a_runner_is_marked_for_deletion_once(harness: &mut dyn Harness) {
@@ -249,13 +264,13 @@ pub async fn a_runner_with_live_sandboxes_is_not_deleted(harness: &mut dyn Harne
     let (acme, uid) = (&fleet.organization, fleet.runner.uid);
     let (first, second) = (fleet.start(&*store).await, fleet.start(&*store).await);
     fleet.end(&*store, first.id).await;
-    let refused = store.delete_runner(acme, uid).await;
+    let refused = store.delete_runner(acme, uid, None).await;
     assert!(matches!(
         refused,
         Err(DeleteError::Occupied { sandboxes: 1 })
     ));
     fleet.end(&*store, second.id).await;
-    store.delete_runner(acme, uid).await.unwrap();
+    store.delete_runner(acme, uid, None).await.unwrap();
     let kept = store.get_sandbox(acme, second.id).await.unwrap();
     assert_eq!(kept.placement.runner_uid, uid);
 }
@@ -264,7 +279,10 @@ pub async fn deleting_a_runner_frees_its_profiles(harness: &mut dyn Harness) {
     let store = harness.store();
     let fleet = fleet(&*store, "acme").await;
     let acme = &fleet.organization;
-    store.delete_runner(acme, fleet.runner.uid).await.unwrap();
+    store
+        .delete_runner(acme, fleet.runner.uid, None)
+        .await
+        .unwrap();
     store
         .delete_profile(acme, fleet.profile.id, None)
         .await

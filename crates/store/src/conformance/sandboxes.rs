@@ -68,7 +68,7 @@ pub async fn nothing_is_added_on_a_runner_being_deleted(harness: &mut dyn Harnes
         .await
         .unwrap();
     is_stale(&*store, &fleet, fleet.basis()).await;
-    store.delete_runner(acme, uid).await.unwrap();
+    store.delete_runner(acme, uid, None).await.unwrap();
     is_stale(&*store, &fleet, fleet.basis()).await;
 }
 

@@ -84,7 +84,7 @@ pub async fn nothing_of_another_organization_is_changed(harness: &mut dyn Harnes
         .mark_runner_deleting(&other, runner, None, now())
         .await;
     assert!(matches!(marked, Err(runner::MarkError::NotFound)));
-    let deleted = store.delete_runner(&other, runner).await;
+    let deleted = store.delete_runner(&other, runner, None).await;
     assert!(matches!(deleted, Err(runner::DeleteError::NotFound)));
     assert!(is_missing(&store.revoke_token(&other, token.id).await));
     let seen: Observation = observation(1, State::Running);

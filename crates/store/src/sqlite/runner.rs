@@ -133,9 +133,10 @@ impl Runners for SqliteStore {
         &self,
         organization: &OrganizationId,
         uid: RunnerUid,
+        expected: Option<Revision>,
     ) -> Result<(), DeleteError> {
         let mut write = self.write().await?;
-        delete(&mut write, organization, uid).await?;
+        delete(&mut write, organization, uid, expected).await?;
         Ok(write.commit().await?)
     }
 

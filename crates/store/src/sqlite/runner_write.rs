@@ -144,10 +144,12 @@ pub(super) async fn delete(
     write: &mut Write,
     organization: &OrganizationId,
     uid: RunnerUid,
+    expected: Option<Revision>,
 ) -> Result<(), DeleteError> {
     let present = get(write.connection(), organization, uid).await?;
-    if present.is_none() {
-        return Err(DeleteError::NotFound);
+    let current = present.ok_or(DeleteError::NotFound)?.revision;
+    if expected.is_some_and(|expected| expected != current) {
+        return Err(DeleteError::RevisionMismatch { current });
     }
     let live = sqlx::query_scalar::<_, i64>(LIVE)
         .bind(organization.as_str())
