@@ -43,16 +43,6 @@ impl ApiError {
         }
     }
 
-    /// A feature of the protocol that this server does not have.
-    pub(crate) fn not_implemented(feature: &str) -> Self {
-        Refusal::new(
-            Reason::NotImplemented,
-            format!("this server has no {feature}"),
-        )
-        .with("feature", feature)
-        .into()
-    }
-
     /// The texts of the cause and of all that lies behind it, for the log.
     pub(crate) fn chain(&self) -> Option<String> {
         let cause = self.cause.as_ref()?;

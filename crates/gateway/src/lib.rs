@@ -6,8 +6,6 @@
 //! only place that knows of one: what a process that ends forgets, the next one
 //! reads from the store and hears from the runners.
 
-#![expect(dead_code, reason = "the services of data come next")]
-
 mod access;
 mod auth;
 mod config;

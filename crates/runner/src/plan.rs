@@ -65,7 +65,8 @@ pub(crate) fn plan(
     if view.is_over() {
         return Action::WaitUntil(None);
     }
-    let stop_by = earliest(wanted.stop_by, lifetime_stop(wanted, view, now));
+    // What is overdue is due now: the backend was told no earlier instant.
+    let stop_by = earliest(wanted.stop_by, lifetime_stop(wanted, view, now)).map(|by| by.max(now));
     match stop_by {
         Some(by) if told.is_none_or(|told| by < told) => Action::Stop(by.saturating_since(now)),
         Some(_) => Action::WaitUntil(None),
@@ -224,6 +225,24 @@ mod tests {
         );
         let now = Action::Stop(Duration::ZERO);
         assert_eq!(plan(wanted(NOW), Some(&view), told, NOW), now);
+    }
+
+    #[test]
+    fn a_stop_that_is_overdue_is_told_once() {
+        let wanted = Wanted {
+            stop_by: Some(Timestamp::from_micros(NOW.as_micros() - 5)),
+            ..Wanted::default()
+        };
+        let view = running();
+        assert_eq!(
+            plan(wanted, Some(&view), None, NOW),
+            Action::Stop(Duration::ZERO)
+        );
+        let later = NOW.saturating_add(Duration::from_micros(7));
+        assert_eq!(
+            plan(wanted, Some(&view), Some(NOW), later),
+            Action::WaitUntil(None)
+        );
     }
 
     #[test]

@@ -57,7 +57,6 @@ type Client = GatewayStreamingServiceClient<Channel>;
 /// A data plane behind a socket.
 struct Plane {
     data: DataPlane,
-    world: Arc<World>,
     known: Arc<Known>,
     client: Client,
 }
@@ -133,9 +132,8 @@ impl Plane {
     }
 
     async fn with_room(streams_max: usize) -> Self {
-        let world = Arc::new(World::default());
         let known = Arc::new(Known {
-            fake: Fake::open(world.clone()),
+            fake: Fake::open(Arc::new(World::default())),
             puppets: Mutex::default(),
         });
         let means = Means {
@@ -151,7 +149,6 @@ impl Plane {
         let client = connect(address).await;
         Self {
             data,
-            world,
             known,
             client,
         }

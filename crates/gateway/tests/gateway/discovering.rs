@@ -1,0 +1,100 @@
+use palisade_wire::proto::v1beta2 as pb;
+use tonic::Code;
+
+use crate::rig::{Client, Stage, reason, running};
+
+async fn runners(
+    client: &Client,
+    request: pb::ListAvailableRunnersRequest,
+) -> Vec<pb::AvailableRunner> {
+    let mut discovery = client.discovery.clone();
+    let listed = discovery.list_available_runners(request).await.unwrap();
+    listed.into_inner().runners
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_is_told_of_briefly_or_in_full() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let started = client.start(running("fake until-stopped")).await.unwrap();
+    client.runs(&started.sandbox_id).await;
+    let brief = runners(&client, pb::ListAvailableRunnersRequest::default()).await;
+    assert_eq!(brief.len(), 1);
+    assert_eq!(brief[0].runner_id, "local");
+    assert!(brief[0].healthy && brief[0].connected_at.is_some());
+    assert!(brief[0].resources.is_none() && brief[0].capabilities.is_some());
+    assert_eq!(brief[0].profile_names, ["ci"]);
+    let full = pb::ListAvailableRunnersRequest {
+        view: pb::RunnerView::Full.into(),
+        ..Default::default()
+    };
+    let full = runners(&client, full).await;
+    let resources = full[0].resources.as_ref().unwrap();
+    assert_eq!(resources.running_sandboxes, 1);
+    assert_eq!(resources.available_cpu_millicores, 999_000);
+    let one = client
+        .discovery
+        .clone()
+        .get_available_runner(pb::GetAvailableRunnerRequest {
+            runner_id: "local".to_owned(),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    assert!(one.into_inner().resources.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_nothing_passes_is_no_error() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let none = pb::ListAvailableRunnersRequest {
+        gpu_type: "H100".to_owned(),
+        ..Default::default()
+    };
+    assert!(runners(&client, none).await.is_empty());
+    let refusal = client
+        .discovery
+        .clone()
+        .get_available_runner(pb::GetAvailableRunnerRequest {
+            runner_id: "absent".to_owned(),
+            ..Default::default()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.code(), Code::NotFound);
+    assert_eq!(reason(&refusal), "CWSANDBOX_RUNNER_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn profiles_name_the_choices_that_their_runner_can_carry_out() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let mut discovery = client.discovery.clone();
+    let listed = discovery.list_profiles(pb::ListProfilesRequest::default());
+    let listed = listed.await.unwrap().into_inner().profiles;
+    assert_eq!(listed.len(), 1);
+    let names = |modes: &[pb::EgressMode]| -> Vec<String> {
+        modes.iter().map(|mode| mode.name.clone()).collect()
+    };
+    assert_eq!(listed[0].profile_name, "ci");
+    assert_eq!(names(&listed[0].egress_modes), ["closed", "internet"]);
+    assert_eq!(listed[0].service_exposure_modes[0].name, "internal");
+    let one = discovery.get_profile(pb::GetProfileRequest {
+        profile_name: "ci".to_owned(),
+        runner_id: String::new(),
+    });
+    assert_eq!(one.await.unwrap().into_inner(), listed[0]);
+    let absent = discovery.get_profile(pb::GetProfileRequest {
+        profile_name: "absent".to_owned(),
+        runner_id: String::new(),
+    });
+    let refusal = absent.await.unwrap_err();
+    assert_eq!(reason(&refusal), "CWSANDBOX_PROFILE_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runners_of_another_organization_are_not_told_of() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    stage.organization("globex").await;
+    let stranger = gateway.client(&stage.token("globex").await).await;
+    let seen = runners(&stranger, pb::ListAvailableRunnersRequest::default()).await;
+    assert!(seen.is_empty());
+}

@@ -1,0 +1,17 @@
+//! The gateway as clients and runners meet it: over a socket, with a real
+//! store and real runners, over a backend without processes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "parts of tests fail by panicking"
+)]
+
+mod capacity;
+mod discovering;
+mod joining;
+mod refusing;
+mod restarting;
+mod rig;
+mod starting;
+mod stopping;

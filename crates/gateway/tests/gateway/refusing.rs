@@ -1,0 +1,161 @@
+use std::sync::Arc;
+
+use palisade_store::Tokens as _;
+use palisade_wire::proto::v1beta2 as pb;
+use tonic::Code;
+
+use crate::rig::{Stage, config, fact, parsed, reason, running};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_valid_token_nothing_is_answered() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let unknown = palisade_model::token::PresentedToken::new(
+        palisade_model::id::TokenId::new(uuid::Uuid::from_u128(5)),
+        [1; 32],
+    );
+    let join = stage.join_token("local").await;
+    let said = [
+        "Basic abc".to_owned(),
+        "Bearer".to_owned(),
+        "Bearer nonsense".to_owned(),
+        format!("Bearer {}", unknown.reveal()),
+        format!("Bearer {}", join.reveal()),
+    ];
+    for said in said {
+        let client = gateway.client_saying(&said).await;
+        let refusal = client.get("x").await.unwrap_err();
+        assert_eq!(refusal.code(), Code::Unauthenticated);
+        assert_eq!(reason(&refusal), "CWSANDBOX_UNAUTHENTICATED");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_is_refused_though_it_was_remembered() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let client = gateway.client(&token).await;
+    client
+        .list(pb::ListSandboxesRequest::default())
+        .await
+        .unwrap();
+    let organization = parsed("acme");
+    let revoked = stage.store.revoke_token(&organization, token.id());
+    revoked.await.unwrap();
+    crate::rig::until("the token is refused", async || {
+        let listed = client.list(pb::ListSandboxesRequest::default()).await;
+        listed.is_err_and(|refusal| refusal.code() == Code::Unauthenticated)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_none_names_no_sandbox() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    for id in ["x", "not-a-uuid", "0192f3a0-7c3e-7b5c-9d2a-3f1e5a7b9c0d"] {
+        let refusal = client.get(id).await.unwrap_err();
+        assert_eq!(refusal.code(), Code::NotFound);
+        assert_eq!(reason(&refusal), "CWSANDBOX_SANDBOX_NOT_FOUND");
+        assert_eq!(fact(&refusal, "sandbox_id").as_deref(), Some(id));
+    }
+    let refusal = client.get("").await.unwrap_err();
+    assert_eq!(refusal.code(), Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_status_is_refused_and_not_taken_for_any() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let request = pb::ListSandboxesRequest {
+        status: 77,
+        ..Default::default()
+    };
+    let refusal = client.list(request).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::InvalidArgument);
+    assert_eq!(reason(&refusal), "CWSANDBOX_INVALID_REQUEST");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_profile_that_cannot_serve_is_a_mismatch() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let request = pb::StartSandboxRequest {
+        profile_names: vec!["ci".to_owned()],
+        network: Some(pb::NetworkOptions {
+            egress_mode: "everything".to_owned(),
+            ..Default::default()
+        }),
+        ..running("fake until-stopped")
+    };
+    let refusal = client.start(request).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&refusal), "CWSANDBOX_PROFILE_MISMATCH");
+    assert_eq!(fact(&refusal, "candidates").as_deref(), Some("1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn features_that_are_absent_are_refused_by_name() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let with_bucket = pb::StartSandboxRequest {
+        s3_mount: Some(pb::S3Mount::default()),
+        ..running("fake until-stopped")
+    };
+    let refusal = client.start(with_bucket).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::Unimplemented);
+    assert_eq!(reason(&refusal), "CWSANDBOX_NOT_IMPLEMENTED");
+    assert_eq!(fact(&refusal, "feature").as_deref(), Some("s3_mount"));
+    let mut sandboxes = client.sandboxes.clone();
+    let snapshots =
+        sandboxes.list_file_system_snapshots(pb::ListFileSystemSnapshotsRequest::default());
+    let refusal = snapshots.await.unwrap_err();
+    assert_eq!(refusal.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&refusal), "CWSANDBOX_FSS_NOT_SUPPORTED");
+    let refusal = sandboxes.pause(pb::PauseSandboxRequest::default()).await;
+    assert_eq!(reason(&refusal.unwrap_err()), "CWSANDBOX_NOT_IMPLEMENTED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_calls_at_once_are_told_to_come_back() {
+    use tonic_types::StatusExt as _;
+    let stage = Stage::new().await;
+    let gateway = stage
+        .gateway(palisade_gateway::GatewayConfig {
+            calls_max: 0,
+            ..config()
+        })
+        .await;
+    let client = gateway.client(&stage.token("acme").await).await;
+    let refusal = client.get("x").await.unwrap_err();
+    assert_eq!(refusal.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&refusal), "CWSANDBOX_OVERLOADED");
+    let details = refusal.get_error_details();
+    assert!(details.retry_info().unwrap().retry_delay.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_runner_that_is_there_a_launch_is_worth_another_try() {
+    let stage = Stage::new().await;
+    let profile = stage.profile("ci").await;
+    let record = stage.runner_record("local", profile.id).await;
+    let gateway = stage.gateway(config()).await;
+    let client = gateway.client(&stage.token("acme").await).await;
+    let refusal = client.start(running("fake until-stopped")).await;
+    assert_eq!(refusal.unwrap_err().code(), Code::Unavailable);
+    let join = stage.join_token("local").await;
+    let _runner = stage.runner(&join, &Arc::default());
+    gateway.connected(record.uid).await;
+    let started = client.start(running("fake until-stopped")).await.unwrap();
+    client.runs(&started.sandbox_id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_reflection_ask_for_no_token() {
+    use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::health_client::HealthClient;
+    let stage = Stage::new().await;
+    let gateway = stage.gateway(config()).await;
+    let channel = crate::rig::channel(gateway.address).await.unwrap();
+    crate::rig::until("the gateway says that it serves", async || {
+        let mut health = HealthClient::new(channel.clone());
+        let answer = health.check(tonic_health::pb::HealthCheckRequest::default());
+        answer.await.unwrap().into_inner().status() == ServingStatus::Serving
+    })
+    .await;
+}
