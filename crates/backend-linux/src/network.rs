@@ -31,11 +31,13 @@ mod sockets;
 mod sysctl;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use palisade_model::cidr::Cidr;
@@ -56,6 +58,7 @@ pub use pool::PoolExhausted;
 pub use router::RouterError;
 pub use rules::RulesError;
 pub use sysctl::SysctlError;
+pub use upkeep::upkeep;
 
 pub(crate) use sockets::{Listening, Outward};
 
@@ -118,6 +121,8 @@ pub struct Network {
     cutting: Mutex<Socket>,
     flows: Mutex<Flows>,
     sandboxes: Mutex<Sandboxes>,
+    /// Changed only while the host is held.
+    is_closed: AtomicBool,
     /// Nobody else has opened this network as long as this is held.
     _lock: Lock,
 }
@@ -220,9 +225,12 @@ impl Network {
 
     /// Repairs what others may have changed on the host since, such as rules
     /// that were flushed, and addresses and ways out that came or went. To be called from
-    /// time to time. Returns whether anything had to be done.
+    /// time to time, as [`upkeep`] does. Returns whether anything had to be done.
     pub fn refresh(&self) -> Result<bool, OpenError> {
         let mut host = lock(&self.host);
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
         let mut is_repaired = false;
         if !host.is_closed(&self.layout)? || host.leads_elsewhere(&self.layout)? {
             let mut socket = lock(&self.laying);
@@ -252,6 +260,7 @@ impl Network {
             cable::cut(&mut cutting, interface).map_err(RouterError::from)?;
         }
         let mut host = lock(&self.host);
+        self.is_closed.store(true, Ordering::Relaxed);
         let _exclusive = host.lock()?;
         host.disconnect(&self.layout.instance)?;
         namespace::release(&self.path).map_err(CloseError::Release)

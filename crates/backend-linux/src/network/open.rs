@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use palisade_model::cidr::Cidr;
@@ -207,6 +208,7 @@ fn assemble(
         }),
         sandboxes: Mutex::new(survivors.sandboxes(&layout)),
         host: Mutex::new(host),
+        is_closed: AtomicBool::new(false),
         layout,
         router,
         _lock: held.lock,

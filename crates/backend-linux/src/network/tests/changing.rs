@@ -3,15 +3,18 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use palisade_model::profile::EgressMode;
-use tokio::time::Instant;
+use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::super::namespace::Namespace;
-use super::super::{ChangeError, Network};
+use super::super::{ChangeError, Network, upkeep};
 use super::probe::{Outcome, Protocol, probe};
 use super::world::{Sandbox, World, allowlist, run};
 
@@ -310,4 +313,32 @@ fn a_way_out_that_the_host_gets_later_is_used() {
         "sysctl -n net.ipv4.conf.wan1.forwarding net.ipv6.conf.wan1.force_forwarding",
     );
     assert_eq!(forwarding, "0\n0\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_change_is_repaired_without_being_told() {
+    let world = World::new();
+    let network = Arc::new(world.open());
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    tasks.spawn(upkeep(
+        Arc::clone(&network),
+        |network| network,
+        stop.clone(),
+    ));
+    tasks.close();
+    for _ in 0..2 {
+        run(&world.host, "nft flush ruleset");
+        let table = || run(&world.host, "nft list tables");
+        let start = Instant::now();
+        while !table().contains("palisade_test") {
+            assert!(start.elapsed() < Duration::from_mins(1));
+            time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    // What was closed is not brought back.
+    network.close().unwrap();
+    assert!(!network.refresh().unwrap());
+    assert!(!run(&world.host, "nft list tables").contains("palisade_test"));
+    stop.cancel();
+    tasks.wait().await;
 }
