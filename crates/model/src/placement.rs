@@ -9,7 +9,7 @@
 //! Candidates are the pairs of a runner of the caller's organization and a
 //! profile that it offers. When several profiles of one runner would do, its
 //! default goes first, then the order in which they are bound; among runners
-//! the lowest [`Score`] wins.
+//! the fullest one that still has room wins.
 //!
 //! A refusal is structural if no candidate would do on an empty, healthy fleet.
 //! Only if one would, it is said to be away (`UNAVAILABLE`, if none that would do
@@ -27,6 +27,8 @@ mod diagnosis;
 mod explanation;
 mod fleet;
 mod gap;
+mod judge;
+mod kind;
 mod launch;
 mod message;
 mod offer;
@@ -46,7 +48,6 @@ pub use launch::{Launched, SANDBOX_ID_VARIABLE, launch};
 pub use offer::Offer;
 pub use place::Placement;
 pub use refused::{Refused, Unplaced, Violated};
-pub use score::Score;
 
 #[cfg(test)]
 mod tests;

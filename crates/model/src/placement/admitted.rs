@@ -12,10 +12,9 @@ use super::amounts::{Amount, Amounts};
 use super::case::Case;
 use super::check;
 use super::place::Placement;
-use super::score::Score;
 
-/// Proof that a case meets every constraint, with what was found on the way.
-#[derive(Clone, Debug)]
+/// Proof that a case meets every constraint.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Admitted<'a> {
     case: Case<'a>,
     resolved: &'a ResolvedSpec,
@@ -25,22 +24,16 @@ pub(super) struct Admitted<'a> {
 }
 
 impl<'a> Admitted<'a> {
-    /// The only way to be admitted: no constraint leaves a gap.
+    /// Takes a case in which the judge found no gap.
     pub(super) fn new(case: Case<'a>) -> Option<Self> {
-        if check::first_gap(&case).is_some() {
-            return None;
-        }
+        debug_assert!(check::first_gap(&case).is_none(), "the judge missed a gap");
         Some(Self {
             resolved: case.resolved()?,
-            amounts: case.amounts()?,
+            amounts: case.amounts?,
             image: case.image()?,
             egress: case.egress()?,
             case,
         })
-    }
-
-    pub(super) fn score(&self) -> Score {
-        Score::new(&self.case, self.amounts.reserved())
     }
 
     /// What it comes to, with the request as the last layer.
@@ -60,7 +53,7 @@ impl<'a> Admitted<'a> {
             image: self.image.clone(),
             runtime_class: self.case.runtime_class().cloned(),
             resources: self.amounts.granted(),
-            reserved: self.amounts.reserved(),
+            reserved: self.amounts.reserved,
             egress: AppliedEgress {
                 name: name.clone(),
                 mode: mode.clone(),

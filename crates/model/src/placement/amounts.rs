@@ -22,6 +22,9 @@ pub(super) struct Amounts<'a> {
     pub(super) memory: Amount<'a>,
     /// GPUs.
     pub(super) gpu: Option<&'a GpuRequest>,
+    /// What has to be set aside; amounts beyond all machines are the largest
+    /// number there is.
+    pub(super) reserved: Resources,
 }
 
 /// What a sandbox gets of CPU or memory.
@@ -72,7 +75,9 @@ impl<'a> Amounts<'a> {
                 defaults.memory_limit.as_ref(),
             ),
         );
+        let gpu = limits.gpu.as_ref().or(requests.gpu.as_ref());
         Self {
+            reserved: reserved(cpu, memory, gpu),
             cpu: Amount {
                 ceiling: ceiling.cpu.as_ref(),
                 quota: quota.cpu.as_ref(),
@@ -83,24 +88,7 @@ impl<'a> Amounts<'a> {
                 quota: quota.memory.as_ref(),
                 ..memory
             },
-            gpu: limits.gpu.as_ref().or(requests.gpu.as_ref()),
-        }
-    }
-
-    /// How many GPUs it gets.
-    pub(super) fn gpus(&self) -> u32 {
-        self.gpu.map_or(0, |gpu| gpu.count)
-    }
-
-    /// What has to be set aside; amounts beyond all machines are the largest
-    /// number there is.
-    pub(super) fn reserved(&self) -> Resources {
-        let cpu = self.cpu.request.map(Quantity::to_millis);
-        let memory = self.memory.request.map(Quantity::to_units);
-        Resources {
-            cpu_millis: cpu.map_or(0, |amount| amount.unwrap_or(u64::MAX)),
-            memory_bytes: memory.map_or(0, |amount| amount.unwrap_or(u64::MAX)),
-            gpus: self.gpus(),
+            gpu,
         }
     }
 
@@ -133,6 +121,16 @@ impl<'a> Amount<'a> {
             }
             (limit, _) => (self.request.cloned(), limit.cloned()),
         }
+    }
+}
+
+fn reserved(cpu: Amount<'_>, memory: Amount<'_>, gpu: Option<&GpuRequest>) -> Resources {
+    let cpu = cpu.request.map(Quantity::to_millis);
+    let memory = memory.request.map(Quantity::to_units);
+    Resources {
+        cpu_millis: cpu.map_or(0, |amount| amount.unwrap_or(u64::MAX)),
+        memory_bytes: memory.map_or(0, |amount| amount.unwrap_or(u64::MAX)),
+        gpus: gpu.map_or(0, |gpu| gpu.count),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::sandbox::StartRequest;
 use super::amounts::Amounts;
 use super::asking::Asking;
 use super::fleet::{Member, Report};
-use super::offer::{Offer, Suitability};
+use super::offer::{Lacks, Offer};
 
 /// A request with its selectors read once.
 #[derive(Clone, Debug)]
@@ -29,7 +29,10 @@ pub(super) struct Case<'a> {
     pub(super) wish: &'a Wish<'a>,
     pub(super) member: &'a Member,
     pub(super) offer: &'a Offer,
-    pub(super) suitability: &'a Suitability,
+    /// What the runner lacks for the offer, whatever the request.
+    pub(super) lacks: Option<&'a Lacks>,
+    /// What the sandbox would get of each resource, if the profile resolves.
+    pub(super) amounts: Option<Amounts<'a>>,
 }
 
 impl<'a> Wish<'a> {
@@ -54,6 +57,13 @@ impl<'a> Wish<'a> {
         &self.profiles
     }
 
+    /// What the sandbox would get of each resource under an offer.
+    pub(super) fn amounts<'b>(&'b self, offer: &'b Offer) -> Option<Amounts<'b>> {
+        let Asking { request, quota, .. } = self.asking;
+        let spec = &offer.spec.as_deref().ok()?.spec;
+        Some(Amounts::new(request, spec, quota))
+    }
+
     /// Whether the runner is one that the request means.
     pub(super) fn accepts_runner(&self, member: &Member) -> bool {
         self.runners.is_empty() || self.runners.contains(member.runner().id.as_str())
@@ -70,15 +80,28 @@ impl<'a> Wish<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// Every runner and offer of the organization that asks, in a fixed order.
+    /// Every offer of a runner, in the order in which they are tried.
     pub(super) fn all_of(wish: &'a Wish<'a>, member: &'a Member) -> impl Iterator<Item = Self> {
-        let offers = member.offers().iter().zip(member.suitability());
-        offers.map(move |(offer, suitability)| Self {
+        let offers = member.offers().iter().zip(member.fits());
+        offers.map(move |(offer, fit)| Self {
             wish,
             member,
             offer,
-            suitability,
+            lacks: fit.lacks.as_deref(),
+            amounts: wish.amounts(offer),
         })
+    }
+
+    /// The same candidate before another request.
+    pub(super) fn under<'b>(&self, wish: &'b Wish<'b>) -> Case<'b>
+    where
+        'a: 'b,
+    {
+        Case {
+            wish,
+            amounts: wish.amounts(self.offer),
+            ..*self
+        }
     }
 
     /// What the layers below the request make, if they go together.
@@ -117,15 +140,9 @@ impl<'a> Case<'a> {
         self.resolved()?.spec.ingress().get(name)
     }
 
-    /// What the sandbox would get of each resource.
-    pub(super) fn amounts(&self) -> Option<Amounts<'a>> {
-        let Asking { request, quota, .. } = self.wish.asking;
-        Some(Amounts::new(request, &self.resolved()?.spec, quota))
-    }
-
     /// The isolation backend that would be used; `None` is the runner's default.
     pub(super) fn runtime_class(&self) -> Option<&'a RuntimeClass> {
-        let has_gpu = self.amounts()?.gpu.is_some();
+        let has_gpu = self.amounts?.gpu.is_some();
         let overrides = &self.member.runner().settings.overrides;
         self.resolved()?.runtime_class(overrides, has_gpu)
     }

@@ -4,7 +4,7 @@
 //! that knows what a constraint means.
 
 use super::case::Case;
-use super::constraint::Constraint;
+use super::constraint::{About, Constraint};
 use super::gap::Gap;
 
 mod amounts;
@@ -12,19 +12,6 @@ mod health;
 mod identity;
 mod machine;
 mod network;
-
-/// What a constraint is about, as far as it has to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
-    /// The configuration alone.
-    Configuration,
-    /// What the layers of the profile make.
-    Spec,
-    /// What the runner said of itself.
-    Report,
-    /// Both of these.
-    SpecAndReport,
-}
 
 /// The first constraint that is not met, in the order of judging.
 pub(super) fn first_gap<'a>(case: &Case<'a>) -> Option<(Constraint, Gap<'a>)> {
@@ -36,51 +23,11 @@ pub(super) fn first_gap<'a>(case: &Case<'a>) -> Option<(Constraint, Gap<'a>)> {
 /// Whether enough is known to judge a constraint.
 pub(super) fn is_known(case: &Case<'_>, constraint: Constraint) -> bool {
     let (has_spec, has_report) = (case.resolved().is_some(), case.report().is_some());
-    match about(constraint) {
-        About::Configuration => true,
+    match constraint.about() {
+        About::Runner | About::Profile => true,
+        About::RunnerReport => has_report,
         About::Spec => has_spec,
-        About::Report => has_report,
-        About::SpecAndReport => has_spec && has_report,
-    }
-}
-
-fn about(constraint: Constraint) -> About {
-    use Constraint as C;
-    match constraint {
-        C::RunnerSelector
-        | C::RunnerKept
-        | C::ProfileSelector
-        | C::ProfileResolves
-        | C::Connected
-        | C::NotDraining => About::Configuration,
-        C::EgressMode
-        | C::IngressLevel
-        | C::HostName
-        | C::Image
-        | C::CpuCeiling
-        | C::MemoryCeiling
-        | C::GpuCeiling
-        | C::CpuQuota
-        | C::MemoryQuota
-        | C::GpuQuota => About::Spec,
-        C::SlotsConfigured | C::FreeSlots => About::Report,
-        C::EgressType
-        | C::ServiceType
-        | C::HttpRoute
-        | C::RuntimeClass
-        | C::GpuType
-        | C::GpuMemory
-        | C::Architecture
-        | C::InstanceType
-        | C::NodeSelector
-        | C::PodFields
-        | C::Privileged
-        | C::CpuLargest
-        | C::MemoryLargest
-        | C::GpuLargest
-        | C::FreeCpu
-        | C::FreeMemory
-        | C::FreeGpus => About::SpecAndReport,
+        About::Pair => has_spec && has_report,
     }
 }
 

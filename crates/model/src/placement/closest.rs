@@ -149,11 +149,7 @@ impl Closest {
             ..case.wish.asking
         };
         let wish = Wish::new(asking);
-        let changed = Case {
-            wish: &wish,
-            ..*case
-        };
-        request.violations().is_empty() && check::first_gap(&changed).is_none()
+        request.violations().is_empty() && check::first_gap(&case.under(&wish)).is_none()
     }
 
     /// The request with these changes.

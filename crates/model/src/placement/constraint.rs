@@ -42,8 +42,23 @@ impl Tier {
     }
 }
 
+/// What a constraint is judged by, beside the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// The runner alone.
+    Runner,
+    /// The runner alone, and what it said of itself.
+    RunnerReport,
+    /// The profile alone, by its names.
+    Profile,
+    /// The profile alone, once its layers are put together.
+    Spec,
+    /// All of these.
+    Pair,
+}
+
 macro_rules! constraints {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $tier:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $tier:ident, $about:ident;)*) => {
         /// Something that a runner and a profile must meet, in the order of judging.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Constraint {
@@ -67,81 +82,88 @@ macro_rules! constraints {
                     $(Self::$name => Tier::$tier,)*
                 }
             }
+
+            /// What it is judged by, beside the request.
+            pub(super) fn about(self) -> About {
+                match self {
+                    $(Self::$name => About::$about,)*
+                }
+            }
         }
     };
 }
 
 constraints! {
     /// The runner is one that the request names.
-    RunnerSelector = "runner_selector", Runner;
+    RunnerSelector = "runner_selector", Runner, Runner;
     /// The runner is not being deleted.
-    RunnerKept = "runner_kept", Runner;
+    RunnerKept = "runner_kept", Runner, Runner;
     /// The profile is one that the request names.
-    ProfileSelector = "profile_selector", Profile;
+    ProfileSelector = "profile_selector", Profile, Profile;
     /// The layers of the profile go together on this runner.
-    ProfileResolves = "profile_resolves", Profile;
+    ProfileResolves = "profile_resolves", Profile, Profile;
     /// The profile has the egress mode that the request names.
-    EgressMode = "egress_mode", Egress;
+    EgressMode = "egress_mode", Egress, Spec;
     /// The runner enforces the type of that mode.
-    EgressType = "egress_type", Egress;
+    EgressType = "egress_type", Egress, Pair;
     /// The profile has the ingress level that the request names.
-    IngressLevel = "ingress_level", Ingress;
+    IngressLevel = "ingress_level", Ingress, Spec;
     /// The runner makes services of that level's type.
-    ServiceType = "service_type", Ingress;
+    ServiceType = "service_type", Ingress, Pair;
     /// The runner makes the HTTP entry point of that level.
-    HttpRoute = "http_route", Ingress;
+    HttpRoute = "http_route", Ingress, Pair;
     /// The host name of that entry point fits into DNS.
-    HostName = "host_name", Ingress;
+    HostName = "host_name", Ingress, Spec;
     /// The request or the profile names an image.
-    Image = "image", Machine;
+    Image = "image", Machine, Spec;
     /// The runner has the isolation backend.
-    RuntimeClass = "runtime_class", Machine;
+    RuntimeClass = "runtime_class", Machine, Pair;
     /// The runner has the type of GPU.
-    GpuType = "gpu_type", Machine;
+    GpuType = "gpu_type", Machine, Pair;
     /// The runner has GPUs with that much memory.
-    GpuMemory = "gpu_memory", Machine;
+    GpuMemory = "gpu_memory", Machine, Pair;
     /// The runner has machines of the architecture.
-    Architecture = "architecture", Machine;
+    Architecture = "architecture", Machine, Pair;
     /// The runner has machines of one of the types.
-    InstanceType = "instance_type", Machine;
+    InstanceType = "instance_type", Machine, Pair;
     /// The runner has machines with the labels.
-    NodeSelector = "node_selector", Machine;
+    NodeSelector = "node_selector", Machine, Pair;
     /// The runner honours every field of the pod patch.
-    PodFields = "pod_fields", Machine;
+    PodFields = "pod_fields", Machine, Pair;
     /// The runner runs what the pod patch weakens.
-    Privileged = "privileged", Machine;
+    Privileged = "privileged", Machine, Pair;
     /// CPU within the ceiling of the profile.
-    CpuCeiling = "cpu_ceiling", Ceiling;
+    CpuCeiling = "cpu_ceiling", Ceiling, Spec;
     /// Memory within the ceiling of the profile.
-    MemoryCeiling = "memory_ceiling", Ceiling;
+    MemoryCeiling = "memory_ceiling", Ceiling, Spec;
     /// GPUs within the ceiling of the profile.
-    GpuCeiling = "gpu_ceiling", Ceiling;
+    GpuCeiling = "gpu_ceiling", Ceiling, Spec;
     /// CPU within the organization's quota for one sandbox.
-    CpuQuota = "cpu_quota", Ceiling;
+    CpuQuota = "cpu_quota", Ceiling, Spec;
     /// Memory within the organization's quota for one sandbox.
-    MemoryQuota = "memory_quota", Ceiling;
+    MemoryQuota = "memory_quota", Ceiling, Spec;
     /// GPUs within the organization's quota for one sandbox.
-    GpuQuota = "gpu_quota", Ceiling;
+    GpuQuota = "gpu_quota", Ceiling, Spec;
     /// CPU within the runner's largest machine.
-    CpuLargest = "cpu_largest", Ceiling;
+    CpuLargest = "cpu_largest", Ceiling, Pair;
     /// Memory within the runner's largest machine.
-    MemoryLargest = "memory_largest", Ceiling;
+    MemoryLargest = "memory_largest", Ceiling, Pair;
     /// GPUs within the runner's largest machine.
-    GpuLargest = "gpu_largest", Ceiling;
+    GpuLargest = "gpu_largest", Ceiling, Pair;
     /// The runner takes sandboxes at all.
-    SlotsConfigured = "slots_configured", Ceiling;
+    SlotsConfigured = "slots_configured", Ceiling, RunnerReport;
     /// The runner is connected.
-    Connected = "connected", Health;
+    Connected = "connected", Health, Runner;
     /// The runner takes new sandboxes.
-    NotDraining = "not_draining", Health;
+    NotDraining = "not_draining", Health, Runner;
     /// The runner may have one more sandbox.
-    FreeSlots = "free_slots", Capacity;
+    FreeSlots = "free_slots", Capacity, RunnerReport;
     /// The runner has the CPU left.
-    FreeCpu = "free_cpu", Capacity;
+    FreeCpu = "free_cpu", Capacity, Pair;
     /// The runner has the memory left.
-    FreeMemory = "free_memory", Capacity;
+    FreeMemory = "free_memory", Capacity, Pair;
     /// The runner has the GPUs left.
-    FreeGpus = "free_gpus", Capacity;
+    FreeGpus = "free_gpus", Capacity, Pair;
 }
 
 impl fmt::Display for Constraint {

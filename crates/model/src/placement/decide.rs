@@ -5,6 +5,7 @@ use super::asking::Asking;
 use super::case::{Case, Wish};
 use super::explanation::{Candidate, Explanation};
 use super::fleet::Fleet;
+use super::judge::{Judge, Passing};
 use super::place::Placement;
 use super::refused::Refused;
 
@@ -40,9 +41,11 @@ pub fn explain(fleet: &Fleet, asking: &Asking<'_>) -> Explanation {
 }
 
 /// The best of what each runner has for the request.
-pub(super) fn best<'a>(fleet: &'a Fleet, wish: &'a Wish<'a>) -> Option<Admitted<'a>> {
+fn best<'a>(fleet: &'a Fleet, wish: &'a Wish<'a>) -> Option<Admitted<'a>> {
+    let mut judge = Judge::new(wish);
     fleet
         .members(&wish.asking.owner.organization)
-        .filter_map(|member| Case::all_of(wish, member).find_map(Admitted::new))
-        .min_by_key(Admitted::score)
+        .filter_map(|member| judge.passing(member))
+        .min_by_key(Passing::score)?
+        .admitted()
 }

@@ -4,9 +4,9 @@
 //! bits; the few that somebody will read are put into words afterwards.
 
 use super::case::{Case, Wish};
-use super::check;
 use super::constraint::{Constraint, Tier};
 use super::fleet::Fleet;
+use super::judge::Judge;
 
 /// What all candidates lack.
 #[derive(Debug)]
@@ -40,15 +40,12 @@ pub enum Cause {
 impl<'a> Diagnosis<'a> {
     pub(super) fn new(fleet: &'a Fleet, wish: &'a Wish<'a>) -> Self {
         let organization = &wish.asking.owner.organization;
+        let mut judge = Judge::new(wish);
         let mut members = fleet.members(organization).collect::<Vec<_>>();
         members.sort_by_key(|member| &member.runner().id);
         let failures = members
             .into_iter()
-            .flat_map(|member| Case::all_of(wish, member))
-            .map(|case| Failure {
-                gaps: Gaps::of(&case),
-                case,
-            })
+            .flat_map(|member| judge.failures(member))
             .collect();
         Self { failures }
     }
@@ -66,14 +63,13 @@ impl<'a> Diagnosis<'a> {
     /// If time can help, these are the candidates that it can help. Otherwise
     /// those that the caller did not mean are left out, unless there are no
     /// others.
-    pub(super) fn relevant(&self) -> Vec<Failure<'a>> {
+    pub(super) fn relevant(&self) -> Vec<&Failure<'a>> {
         let cause = self.cause();
         let meant = self.failures.iter().any(Failure::is_meant);
         let mut relevant = self
             .failures
             .iter()
             .filter(|failure| failure.gaps.cause() == cause && (failure.is_meant() || !meant))
-            .copied()
             .collect::<Vec<_>>();
         // The sort is stable: equals stay in the order of the runners' ids.
         relevant.sort_by_key(|failure| failure.gaps.first());
@@ -90,12 +86,12 @@ impl Failure<'_> {
 }
 
 impl Gaps {
-    fn of(case: &Case<'_>) -> Self {
-        Constraint::ALL
-            .iter()
-            .filter(|&&constraint| check::gap(case, constraint).is_some())
-            .copied()
-            .collect()
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     pub(super) fn contains(self, constraint: Constraint) -> bool {
@@ -122,7 +118,8 @@ impl Gaps {
 
     /// The one that is judged first.
     pub(super) fn first(self) -> Option<Constraint> {
-        self.iter().next()
+        let place = usize::try_from(self.0.trailing_zeros()).ok()?;
+        Constraint::ALL.get(place).copied()
     }
 
     fn cause(self) -> Cause {

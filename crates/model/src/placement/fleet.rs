@@ -3,8 +3,9 @@
 //! A [`Fleet`] is cheap to clone: a clone shares everything, and a change
 //! copies the index of one organization and the one runner that changed. What a
 //! binding makes of its profile is resolved when a runner is put in, so that a
-//! decision reads and never merges. Who keeps it current, and who counts what is
-//! in use, is not decided here.
+//! decision reads and never merges. Where several runners make the same of a
+//! profile they share it, so that it is judged once for all of them. Who keeps
+//! the fleet current, and who counts what is in use, is not decided here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,23 +15,38 @@ use crate::name::OrganizationId;
 use crate::profile::Profile;
 use crate::runner::{Capabilities, Capacity, Resources, Runner};
 
-use super::offer::{Offer, Suitability};
+use super::kind::{Kinds, Likeness};
+use super::offer::{Lacks, Offer};
 
 /// The runners of all organizations, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    organizations: Arc<BTreeMap<OrganizationId, Arc<Members>>>,
+    organizations: Arc<BTreeMap<OrganizationId, Arc<Estate>>>,
 }
 
-type Members = BTreeMap<RunnerUid, Arc<Member>>;
+/// The runners of one organization.
+#[derive(Clone, Debug, Default)]
+struct Estate {
+    members: BTreeMap<RunnerUid, Arc<Member>>,
+    kinds: Kinds,
+}
 
 /// A runner with everything that placement needs to know of it.
 #[derive(Clone, Debug)]
 pub struct Member {
     runner: Arc<Runner>,
     offers: Arc<[Offer]>,
-    suitability: Arc<[Suitability]>,
+    fits: Arc<[Fit]>,
     live: Live,
+}
+
+/// What is judged instead of an offer, and what its runner lacks for it.
+#[derive(Clone, Debug)]
+pub(super) struct Fit {
+    /// The first offer that came out the same.
+    pub(super) likeness: Likeness,
+    /// What the runner lacks, if anything.
+    pub(super) lacks: Option<Box<Lacks>>,
 }
 
 /// What changes while a runner keeps its configuration.
@@ -92,10 +108,19 @@ impl Fleet {
             .map(|member| member.live.clone())
             .unwrap_or_default();
         let organization = runner.organization.clone();
-        let member = Arc::new(Member::new(runner, live, profile_of));
         let organizations = Arc::make_mut(&mut self.organizations);
-        let members = organizations.entry(organization).or_default();
-        Arc::make_mut(members).insert(member.runner.uid, member);
+        let estate = Arc::make_mut(organizations.entry(organization).or_default());
+        let uid = runner.uid;
+        let mut offers = Offer::all_of(&runner, profile_of);
+        let likenesses = offers.iter_mut().map(|offer| estate.kinds.share(offer));
+        let likenesses = likenesses.collect::<Vec<_>>();
+        let member = Member {
+            fits: fits(likenesses, live.report.as_deref()),
+            offers: offers.into(),
+            runner,
+            live,
+        };
+        estate.members.insert(uid, Arc::new(member));
     }
 
     /// Takes out a runner. Does nothing if there is none.
@@ -104,12 +129,12 @@ impl Fleet {
             return;
         }
         let organizations = Arc::make_mut(&mut self.organizations);
-        let Some(members) = organizations.get_mut(organization) else {
+        let Some(estate) = organizations.get_mut(organization) else {
             return;
         };
-        let members = Arc::make_mut(members);
-        members.remove(&uid);
-        if members.is_empty() {
+        let estate = Arc::make_mut(estate);
+        estate.members.remove(&uid);
+        if estate.members.is_empty() {
             organizations.remove(organization);
         }
     }
@@ -127,54 +152,42 @@ impl Fleet {
         };
         let member = Arc::new(member.changed(change));
         let organizations = Arc::make_mut(&mut self.organizations);
-        if let Some(members) = organizations.get_mut(organization) {
-            Arc::make_mut(members).insert(uid, member);
+        if let Some(estate) = organizations.get_mut(organization) {
+            Arc::make_mut(estate).members.insert(uid, member);
         }
         true
     }
 
     /// One runner.
     pub fn member(&self, organization: &OrganizationId, uid: RunnerUid) -> Option<&Member> {
-        let members = self.organizations.get(organization)?;
-        members.get(&uid).map(AsRef::as_ref)
+        let estate = self.organizations.get(organization)?;
+        estate.members.get(&uid).map(AsRef::as_ref)
     }
 
     /// The runners of an organization, in the order of their uids.
     pub fn members(&self, organization: &OrganizationId) -> impl Iterator<Item = &Member> {
-        let members = self.organizations.get(organization);
-        members
+        let estate = self.organizations.get(organization);
+        estate
             .into_iter()
-            .flat_map(|members| members.values())
+            .flat_map(|estate| estate.members.values())
             .map(AsRef::as_ref)
     }
 
     /// Every runner of every organization.
     pub fn iter(&self) -> impl Iterator<Item = &Member> {
         let all = self.organizations.values();
-        all.flat_map(|members| members.values()).map(AsRef::as_ref)
+        all.flat_map(|estate| estate.members.values())
+            .map(AsRef::as_ref)
     }
 }
 
 impl Member {
-    fn new(
-        runner: Arc<Runner>,
-        live: Live,
-        profile_of: impl Fn(ProfileId) -> Option<Arc<Profile>>,
-    ) -> Self {
-        let offers = Offer::all_of(&runner, profile_of);
-        Self {
-            suitability: suitability(&offers, live.report.as_deref()),
-            offers,
-            runner,
-            live,
-        }
-    }
-
     fn changed(&self, change: impl FnOnce(&mut Live)) -> Self {
         let mut member = self.clone();
         change(&mut member.live);
         if member.live.report != self.live.report {
-            member.suitability = suitability(&member.offers, member.live.report.as_deref());
+            let likenesses = self.fits.iter().map(|fit| Arc::clone(&fit.likeness));
+            member.fits = fits(likenesses, member.live.report.as_deref());
         }
         member
     }
@@ -195,9 +208,9 @@ impl Member {
         &self.offers
     }
 
-    /// What the runner lacks for each of the offers.
-    pub(super) fn suitability(&self) -> &[Suitability] {
-        &self.suitability
+    /// What is judged instead of each offer, in the same order.
+    pub(super) fn fits(&self) -> &[Fit] {
+        &self.fits
     }
 
     /// What is not set aside yet; nothing until the runner said what it has.
@@ -232,9 +245,12 @@ impl Usage {
     }
 }
 
-fn suitability(offers: &[Offer], report: Option<&Report>) -> Arc<[Suitability]> {
-    offers
-        .iter()
-        .map(|offer| Suitability::new(offer, report))
+fn fits(likenesses: impl IntoIterator<Item = Likeness>, report: Option<&Report>) -> Arc<[Fit]> {
+    likenesses
+        .into_iter()
+        .map(|likeness| Fit {
+            lacks: Lacks::new(&likeness, report).map(Box::new),
+            likeness,
+        })
         .collect()
 }

@@ -195,7 +195,8 @@ fn remedy(cause: Cause, nearest: &Violated, closest: Option<&Closest>) -> String
         (Cause::Structural, None) => {
             "an administrator has to change the profile or the runner".to_owned()
         }
-        (Cause::Away, _) => "try again when it is back".to_owned(),
+        (Cause::Away, Some(change)) => format!("try again when it is back, or {change}"),
+        (Cause::Away, None) => "try again when it is back".to_owned(),
         (Cause::Full, Some(change)) => format!("try again later, or {change}"),
         (Cause::Full, None) => "try again later".to_owned(),
     }

@@ -35,11 +35,9 @@ pub struct Offer {
     pub spec: Result<Arc<ResolvedSpec>, Arc<[Violation]>>,
 }
 
-/// What a runner lacks for an offer, whatever the request; empty when nothing.
-///
-/// A runner that has not reported yet lacks nothing that is known.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Suitability {
+/// What a runner lacks for an offer, whatever the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lacks {
     /// Fields of the pod patch that the runner cannot honour.
     pub(super) pod_fields: Vec<String>,
     /// Fields of the pod patch that need a privileged runner.
@@ -57,7 +55,7 @@ impl Offer {
     pub(super) fn all_of(
         runner: &Runner,
         profile_of: impl Fn(ProfileId) -> Option<Arc<Profile>>,
-    ) -> Arc<[Self]> {
+    ) -> Vec<Self> {
         let bindings = runner.bindings.as_slice().iter();
         let (default, others): (Vec<_>, Vec<_>) = bindings.partition(|binding| binding.is_default);
         default
@@ -108,20 +106,20 @@ impl Offer {
     }
 }
 
-impl Suitability {
-    pub(super) fn new(offer: &Offer, report: Option<&Report>) -> Self {
-        let (Ok(resolved), Some(report)) = (&offer.spec, report) else {
-            return Self::default();
-        };
-        let spec = &resolved.spec;
-        let capabilities = &report.capabilities;
-        Self {
+impl Lacks {
+    /// `None` if it lacks nothing, as far as is known: a profile may not resolve,
+    /// and a runner may not have reported yet.
+    pub(super) fn new(offer: &Offer, report: Option<&Report>) -> Option<Self> {
+        let spec = &offer.spec.as_deref().ok()?.spec;
+        let capabilities = &report?.capabilities;
+        let lacks = Self {
             pod_fields: unsupported_fields(spec, capabilities),
             privileged: privileged_fields(spec, capabilities),
             instance_types: absent_instance_types(spec, capabilities),
             node_labels: absent_labels(spec, capabilities),
             architecture: absent_architecture(spec, capabilities),
-        }
+        };
+        (lacks != Self::default()).then_some(lacks)
     }
 }
 

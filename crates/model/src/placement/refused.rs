@@ -83,6 +83,7 @@ impl Refused {
         let total = total.sum::<usize>();
         let violations = relevant
             .iter()
+            .copied()
             .flat_map(Violated::all_of)
             .take(VIOLATIONS_MAX)
             .collect::<Vec<_>>();
@@ -99,10 +100,9 @@ impl Refused {
 }
 
 /// The candidate that lacks the least, and of these the one that came furthest.
-fn nearest<'a>(relevant: &[Failure<'a>]) -> Option<Failure<'a>> {
-    let key =
-        |failure: &&Failure<'_>| (failure.gaps.len(), std::cmp::Reverse(failure.gaps.first()));
-    relevant.iter().min_by_key(key).copied()
+fn nearest<'a>(relevant: &[&Failure<'a>]) -> Option<Failure<'a>> {
+    let failures = relevant.iter().copied().copied();
+    failures.min_by_key(|failure| (failure.gaps.len(), std::cmp::Reverse(failure.gaps.first())))
 }
 
 impl Violated {

@@ -11,23 +11,23 @@ use crate::runner::Resources;
 use super::case::Case;
 
 /// How well a runner fits; the lowest is the best.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Score {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Score<'a> {
     /// Whether GPUs of the runner would be of no use to the sandbox.
-    pub wastes_gpus: bool,
+    wastes_gpus: bool,
     /// How much of the scarcest resource would be left, in millionths of what
     /// the runner has of it.
-    pub left_ppm: u64,
+    left_ppm: u64,
     /// How many sandboxes there already are.
-    pub sandboxes: u32,
+    sandboxes: u32,
     /// The runner, so that no two scores are equal.
-    pub runner: RunnerId,
+    runner: &'a RunnerId,
 }
 
 const MILLION: u128 = 1_000_000;
 
-impl Score {
-    pub(super) fn new(case: &Case<'_>, wanted: Resources) -> Self {
+impl<'a> Score<'a> {
+    pub(super) fn new(case: &Case<'a>, wanted: Resources) -> Self {
         let live = case.member.live();
         let total = case.report().map(|report| report.capacity.total);
         let total = total.unwrap_or_default();
@@ -36,7 +36,7 @@ impl Score {
             wastes_gpus: wanted.gpus == 0 && total.gpus > 0,
             left_ppm: left_ppm(total, after, wanted.gpus > 0),
             sandboxes: live.usage.sandboxes,
-            runner: case.member.runner().id.clone(),
+            runner: &case.member.runner().id,
         }
     }
 }

@@ -7,33 +7,41 @@ use crate::quantity::Quantity;
 use crate::runner::Resources;
 
 pub(super) fn cpu_ceiling<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let cpu = case.amounts()?.cpu;
+    let cpu = case.amounts?.cpu;
     above(cpu, cpu.ceiling)
 }
 
 pub(super) fn memory_ceiling<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let memory = case.amounts()?.memory;
+    let memory = case.amounts?.memory;
     above(memory, memory.ceiling)
 }
 
 pub(super) fn gpu_ceiling<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let ceiling = case.resolved()?.spec.resource_ceiling.gpu?;
-    more(case.amounts()?.gpus().into(), ceiling.into(), Side::Count)
+    more(
+        case.amounts?.reserved.gpus.into(),
+        ceiling.into(),
+        Side::Count,
+    )
 }
 
 pub(super) fn cpu_quota<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let cpu = case.amounts()?.cpu;
+    let cpu = case.amounts?.cpu;
     above(cpu, cpu.quota)
 }
 
 pub(super) fn memory_quota<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let memory = case.amounts()?.memory;
+    let memory = case.amounts?.memory;
     above(memory, memory.quota)
 }
 
 pub(super) fn gpu_quota<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let quota = case.wish.asking.quota.gpu?;
-    more(case.amounts()?.gpus().into(), quota.into(), Side::Count)
+    more(
+        case.amounts?.reserved.gpus.into(),
+        quota.into(),
+        Side::Count,
+    )
 }
 
 pub(super) fn cpu_largest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
@@ -78,7 +86,7 @@ pub(super) fn free_gpus<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 }
 
 fn wanted(case: &Case<'_>) -> Option<Resources> {
-    Some(case.amounts()?.reserved())
+    Some(case.amounts?.reserved)
 }
 
 /// The largest sandbox that an empty runner could take. More than there is in

@@ -20,7 +20,7 @@ pub(super) fn runtime_class<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 }
 
 pub(super) fn gpu_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let GpuKind::Type(wanted) = &case.amounts()?.gpu?.kind else {
+    let GpuKind::Type(wanted) = &case.amounts?.gpu?.kind else {
         return None;
     };
     let types = &case.report()?.capabilities.gpu_types;
@@ -31,7 +31,7 @@ pub(super) fn gpu_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 /// Runners do not say how much memory their GPUs have, and what nobody can
 /// check is not promised.
 pub(super) fn gpu_memory<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let GpuKind::MemoryGb(wanted) = case.amounts()?.gpu?.kind else {
+    let GpuKind::MemoryGb(wanted) = case.amounts?.gpu?.kind else {
         return None;
     };
     let allowed = Side::Text("GPUs chosen by type");
@@ -39,31 +39,31 @@ pub(super) fn gpu_memory<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 }
 
 pub(super) fn architecture<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let wanted = case.suitability.architecture.as_ref()?;
+    let wanted = case.lacks?.architecture.as_ref()?;
     let known = &case.report()?.capabilities.architectures;
     Some(Gap::new(Side::Text(wanted), Side::Set(known)))
 }
 
 pub(super) fn instance_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let wanted = &case.suitability.instance_types;
+    let wanted = &case.lacks?.instance_types;
     let known = &case.report()?.capabilities.instance_types;
     (!wanted.is_empty()).then(|| Gap::new(Side::InstanceTypes(wanted), Side::Set(known)))
 }
 
 pub(super) fn node_selector<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let absent = &case.suitability.node_labels;
+    let absent = &case.lacks?.node_labels;
     let known = &case.report()?.capabilities.node_labels;
     (!absent.is_empty()).then(|| Gap::new(Side::Strings(absent), Side::Labels(known)))
 }
 
 pub(super) fn pod_fields<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let fields = &case.suitability.pod_fields;
+    let fields = &case.lacks?.pod_fields;
     let allowed = Side::Text("pod fields that the runner can honour");
     (!fields.is_empty()).then(|| Gap::new(Side::Strings(fields), allowed))
 }
 
 pub(super) fn privileged<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let fields = &case.suitability.privileged;
+    let fields = &case.lacks?.privileged;
     let allowed = Side::Text("unprivileged pods");
     (!fields.is_empty()).then(|| Gap::new(Side::Strings(fields), allowed))
 }

@@ -21,12 +21,12 @@ pub(super) fn largest(case: &Case<'_>) -> Option<Resources> {
 
 pub(super) fn cpu(case: &Case<'_>) -> Option<Lowered> {
     let room = largest(case).map(|largest| cpu_text(largest.cpu_millis));
-    lowered(case.amounts()?.cpu, room)
+    lowered(case.amounts?.cpu, room)
 }
 
 pub(super) fn memory(case: &Case<'_>) -> Option<Lowered> {
     let room = largest(case).map(|largest| bytes_text(largest.memory_bytes));
-    lowered(case.amounts()?.memory, room)
+    lowered(case.amounts?.memory, room)
 }
 
 /// Less than nothing cannot be set aside; then there is no change that helps.
@@ -46,7 +46,7 @@ fn lowered(amount: Amount<'_>, room: Option<String>) -> Option<Lowered> {
 /// The part that the request has to give up of CPU or memory, whichever is
 /// more, in millionths.
 pub(super) fn reduction_ppm(case: &Case<'_>) -> u64 {
-    let Some(amounts) = case.amounts() else {
+    let Some(amounts) = case.amounts else {
         return 0;
     };
     let room = largest(case);

@@ -42,10 +42,7 @@ fn can_expose(case: &Case<'_>, level: &LevelName) -> bool {
         request: &request,
         ..case.wish.asking
     });
-    let changed = Case {
-        wish: &wish,
-        ..*case
-    };
+    let changed = case.under(&wish);
     INGRESS
         .iter()
         .all(|&constraint| check::gap(&changed, constraint).is_none())
@@ -53,7 +50,7 @@ fn can_expose(case: &Case<'_>, level: &LevelName) -> bool {
 
 /// As many GPUs as there may be, of a type that there is, or none.
 pub(super) fn gpu(case: &Case<'_>) -> Option<Change> {
-    let asked = case.amounts()?.gpu?;
+    let asked = case.amounts?.gpu?;
     let ceilings = [
         case.resolved()?.spec.resource_ceiling.gpu,
         case.wish.asking.quota.gpu,

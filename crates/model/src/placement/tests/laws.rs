@@ -202,6 +202,21 @@ proptest! {
     }
 
     #[test]
+    fn judging_once_for_many_finds_what_judging_each_does(
+        plan in fleet_plan(),
+        caller in caller(),
+    ) {
+        let fleet = plan.build();
+        let wish = case::Wish::new(caller.asking());
+        for failure in diagnosis::Diagnosis::new(&fleet, &wish).failures {
+            for &constraint in Constraint::ALL {
+                let gap = check::gap(&failure.case, constraint);
+                prop_assert_eq!(failure.gaps.contains(constraint), gap.is_some());
+            }
+        }
+    }
+
+    #[test]
     fn the_closest_change_lets_the_request_in(plan in fleet_plan(), caller in caller()) {
         let fleet = plan.build();
         if let Err(Refused::Unplaced(unplaced)) = caller.select(&fleet)
