@@ -225,7 +225,7 @@ impl Network {
 
     /// Repairs what others may have changed on the host since, such as rules
     /// that were flushed, and addresses and ways out that came or went. To be called from
-    /// time to time, as [`upkeep`] does. Returns whether anything had to be done.
+    /// time to time, as [`upkeep()`] does. Returns whether anything had to be done.
     pub fn refresh(&self) -> Result<bool, OpenError> {
         let mut host = lock(&self.host);
         if self.is_closed.load(Ordering::Relaxed) {
