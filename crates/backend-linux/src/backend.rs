@@ -13,11 +13,16 @@ use palisade_model::id::SandboxId;
 use palisade_model::runner::{Capabilities, Capacity};
 use palisade_model::sandbox::Launch;
 use tokio::sync::watch;
+use tokio::time;
+use tracing::warn;
 
 use crate::driver::{self, Driver};
 use crate::refusal;
 use crate::sandbox::Sandbox;
 use crate::shared::Shared;
+
+/// How long to wait for those who read from a command or a log.
+const ATTACHED_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Sandboxes as containers on this host.
 ///
@@ -39,6 +44,15 @@ impl LinuxBackend {
         self.shared.closing.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+        self.shared.attached.close();
+        let ended = time::timeout(ATTACHED_WAIT_MAX, self.shared.attached.wait());
+        if ended.await.is_err() {
+            let count = self.shared.attached.len();
+            warn!(
+                count,
+                "commands or logs are still being read while the backend closes"
+            );
+        }
     }
 
     /// The network of the sandboxes, for the resolver and for repairs.
@@ -108,12 +122,10 @@ impl Backend for LinuxBackend {
         if sandbox.view().is_over() {
             return Ok(());
         }
+        let by = self.shared.config.clock.now().saturating_add(grace);
         let state = sandbox.state.clone();
-        let written = self
-            .shared
-            .tasks
-            .spawn_blocking(move || state.record_stop());
-        match written.await {
+        let tasks = &self.shared.tasks;
+        match tasks.spawn_blocking(move || state.record_stop(by)).await {
             Ok(Ok(())) => sandbox.wish_stop(grace),
             Ok(Err(error)) => return Err(StopError(error.into())),
             Err(error) => return Err(StopError(error.into())),

@@ -11,7 +11,6 @@
 //! at any point, the kernel clears away the rest.
 
 mod bundle;
-mod descriptors;
 mod etc;
 mod identity;
 mod mounts;
@@ -32,6 +31,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::cgroup::Cgroups;
 use crate::config::Handler;
+use crate::init_client::Handover;
 use crate::network::namespace::on_own_thread;
 use crate::network::{AttachError, Network};
 use crate::state::{Held, SandboxState};
@@ -150,13 +150,14 @@ fn on_this_thread(start: &Start<'_>) -> Result<(), StartError> {
     let document = bundle.document().to_string();
     let place = start.host.mount_point.join("config.json");
     std::fs::write(place, document).map_err(step("write the bundle"))?;
-    let descriptors = descriptors::open(start.state, &start.config)?;
+    let handover = Handover::open(&start.state.paths(), start.config.clone());
+    let handover = handover.map_err(step("prepare what process 1 is given"))?;
     spawn::run(&spawn::Plan {
         runtime: start.runtime,
         id: start.launch.id,
         bundle: start.host.mount_point,
         log: &start.state.runtime_log(),
-        passed: &descriptors.as_fds(),
+        passed: &handover.descriptors(),
         held: start.starting.as_fd(),
     })
 }

@@ -4,6 +4,7 @@
 //! [`network`] gives a sandbox its addresses and keeps it within its policy;
 //! [`dns`] looks names up for it.
 
+mod attach;
 mod backend;
 mod cgroup;
 mod config;
@@ -11,7 +12,6 @@ mod container;
 pub mod dns;
 mod driver;
 pub mod init_binary;
-mod init_call;
 pub mod init_client;
 mod init_config;
 mod machine;

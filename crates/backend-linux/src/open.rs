@@ -149,6 +149,7 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
         init,
         total,
         tasks: TaskTracker::new(),
+        attached: TaskTracker::new(),
         closing: CancellationToken::new(),
         sandboxes: Mutex::new(HashMap::new()),
         hints: Hints::default(),
@@ -272,6 +273,10 @@ fn whence(shared: &Shared, sandbox: &Sandbox, is_connected: bool) -> io::Result<
     let status = status(state);
     if let Some(started) = status.started {
         sandbox.show(running(sandbox, instant(started.at.0)));
+    }
+    if let Some(by) = state.stop_by()? {
+        // Whether process 1 was told is not known, and telling it twice does no harm.
+        sandbox.wish_stop(by.saturating_since(shared.config.clock.now()));
     }
     let runs = shared.cgroups.process_1(sandbox.id())?.is_some();
     let has_run = status.started.is_some() || status.exit.is_some();

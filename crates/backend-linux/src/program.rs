@@ -8,20 +8,14 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use crate::init_binary::{self, INIT_BINARY};
 use crate::network::hex;
 use crate::state::State;
-
-/// The program; empty in a build that carries none.
-const INIT_BINARY: &[u8] = &[];
 
 /// Has the program on the disk; tells where.
 pub(crate) fn install(state: &State) -> io::Result<PathBuf> {
     let digest = hex(&Sha256::digest(INIT_BINARY)[..16]);
     let path = state.programs().join(format!("init-{digest}"));
-    if INIT_BINARY.is_empty() {
-        let reason = "this build carries no program for process 1";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
-    }
-    std::fs::write(&path, INIT_BINARY)?;
+    init_binary::write_to(&path)?;
     Ok(path)
 }

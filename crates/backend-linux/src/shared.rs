@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     /// Bounds how many are started at a time.
     pub(crate) starts: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
+    /// What moves commands and logs; each ends with whoever asked for it.
+    pub(crate) attached: TaskTracker,
     pub(crate) closing: CancellationToken,
     pub(crate) sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
     pub(crate) hints: Hints,

@@ -6,7 +6,7 @@
 //! <state>/sandboxes/<id>/
 //!     launch                       the wish; its presence makes the sandbox exist
 //!     starting                     locked by whoever may still be starting it
-//!     stop                         somebody asked for it to end
+//!     stop                         by when it must have ended, once that was asked for
 //!     end                          how it ended; written before anything is freed
 //!     log, log.index, status       written by process 1
 //!     disk/upper, disk/work        what it has written; owned by its user ids
@@ -29,8 +29,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::{Launch, form};
+
+use crate::init_client::Paths;
 
 pub(crate) use self::end::End;
 pub(crate) use self::lock::{Held, hold, hold_within};
@@ -44,6 +47,9 @@ pub(crate) const UPPER: &str = "upper";
 /// What an overlay needs besides, below a disk.
 pub(crate) const WORK: &str = "work";
 
+const LOG: &str = "log";
+const LOG_INDEX: &str = "log.index";
+const STATUS: &str = "status";
 const LAUNCH: &str = "launch";
 const STOP: &str = "stop";
 const END: &str = "end";
@@ -196,9 +202,26 @@ impl SandboxState {
         self.directory.join("starting")
     }
 
-    /// Remembers that somebody asked for it to end.
-    pub(crate) fn record_stop(&self) -> io::Result<()> {
-        self.write(STOP, b"")
+    /// Remembers by when it must have ended; of several the soonest counts.
+    pub(crate) fn record_stop(&self, by: Timestamp) -> io::Result<()> {
+        if self.stop_by()?.is_some_and(|known| known <= by) {
+            return Ok(());
+        }
+        self.write(STOP, by.as_micros().to_string().as_bytes())
+    }
+
+    /// By when it must have ended, if somebody asked for it to end.
+    pub(crate) fn stop_by(&self) -> io::Result<Option<Timestamp>> {
+        let Some(bytes) = read(&self.directory.join(STOP))? else {
+            return Ok(None);
+        };
+        let micros = std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        // One that cannot be read was asked for all the same.
+        Ok(Some(
+            micros.map_or(Timestamp::EPOCH, Timestamp::from_micros),
+        ))
     }
 
     /// Whether somebody asked for it to end.
@@ -222,29 +245,19 @@ impl SandboxState {
         self.directory.join(LAUNCH).exists() && !self.directory.join(END).exists()
     }
 
-    /// Where the output of the main process goes.
-    pub(crate) fn log(&self) -> PathBuf {
-        self.directory.join("log")
-    }
-
-    /// Where what was written when goes.
-    pub(crate) fn log_index(&self) -> PathBuf {
-        self.directory.join("log.index")
-    }
-
-    /// Where process 1 tells how it goes.
-    pub(crate) fn status(&self) -> PathBuf {
-        self.directory.join("status")
+    /// Where process 1 listens, and what it writes.
+    pub(crate) fn paths(&self) -> Paths {
+        Paths {
+            socket: self.run.join("sockets").join(self.id.to_string()),
+            log_data: self.directory.join(LOG),
+            log_index: self.directory.join(LOG_INDEX),
+            status: self.directory.join(STATUS),
+        }
     }
 
     /// Where the OCI runtime tells what went wrong.
     pub(crate) fn runtime_log(&self) -> PathBuf {
         self.directory.join("runtime.log")
-    }
-
-    /// Where process 1 listens.
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.run.join("sockets").join(self.id.to_string())
     }
 
     /// What the sandbox has written.
@@ -269,13 +282,13 @@ impl SandboxState {
         erase::tree(&self.disk())?;
         erase::file(&self.runtime_log())?;
         erase::file(&self.starting_file())?;
-        erase::file(&self.socket())
+        erase::file(&self.paths().socket)
     }
 
     /// Removes everything, the wish at last.
     pub(crate) fn remove(&self) -> io::Result<()> {
         self.free()?;
-        for name in ["log", "log.index", "status", STOP, END, LAUNCH] {
+        for name in [LOG, LOG_INDEX, STATUS, STOP, END, LAUNCH] {
             erase::file(&self.directory.join(name))?;
         }
         erase::tree(&self.directory)

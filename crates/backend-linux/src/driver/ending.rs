@@ -1,7 +1,5 @@
 //! How a sandbox ended, from what it left behind.
 
-use std::fs::File;
-
 use palisade_init_protocol::answer::{Ended, ExitRecord, Outcome};
 use palisade_init_protocol::status::Status;
 use palisade_model::clock::Timestamp;
@@ -30,9 +28,7 @@ pub(super) struct Remains {
 
 /// What process 1 told; nothing if it did not come to that.
 pub(crate) fn status(state: &SandboxState) -> Status {
-    File::open(state.status())
-        .and_then(Status::read)
-        .unwrap_or_default()
+    state.paths().read_status().unwrap_or_default()
 }
 
 /// Decides how it ended.

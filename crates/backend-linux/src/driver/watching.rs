@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_backend::View;
+use palisade_init_protocol::answer::Started;
+use palisade_init_protocol::request::Stop;
 use palisade_init_protocol::status::Status;
 use palisade_model::clock::Timestamp;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -16,15 +18,15 @@ use tracing::warn;
 
 use super::ending::{self, Remains, instant};
 use super::{Driver, chain};
-use crate::init_call;
+use crate::init_client::{Client, WatchEvent};
 use crate::sandbox::Sandbox;
 use crate::state::End;
 
 /// How long process 1 may take longer than the grace before it is killed.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
-/// How often it is looked whether the main process runs, at first and at most.
-const LOOK_FIRST: Duration = Duration::from_millis(1);
-const LOOK_MAX: Duration = Duration::from_millis(50);
+/// How often it is looked whether the main process runs if process 1 does not
+/// tell.
+const LOOK: Duration = Duration::from_millis(20);
 
 const NO_ANSWER: &str = "it was killed, as it did not end when it was asked to";
 const NO_NETWORK: &str = "it lost its network while the runner was away, and was ended";
@@ -88,16 +90,32 @@ impl Driver {
     }
 
     async fn wait_until_started(&self) {
-        let mut pause = LOOK_FIRST;
-        let started = loop {
-            if let Some(started) = self.status().await.started {
-                break started;
+        let told = match self.client().watch().await {
+            Ok(mut watch) => watch.next().await.ok(),
+            Err(_) => None,
+        };
+        let started = match told {
+            Some(WatchEvent::Started(started)) => started,
+            // It may have ended before it could be asked.
+            Some(WatchEvent::LogAdvanced { .. } | WatchEvent::Exited(_)) | None => {
+                self.look_until_started().await
             }
-            time::sleep(pause).await;
-            pause = (pause * 2).min(LOOK_MAX);
         };
         let view = running(&self.sandbox, instant(started.at.0));
         self.shared.show(&self.sandbox, view);
+    }
+
+    async fn look_until_started(&self) -> Started {
+        loop {
+            if let Some(started) = self.status().await.started {
+                return started;
+            }
+            time::sleep(LOOK).await;
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.sandbox.state.paths().socket)
     }
 
     async fn pass_on_stop(&self, by: Instant) {
@@ -108,7 +126,11 @@ impl Driver {
             .map(|started| instant(started.at.0));
         self.shared.show(&self.sandbox, View::Stopping { since });
         let grace = by.saturating_duration_since(Instant::now());
-        if let Err(error) = init_call::stop(&self.sandbox.state.socket(), grace).await {
+        let stop = Stop {
+            grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            signal: None,
+        };
+        if let Err(error) = self.client().stop(stop).await {
             // It is killed after the grace all the same.
             let id = self.sandbox.id();
             warn!(sandbox.id = %id, error = %error, "process 1 could not be told to stop");

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::{Seek as _, Write as _};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,11 @@ impl Handover {
                 memory.into(),
             ],
         })
+    }
+
+    /// The descriptors, in the order of their numbers.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 5] {
+        self.descriptors.each_ref().map(OwnedFd::as_fd)
     }
 
     /// Has a program, or what it starts, inherit the descriptors.

@@ -1,0 +1,225 @@
+//! A backend of its own for each test: its own instance, directories and image.
+//!
+//! What a test leaves on the host would be found by `leftovers`; the backend is
+//! closed and its network removed when the test is over.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use palisade_backend_linux::network::{self, Instance};
+use palisade_backend_linux::{LinuxBackend, LinuxConfig};
+use palisade_image::{Images, Progress, PullPolicy, Registries, Settings, Source, Store};
+use palisade_model::clock::{Clock, Timestamp};
+use palisade_model::id::SandboxId;
+
+/// The image that every backend of the tests has.
+pub(crate) const IMAGE: &str = "test/busybox:1";
+
+#[derive(Debug)]
+pub(crate) struct RealClock;
+
+impl Clock for RealClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let micros = since.expect("the clock is right").as_micros();
+        Timestamp::from_micros(i64::try_from(micros).expect("the clock is right"))
+    }
+}
+
+/// Where what is gone after a reboot is kept.
+fn run_directory() -> PathBuf {
+    PathBuf::from("/run/palisade-tests")
+}
+
+/// A place for one backend after another.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) instance: Instance,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        let name = directory.path().display().to_string();
+        let instance = Instance::derive(&name);
+        Self {
+            directory,
+            instance,
+        }
+    }
+
+    /// The settings of a backend in this place.
+    pub(crate) async fn config(&self) -> LinuxConfig {
+        let settings = Settings::new(self.directory.path().join("images"));
+        let store = Store::open(settings, Arc::new(RealClock)).await;
+        let store = store.expect("the store opens");
+        let reference = IMAGE.parse().expect("the name is one");
+        if store.resolve(&reference).is_none() {
+            let archive = Source::Reader(Box::new(std::io::Cursor::new(busybox())));
+            let imported = store
+                .import(archive, Some(&reference), &Progress::none())
+                .await;
+            imported.expect("the image is one");
+        }
+        let registries = Registries {
+            policy: PullPolicy::Never,
+            ..Registries::default()
+        };
+        LinuxConfig::new(
+            self.directory.path().join("state"),
+            network::Config::new(self.instance.clone(), run_directory()),
+            Images::new(store, registries),
+            Arc::new(RealClock),
+        )
+    }
+
+    /// Opens a backend; another one in this place must be gone.
+    pub(crate) async fn open(&self) -> Arc<LinuxBackend> {
+        let config = self.config().await;
+        LinuxBackend::open(config).await.expect("the backend opens")
+    }
+
+    /// What is left of a sandbox anywhere on the host, in words.
+    pub(crate) fn leftovers(&self, id: SandboxId) -> Vec<String> {
+        let id = id.to_string();
+        let mut left = Vec::new();
+        left.extend(paths_that_name(&id, Path::new("/sys/fs/cgroup"), 4));
+        left.extend(paths_that_name(&id, self.directory.path(), 6));
+        left.extend(paths_that_name(&id, &run_directory(), 6));
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mounts = mounts.lines().filter(|line| line.contains(&id));
+        left.extend(mounts.map(|line| format!("mount {line}")));
+        left.extend(processes_of(&id));
+        left.extend(self.links_of(&id));
+        left
+    }
+
+    fn links_of(&self, id: &str) -> Vec<String> {
+        let uuid: uuid::Uuid = id.parse().expect("an id is one");
+        let tail = &uuid.as_bytes()[9..];
+        let name: String = tail.iter().map(|byte| format!("{byte:02x}")).collect();
+        let router = run_directory().join(format!("{}.netns", self.instance));
+        let show = |command: &[&str]| {
+            let mut nsenter = Command::new("nsenter");
+            nsenter
+                .arg(format!("--net={}", router.display()))
+                .args(command);
+            let output = nsenter.output().expect("nsenter runs");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let cables = show(&["ip", "-o", "link"]);
+        let rules = show(&["nft", "list", "ruleset"]);
+        let lines = cables.lines().chain(rules.lines());
+        let left = lines.filter(|line| line.contains(&name));
+        left.map(|line| format!("in the router: {line}")).collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Best effort: the network of this instance, for the sake of the next test.
+        let uplink = format!("pal-{}", self.instance);
+        let table = format!("palisade_{}", self.instance).replace('-', "_");
+        for command in [
+            vec!["ip", "link", "delete", &uplink],
+            vec!["nft", "delete", "table", "inet", &table],
+        ] {
+            let _ = Command::new(command[0]).args(&command[1..]).output();
+        }
+        let netns = run_directory().join(format!("{}.netns", self.instance));
+        let _ = Command::new("umount").arg(&netns).output();
+        let _ = std::fs::remove_file(netns);
+        let _ = std::fs::remove_dir_all(run_directory().join(self.instance.as_str()));
+        if let Ok(roots) = std::fs::read_dir("/sys/fs/cgroup") {
+            for root in roots.flatten() {
+                let _ =
+                    std::fs::remove_dir(root.path().join(format!("palisade-{}", self.instance)));
+            }
+        }
+    }
+}
+
+fn paths_that_name(id: &str, root: &Path, depth: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    let Ok(entries) = std::fs::read_dir(root) else {
+        return found;
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().contains(id) {
+            found.push(path.display().to_string());
+        } else if depth > 0 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(paths_that_name(id, &path, depth - 1));
+        }
+    }
+    found
+}
+
+/// Processes in the control group of a sandbox, or with it in their arguments.
+fn processes_of(id: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")
+        .expect("/proc is there")
+        .flatten()
+    {
+        let path = entry.path();
+        let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
+        if read("cgroup").contains(id) || read("cmdline").contains(id) {
+            found.push(format!("process {}", path.display()));
+        }
+    }
+    found
+}
+
+/// An archive of a root file system that holds busybox and nothing else.
+fn busybox() -> Vec<u8> {
+    let program = std::fs::read("/usr/bin/busybox").expect("busybox-static is installed");
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut put = |path: &str, mode: u32, content: &[u8]| {
+        let mut header = header(tar::EntryType::Regular, mode);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        archive
+            .append_data(&mut header, path, content)
+            .expect("memory takes it");
+    };
+    put("bin/busybox", 0o755, &program);
+    put(
+        "etc/passwd",
+        0o644,
+        b"root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/:/bin/sh\n",
+    );
+    put("etc/group", 0o644, b"root:x:0:\napp:x:1000:\n");
+    for applet in [
+        "sh", "cat", "sleep", "env", "echo", "id", "ls", "true", "kill", "head", "tr", "mount",
+        "dd", "nc", "grep", "touch", "mkdir", "ping", "ip", "hostname", "yes", "seq",
+    ] {
+        let mut header = header(tar::EntryType::Symlink, 0o777);
+        let path = format!("bin/{applet}");
+        archive
+            .append_link(&mut header, path, "busybox")
+            .expect("memory takes it");
+    }
+    let mut header = header(tar::EntryType::Directory, 0o1777);
+    archive
+        .append_data(&mut header, "tmp", std::io::empty())
+        .expect("memory takes it");
+    let mut bytes = archive.into_inner().expect("memory takes it");
+    bytes.flush().expect("memory takes it");
+    bytes
+}
+
+fn header(kind: tar::EntryType, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    header
+}
