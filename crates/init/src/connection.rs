@@ -17,13 +17,14 @@ use bytes::Bytes;
 use palisade_init_protocol::answer::Answer;
 use palisade_init_protocol::frame::Assembler;
 use palisade_init_protocol::request::{Input, Request};
-use palisade_init_protocol::text::Reason;
+use palisade_init_protocol::text::{Reason, Stream};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 
 use crate::clock::Instant;
 use crate::exec::Exec;
 use crate::outbox::Outbox;
+use crate::pipes::Output;
 use crate::poller::Source;
 
 /// One connection of the host.
@@ -33,6 +34,8 @@ pub(crate) struct Connection {
     frames: Assembler,
     pub(crate) outbox: Outbox,
     pub(crate) role: Role,
+    /// What its command left open when it ended.
+    leftovers: Vec<(Stream, Output)>,
 }
 
 /// What a connection is for.
@@ -79,6 +82,7 @@ impl Connection {
             frames: Assembler::default(),
             outbox: Outbox::default(),
             role: Role::Asking(limit),
+            leftovers: Vec::new(),
         })
     }
 
@@ -147,8 +151,10 @@ impl Connection {
             exec.write_input()?;
             // It flushes itself: whether it listens depends on what is left.
             exec.advance(&self.socket, &mut self.outbox, buffer)?;
-            if exec.is_over() {
-                self.role = Role::Closing;
+            if exec.is_over()
+                && let Role::Command(exec) = std::mem::replace(&mut self.role, Role::Closing)
+            {
+                self.leftovers = exec.into_leftovers();
             }
         } else {
             self.outbox.flush(&self.socket)?;
@@ -167,8 +173,13 @@ impl Connection {
         Ok(true)
     }
 
-    /// Takes the socket out, for somebody else to go on with.
-    pub(crate) fn into_socket(self) -> io::Result<OwnedFd> {
+    /// Takes what its command left open when it ended.
+    pub(crate) fn take_leftovers(&mut self) -> Vec<(Stream, Output)> {
+        std::mem::take(&mut self.leftovers)
+    }
+
+    /// The socket once more, for somebody else to go on with.
+    pub(crate) fn socket_again(&self) -> io::Result<OwnedFd> {
         Ok(rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)?)
     }
 }

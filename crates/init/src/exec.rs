@@ -46,6 +46,8 @@ pub(crate) struct Exec {
     has_terminal: bool,
     ended: Option<Ended>,
     is_over: bool,
+    /// What others may still write to after the end.
+    leftovers: Vec<(Stream, Output)>,
 }
 
 impl Exec {
@@ -62,6 +64,11 @@ impl Exec {
     /// Whether the host was told all there is to tell.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Pipes that what it left running may still write to.
+    pub(crate) fn into_leftovers(self) -> Vec<(Stream, Output)> {
+        self.leftovers
     }
 
     /// Whether more input can be taken.
@@ -110,6 +117,11 @@ impl Exec {
             Read::Some(read) => push_output(outbox, stream, &buffer[..read]),
             Read::NotYet => {}
             Read::Over => *output = None,
+            Read::Rest => {
+                let rest = output.take().map(|output| (stream, output));
+                // A terminal hangs up instead.
+                self.leftovers.extend(rest.filter(|_| !self.has_terminal));
+            }
         }
     }
 

@@ -111,7 +111,7 @@ impl MainProcess {
         {
             Some(Read::Some(read)) => log.append(stream, &buffer[..read]),
             Some(Read::NotYet) | None => {}
-            Some(Read::Over) => *output = None,
+            Some(Read::Over | Read::Rest) => *output = None,
         }
     }
 

@@ -33,6 +33,8 @@ pub(crate) enum Read {
     NotYet,
     /// Nothing will be there any more.
     Over,
+    /// All that the process itself wrote was read; others may still write.
+    Rest,
 }
 
 impl Output {
@@ -66,10 +68,15 @@ impl Output {
         self.left.get_or_insert(left);
     }
 
+    /// From now on it is read for as long as anybody writes.
+    pub(crate) fn go_on(&mut self) {
+        self.left = None;
+    }
+
     /// Reads what is there, as it was written.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Read {
         let len = match self.left {
-            Some(0) => return Read::Over,
+            Some(0) => return Read::Rest,
             Some(left) => usize::try_from(left).unwrap_or(usize::MAX),
             None => usize::MAX,
         }

@@ -31,9 +31,11 @@ use crate::reaper;
 use crate::settings::{Program, Settings};
 
 mod condemned;
+mod leftovers;
 mod requests;
 
 use condemned::Condemned;
+use leftovers::Leftovers;
 
 /// How much is read at once; also the most bytes of one record of the log.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -68,6 +70,7 @@ pub(crate) struct Server {
     /// Children that do a job on a file.
     file_jobs: HashSet<Pid>,
     condemned: Vec<Condemned>,
+    leftovers: Leftovers,
     stop: Option<Stopping>,
     buffer: Vec<u8>,
 }
@@ -107,6 +110,7 @@ impl Server {
             commands: HashMap::new(),
             file_jobs: HashSet::new(),
             condemned: Vec::new(),
+            leftovers: Leftovers::default(),
             stop: None,
             buffer: vec![0; BUFFER_BYTES],
         })
@@ -196,14 +200,20 @@ impl Server {
         {
             exec.read(stream, &mut connection.outbox, &mut self.buffer);
         }
+        self.leftovers.read(number, stream, &mut self.buffer);
         self.advance(number);
     }
 
     /// Lets a connection do what it can, and drops it when it is done.
     fn advance(&mut self, number: u64) {
-        if let Some(connection) = self.connections.get_mut(&number)
-            && !connection.advance(&mut self.buffer)
-        {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let goes_on = connection.advance(&mut self.buffer);
+        for (stream, output) in connection.take_leftovers() {
+            self.leftovers.keep(number, stream, output);
+        }
+        if !goes_on {
             self.drop_connection(number);
         }
     }

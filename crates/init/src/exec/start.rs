@@ -60,6 +60,7 @@ pub(crate) fn start(
         has_terminal,
         ended: None,
         is_over: false,
+        leftovers: Vec::new(),
     })
 }
 

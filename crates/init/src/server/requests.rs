@@ -1,6 +1,6 @@
 //! What the host asks for, and what is done about it.
 
-use palisade_init_protocol::answer::Answer;
+use palisade_init_protocol::answer::{Answer, FileFailure};
 use palisade_init_protocol::request::{self, PROTOCOL_VERSION, Request};
 use palisade_init_protocol::text::Reason;
 use rustix::event::epoll::EventFlags;
@@ -174,16 +174,18 @@ impl Server {
             Deed::Answer(answer) => connection.conclude(answer),
             Deed::Become(role) => connection.role = role,
             Deed::HandOver(mode, arguments) => {
-                let Some(connection) = self.connections.remove(&number) else {
-                    return;
-                };
-                // If this fails the connection ends without an answer: the socket
-                // is gone with what failed.
                 let child = connection
-                    .into_socket()
+                    .socket_again()
                     .and_then(|socket| file_job(&self.settings, mode, &arguments, socket));
-                if let Ok(child) = child {
-                    self.file_jobs.insert(child);
+                match child {
+                    Ok(child) => {
+                        self.file_jobs.insert(child);
+                        self.connections.remove(&number);
+                    }
+                    Err(error) => {
+                        let reason = Reason::new(format!("cannot start a process: {error}"));
+                        connection.conclude(Answer::FileFailed(FileFailure::Io(reason)));
+                    }
                 }
             }
         }

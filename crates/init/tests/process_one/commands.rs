@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use palisade_backend_linux::init_binary;
 use palisade_backend_linux::init_client::{ClientError, CommandEvent};
 use palisade_init_protocol::answer::Ended;
 use palisade_init_protocol::request::Input;
@@ -147,6 +148,23 @@ async fn the_exit_is_told_while_a_grandchild_holds_the_pipes() {
 }
 
 #[tokio::test]
+async fn what_was_left_running_can_go_on_to_write() {
+    let world = World::start(idle()).await;
+    let script = "while [ ! -e GO ]; do sleep 0.01; done; \
+        for i in $(seq 5000); do echo $i 00000000000000000000000 || exit; done; touch DONE";
+    let mut server = sh(&format!("sh -c '{script}' & echo up"));
+    server.directory = Some(absolute(world.folder.path()));
+    assert_eq!(world.run(server).await.stdout, b"up\n");
+    std::fs::write(world.path("GO"), "").unwrap();
+    let mut world = world;
+    world
+        .until("it wrote all of it", |world| {
+            world.path("DONE").exists().then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_grandchild_that_writes_for_ever_does_not_put_off_the_exit() {
     let world = World::start(idle()).await;
     let outcome = world.run(sh("yes & sleep 0.1; exit 6")).await;
@@ -231,15 +249,24 @@ async fn nobody_is_left(world: &mut World, argument: &str) {
 #[tokio::test]
 async fn commands_are_quick() {
     const ROUNDS: usize = 300;
-    let world = World::start(idle()).await;
-    let mut took = Vec::new();
+    let shipped = tempfile::tempdir().unwrap();
+    let shipped = shipped.path().join("init");
+    init_binary::write_to(&shipped).unwrap();
+    let world = World::launch_program(&shipped, idle());
+    world.client.ping().await.unwrap();
+    let (mut took, mut plain) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = tokio::time::Instant::now();
         let outcome = world.run(exec(&["/bin/true"])).await;
         took.push(begun.elapsed());
         assert_eq!(outcome.ended, Some(Ended::Code(0)));
+        let begun = tokio::time::Instant::now();
+        std::process::Command::new("/bin/true").status().unwrap();
+        plain.push(begun.elapsed());
     }
     took.sort();
+    plain.sort();
+    println!("plain fork and exec of true: p50 {:?}", plain[ROUNDS / 2]);
     let at = |share: usize| took[ROUNDS * share / 100];
     println!(
         "exec of true: p50 {:?}, p90 {:?}, p99 {:?}",

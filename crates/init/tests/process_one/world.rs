@@ -100,13 +100,17 @@ impl World {
 
     /// Starts process 1, and does not wait for it.
     pub(crate) fn launch(config: Config) -> Self {
+        Self::launch_program(Path::new(env!("CARGO_BIN_EXE_palisade-init")), config)
+    }
+
+    pub(crate) fn launch_program(program: &Path, config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths::in_directory(folder.path());
         let handover = Handover::open(&paths, config).unwrap();
         let mut command = Command::new("unshare");
         command
             .args(["--pid", "--fork", "--mount-proc", "--kill-child", "--"])
-            .arg(env!("CARGO_BIN_EXE_palisade-init"))
+            .arg(program)
             .stdin(Stdio::null());
         handover.give_to(&mut command).unwrap();
         let child = command.spawn().unwrap();
