@@ -3,7 +3,8 @@
 //! [`Client`] makes a connection for each request, as the protocol wants it, and
 //! holds none in between: a sandbox that is not talked to costs nothing. What
 //! comes back is parsed as if it came from a stranger, and every wait has a
-//! limit. [`launch`] prepares what process 1 is given; [`attach`] is what
+//! limit. [`Paths`] and [`Handover`] prepare what process 1 is given; [`exec()`],
+//! [`logs()`], [`write_file`] and [`read_file`] are what
 //! [`palisade_backend::Attach`] asks for, on top of that.
 //!
 //! Invariant: dropping what a request returned closes its connection, and so
