@@ -23,6 +23,8 @@ pub struct GatewayConfig {
     /// A sandbox that was asked to end counts as over once its runner is away
     /// for so long.
     pub lost_after: Duration,
+    /// How often old records and lost sandboxes are looked for.
+    pub upkeep_period: Duration,
 }
 
 impl Default for GatewayConfig {
@@ -36,6 +38,7 @@ impl Default for GatewayConfig {
             records_kept: Duration::from_hours(7 * 24),
             changes_kept: 100_000,
             lost_after: Duration::from_mins(5),
+            upkeep_period: Duration::from_secs(30),
         }
     }
 }

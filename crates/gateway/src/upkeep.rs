@@ -5,8 +5,8 @@
 //! as over. Lifetimes are kept by the runners, which may be alone. It ends when
 //! it is cancelled, at any point without harm.
 
-use std::time::Duration;
-
+use palisade_model::clock::Timestamp;
+use palisade_model::runner::Runner;
 use palisade_model::sandbox::{Sandbox, State};
 use palisade_store::sandbox::StatusChange;
 use palisade_store::{Fault, PageSize};
@@ -17,9 +17,6 @@ use crate::follow::all;
 use crate::hub::Hub;
 use crate::picture::Picture;
 use crate::tools::Tools;
-
-/// How often everything is looked at.
-const PERIOD: Duration = Duration::from_secs(30);
 
 /// Keeps the store tidy.
 #[derive(Debug)]
@@ -39,7 +36,7 @@ impl Upkeep {
     }
 
     async fn round(&self) {
-        time::sleep(PERIOD).await;
+        time::sleep(self.tools.config.upkeep_period).await;
         if let Err(error) = self.pass().await {
             warn!(%error, "a pass of the upkeep failed");
         }
@@ -57,7 +54,7 @@ impl Upkeep {
         let kept = self.tools.config.records_kept;
         let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
         let before = self.tools.now().as_micros().saturating_sub(kept);
-        let before = palisade_model::clock::Timestamp::from_micros(before);
+        let before = Timestamp::from_micros(before);
         let part = PageSize::clamped(100);
         while self.tools.store.purge_sandboxes(before, part).await? == part.get() {
             tokio::task::yield_now().await;
@@ -70,23 +67,28 @@ impl Upkeep {
     async fn close_lost(&self) -> Result<(), Fault> {
         let fleet = self.picture.fleet();
         for member in fleet.iter() {
-            let runner = member.runner();
-            let away = self.hub.away_for(runner.uid, self.tools.now());
-            if away.is_none_or(|away| away < self.tools.config.lost_after) {
-                continue;
+            let away = self.hub.away_for(member.runner().uid, self.tools.now());
+            if away.is_some_and(|away| away >= self.tools.config.lost_after) {
+                self.close_stopped(member.runner()).await?;
             }
-            let store = &self.tools.store;
-            let (organization, uid) = (&runner.organization, runner.uid);
-            let live = all(|page| store.list_sandboxes_of_runner(organization, uid, page)).await?;
-            let lost: Vec<_> = live
-                .iter()
-                .filter(|sandbox| sandbox.status.stop.is_some())
-                .map(|sandbox| (sandbox.id, self.closed(sandbox)))
-                .collect();
-            if !lost.is_empty() {
-                warn!(runner.id = %runner.id, count = lost.len(), "sandboxes that should have ended count as over");
-                store.change_statuses(organization, lost).await?;
-            }
+        }
+        Ok(())
+    }
+
+    async fn close_stopped(&self, runner: &Runner) -> Result<(), Fault> {
+        let store = &self.tools.store;
+        let (organization, uid) = (&runner.organization, runner.uid);
+        let live = all(|page| store.list_sandboxes_of_runner(organization, uid, page)).await?;
+        let lost: Vec<&Sandbox> = live.iter().filter(|it| it.status.stop.is_some()).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let count = lost.len();
+        warn!(runner.id = %runner.id, count, "sandboxes that should have ended count as over");
+        let changes = lost.iter().map(|it| (it.id, self.closed(it))).collect();
+        store.change_statuses(organization, changes).await?;
+        for sandbox in lost {
+            self.picture.release(sandbox.id);
         }
         Ok(())
     }

@@ -15,3 +15,4 @@ mod restarting;
 mod rig;
 mod starting;
 mod stopping;
+mod upkeep;

@@ -1,0 +1,74 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_gateway::GatewayConfig;
+use palisade_wire::proto::v1beta2::SandboxStatus;
+use tonic::Code;
+
+use crate::rig::{Stage, config, running, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_records_are_forgotten_and_live_ones_are_not() {
+    let stage = Stage::new().await;
+    let profile = stage.profile("ci").await;
+    let record = stage.runner_record("local", profile.id).await;
+    let gateway = stage
+        .gateway(GatewayConfig {
+            records_kept: Duration::from_millis(500),
+            upkeep_period: Duration::from_millis(50),
+            changes_kept: 1,
+            ..config()
+        })
+        .await;
+    let join = stage.join_token("local").await;
+    let _runner = stage.runner(&join, &Arc::default());
+    gateway.connected(record.uid).await;
+    let client = gateway.client(&stage.token("acme").await).await;
+    let lives = client.start(running("fake until-stopped")).await.unwrap();
+    let ends = client.start(running("fake exit 0")).await.unwrap();
+    client.runs(&lives.sandbox_id).await;
+    until("the record is forgotten", async || {
+        let seen = client.get(&ends.sandbox_id).await;
+        seen.is_err_and(|refusal| refusal.code() == Code::NotFound)
+    })
+    .await;
+    let seen = client.get(&lives.sandbox_id).await.unwrap();
+    assert_eq!(seen.sandbox_status(), SandboxStatus::Running);
+    // A gateway whose place in the feed was forgotten builds its picture anew.
+    let started = client.start(running("fake until-stopped")).await.unwrap();
+    client.runs(&started.sandbox_id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_should_have_ended_on_a_lost_runner_counts_as_over() {
+    let stage = Stage::new().await;
+    let profile = stage.profile("ci").await;
+    let record = stage.runner_record("local", profile.id).await;
+    let gateway = stage
+        .gateway(GatewayConfig {
+            lost_after: Duration::from_millis(200),
+            upkeep_period: Duration::from_millis(50),
+            ..config()
+        })
+        .await;
+    let join = stage.join_token("local").await;
+    let runner = stage.runner(&join, &Arc::default());
+    gateway.connected(record.uid).await;
+    let client = gateway.client(&stage.token("acme").await).await;
+    let stopped = client.start(running("fake until-stopped")).await.unwrap();
+    let lives = client.start(running("fake until-stopped")).await.unwrap();
+    client.runs(&stopped.sandbox_id).await;
+    client.runs(&lives.sandbox_id).await;
+    let world = runner.world.clone();
+    runner.end();
+    gateway.disconnected(record.uid).await;
+    client.stop(&stopped.sandbox_id, 0).await.unwrap();
+    let seen = client.is_over(&stopped.sandbox_id).await;
+    assert_eq!(seen.sandbox_status(), SandboxStatus::Terminated);
+    assert!(seen.status_reason.contains("runner local"));
+    let seen = client.get(&lives.sandbox_id).await.unwrap();
+    assert_eq!(seen.sandbox_status(), SandboxStatus::Running);
+    // The runner that comes back has what counts as over taken away from it.
+    let _again = stage.runner(&join, &world);
+    until("only what lives is left", async || world.ids().len() == 1).await;
+}
