@@ -24,6 +24,7 @@ mod closest;
 mod constraint;
 mod decide;
 mod diagnosis;
+mod digest;
 mod explanation;
 mod fleet;
 mod gap;

@@ -142,8 +142,11 @@ impl<'a> Case<'a> {
 
     /// The isolation backend that would be used; `None` is the runner's default.
     pub(super) fn runtime_class(&self) -> Option<&'a RuntimeClass> {
+        let resolved = self.resolved()?;
+        if !self.member.digest().has_runtime_classes {
+            return resolved.spec.runtime_class.as_ref();
+        }
         let has_gpu = self.amounts?.gpu.is_some();
-        let overrides = &self.member.runner().settings.overrides;
-        self.resolved()?.runtime_class(overrides, has_gpu)
+        resolved.runtime_class(&self.member.runner().settings.overrides, has_gpu)
     }
 }

@@ -15,6 +15,7 @@ use crate::name::OrganizationId;
 use crate::profile::Profile;
 use crate::runner::{Capabilities, Capacity, Resources, Runner};
 
+use super::digest::Digest;
 use super::kind::{Kinds, Likeness};
 use super::offer::{Lacks, Offer};
 
@@ -38,6 +39,7 @@ pub struct Member {
     offers: Arc<[Offer]>,
     fits: Arc<[Fit]>,
     live: Live,
+    digest: Digest,
 }
 
 /// What is judged instead of an offer, and what its runner lacks for it.
@@ -115,6 +117,7 @@ impl Fleet {
         let likenesses = offers.iter_mut().map(|offer| estate.kinds.share(offer));
         let likenesses = likenesses.collect::<Vec<_>>();
         let member = Member {
+            digest: Digest::new(&runner, live.report.as_deref()),
             fits: fits(likenesses, live.report.as_deref()),
             offers: offers.into(),
             runner,
@@ -187,7 +190,9 @@ impl Member {
         change(&mut member.live);
         if member.live.report != self.live.report {
             let likenesses = self.fits.iter().map(|fit| Arc::clone(&fit.likeness));
-            member.fits = fits(likenesses, member.live.report.as_deref());
+            let report = member.live.report.as_deref();
+            member.fits = fits(likenesses, report);
+            member.digest = Digest::new(&self.runner, report);
         }
         member
     }
@@ -213,15 +218,14 @@ impl Member {
         &self.fits
     }
 
+    /// What is read of it for every request.
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// What is not set aside yet; nothing until the runner said what it has.
     pub fn free(&self) -> Resources {
-        let total = self
-            .live
-            .report
-            .as_ref()
-            .map(|report| report.capacity.total);
-        let total = total.unwrap_or_default();
-        total.saturating_sub(self.live.usage.reserved)
+        self.digest.total.saturating_sub(self.live.usage.reserved)
     }
 }
 

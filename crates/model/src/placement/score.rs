@@ -29,8 +29,7 @@ const MILLION: u128 = 1_000_000;
 impl<'a> Score<'a> {
     pub(super) fn new(case: &Case<'a>, wanted: Resources) -> Self {
         let live = case.member.live();
-        let total = case.report().map(|report| report.capacity.total);
-        let total = total.unwrap_or_default();
+        let total = case.member.digest().total;
         let after = total.saturating_sub(live.usage.reserved.saturating_add(wanted));
         Self {
             wastes_gpus: wanted.gpus == 0 && total.gpus > 0,

@@ -2,6 +2,7 @@
 
 use crate::placement::amounts::Amount;
 use crate::placement::case::Case;
+use crate::placement::digest::Digest;
 use crate::placement::gap::{Gap, Side};
 use crate::quantity::Quantity;
 use crate::runner::Resources;
@@ -45,43 +46,43 @@ pub(super) fn gpu_quota<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 }
 
 pub(super) fn cpu_largest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let (wanted, largest) = (wanted(case)?, largest(case)?);
+    let (wanted, largest) = (wanted(case)?, digest(case)?.largest);
     more(wanted.cpu_millis, largest.cpu_millis, Side::Millis)
 }
 
 pub(super) fn memory_largest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let (wanted, largest) = (wanted(case)?, largest(case)?);
+    let (wanted, largest) = (wanted(case)?, digest(case)?.largest);
     more(wanted.memory_bytes, largest.memory_bytes, Side::Bytes)
 }
 
 pub(super) fn gpu_largest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let (wanted, largest) = (wanted(case)?, largest(case)?);
+    let (wanted, largest) = (wanted(case)?, digest(case)?.largest);
     more(wanted.gpus.into(), largest.gpus.into(), Side::Count)
 }
 
 pub(super) fn slots_configured<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let slots = case.report()?.capacity.sandboxes_max;
+    let slots = digest(case)?.sandboxes_max;
     more(1, slots.into(), Side::Count)
 }
 
 pub(super) fn free_slots<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let slots = case.report()?.capacity.sandboxes_max;
+    let slots = digest(case)?.sandboxes_max;
     let used = case.member.live().usage.sandboxes;
     more(1, slots.saturating_sub(used).into(), Side::Count)
 }
 
 pub(super) fn free_cpu<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let free = case.report().map(|_| case.member.free())?;
+    let free = free(case)?;
     more(wanted(case)?.cpu_millis, free.cpu_millis, Side::Millis)
 }
 
 pub(super) fn free_memory<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let free = case.report().map(|_| case.member.free())?;
+    let free = free(case)?;
     more(wanted(case)?.memory_bytes, free.memory_bytes, Side::Bytes)
 }
 
 pub(super) fn free_gpus<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let free = case.report().map(|_| case.member.free())?;
+    let free = free(case)?;
     more(wanted(case)?.gpus.into(), free.gpus.into(), Side::Count)
 }
 
@@ -89,16 +90,13 @@ fn wanted(case: &Case<'_>) -> Option<Resources> {
     Some(case.amounts?.reserved)
 }
 
-/// The largest sandbox that an empty runner could take. More than there is in
-/// all can never fit either, whatever a runner says of its machines.
-fn largest(case: &Case<'_>) -> Option<Resources> {
-    let report = case.report()?;
-    let (largest, total) = (report.capabilities.largest, report.capacity.total);
-    Some(Resources {
-        cpu_millis: largest.cpu_millis.min(total.cpu_millis),
-        memory_bytes: largest.memory_bytes.min(total.memory_bytes),
-        gpus: largest.gpus.min(total.gpus),
-    })
+/// What is known of the runner, once it said something.
+fn digest<'a>(case: &Case<'a>) -> Option<&'a Digest> {
+    Some(case.member.digest()).filter(|digest| digest.has_report)
+}
+
+fn free(case: &Case<'_>) -> Option<Resources> {
+    digest(case).map(|_| case.member.free())
 }
 
 fn above<'a>(amount: Amount<'a>, allowed: Option<&'a Quantity>) -> Option<Gap<'a>> {

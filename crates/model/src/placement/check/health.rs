@@ -7,7 +7,7 @@ use crate::placement::gap::{Gap, Side};
 pub(super) fn connected<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let found = match case.member.live().presence {
         // Without a report nothing is known of what it can do.
-        Presence::Connected if case.report().is_some() => return None,
+        Presence::Connected if case.member.digest().has_report => return None,
         Presence::Connected => "has not said yet what it can do",
         Presence::NeverSeen => "has not connected yet",
         Presence::Lost => "lost its connection",

@@ -12,8 +12,8 @@ pub(super) fn runner_selector<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 }
 
 pub(super) fn runner_kept<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let deleting = case.member.runner().deleting_since.is_some();
-    deleting.then(|| {
+    let is_kept = case.member.digest().is_kept;
+    (!is_kept).then(|| {
         Gap::new(
             Side::Text("a runner that stays"),
             Side::Text("being deleted"),

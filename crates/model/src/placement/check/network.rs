@@ -13,9 +13,14 @@ pub(super) fn egress_mode<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 
 pub(super) fn egress_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let kind = case.egress()?.1.kind();
+    if case.member.digest().enforces(kind) {
+        return None;
+    }
     let enforced = &case.report()?.capabilities.egress;
-    let has_it = enforced.contains(&kind);
-    (!has_it).then(|| Gap::new(Side::Text(kind.as_str()), Side::EgressTypes(enforced)))
+    Some(Gap::new(
+        Side::Text(kind.as_str()),
+        Side::EgressTypes(enforced),
+    ))
 }
 
 pub(super) fn ingress_level<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
@@ -27,9 +32,14 @@ pub(super) fn ingress_level<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 
 pub(super) fn service_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let kind = case.exposure()?.service.service_type;
+    if case.member.digest().makes(kind) {
+        return None;
+    }
     let made = &case.report()?.capabilities.services;
-    let has_it = made.contains(&kind);
-    (!has_it).then(|| Gap::new(Side::Text(kind.as_str()), Side::ServiceTypes(made)))
+    Some(Gap::new(
+        Side::Text(kind.as_str()),
+        Side::ServiceTypes(made),
+    ))
 }
 
 pub(super) fn http_route<'a>(case: &Case<'a>) -> Option<Gap<'a>> {

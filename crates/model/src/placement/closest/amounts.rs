@@ -10,8 +10,8 @@ use super::Lowered;
 
 /// The most that the runner could set aside for this sandbox now.
 pub(super) fn largest(case: &Case<'_>) -> Option<Resources> {
-    let report = case.report()?;
-    let (largest, free) = (report.capabilities.largest, case.member.free());
+    case.report()?;
+    let (largest, free) = (case.member.digest().largest, case.member.free());
     Some(Resources {
         cpu_millis: largest.cpu_millis.min(free.cpu_millis),
         memory_bytes: largest.memory_bytes.min(free.memory_bytes),
