@@ -5,7 +5,8 @@
 //! that a slow end slows the other down and nothing is lost. When either side
 //! of the stream is gone, the work is dropped, which kills a command.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,14 @@ pub(crate) struct Worker {
     tasks: TaskTracker,
     stop: CancellationToken,
     room: Arc<Semaphore>,
+    open: Arc<Mutex<HashMap<String, CancellationToken>>>,
+}
+
+/// Work that can be abandoned by its name; forgotten when dropped.
+struct Abandonable {
+    worker: Worker,
+    name: String,
+    abandoned: CancellationToken,
 }
 
 /// The gateway's end of a stream is gone.
@@ -67,20 +76,34 @@ impl Worker {
             tasks,
             stop,
             room: Arc::new(Semaphore::new(WORK_MAX)),
+            open: Arc::default(),
         }
     }
 
     /// Starts a piece of work; its outcome goes over its own stream.
     pub(crate) fn open(&self, open: pb::Open, client: Client) {
-        let worker = self.clone();
+        let named = Abandonable::new(self, &open.attach_id);
         self.tasks.spawn(async move {
-            let stop = worker.stop.clone();
+            let worker = &named.worker;
             tokio::select! {
                 biased;
-                () = stop.cancelled() => {}
+                () = worker.stop.cancelled() => {}
+                () = named.abandoned.cancelled() => {}
                 () = worker.work(open, client) => {}
             }
         });
+    }
+
+    /// Ends a piece of work that nobody wants any more; one that has ended
+    /// already is not known here.
+    pub(crate) fn abandon(&self, name: &str) {
+        if let Some(abandoned) = self.lock().get(name) {
+            abandoned.cancel();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn work(&self, open: pb::Open, mut client: Client) {
@@ -170,6 +193,25 @@ impl Worker {
     }
 }
 
+impl Abandonable {
+    fn new(worker: &Worker, name: &str) -> Self {
+        let (worker, name) = (worker.clone(), name.to_owned());
+        let abandoned = CancellationToken::new();
+        worker.lock().insert(name.clone(), abandoned.clone());
+        Self {
+            worker,
+            name,
+            abandoned,
+        }
+    }
+}
+
+impl Drop for Abandonable {
+    fn drop(&mut self) {
+        self.worker.lock().remove(&self.name);
+    }
+}
+
 /// Work that has begun.
 enum Started {
     Exec(Exec),
@@ -205,10 +247,13 @@ impl Stream {
     async fn exec(&mut self, exec: Exec) -> Result<(), Gone> {
         let Self { up, down } = self;
         let Exec { input, events } = exec;
-        // Input that is lost here was meant for a command that has ended.
+        // Input that is lost here was meant for a command that has ended. Input
+        // that waits for the command hides what the gateway says next; that it
+        // is gone is then told by the transport, or by an abandonment.
         tokio::select! {
             done = pass_on(events, up) => done,
             gone = feed(down, input) => Err(gone),
+            () = up.closed() => Err(Gone),
         }
     }
 

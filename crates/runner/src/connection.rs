@@ -267,6 +267,9 @@ impl Connection {
                 }
             }
             Some(FromGateway::Open(open)) => self.worker.open(open, client.clone()),
+            Some(FromGateway::Abandon(pb::Abandon { attach_id })) => {
+                self.worker.abandon(&attach_id);
+            }
             Some(FromGateway::Drain(pb::Drain {})) => info!("the gateway drains this runner"),
             // Terminal news are kept by the backend until the gateway removes
             // the sandbox, so that nothing hangs on this confirmation.

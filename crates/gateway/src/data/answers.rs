@@ -8,6 +8,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,10 @@ use super::deadline;
 
 /// Answers that may wait for the client to read.
 const ANSWERS_MAX: usize = 4;
+
+/// The most payload of one frame. What a runner read at once is smaller; a
+/// frame that is larger would be beyond what clients take by default.
+const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 /// How a stream ends: with a last frame, or with a status.
 pub(super) type End<T> = Result<T, Status>;
@@ -44,6 +49,14 @@ pub(super) fn answers<T>() -> (Sink<T>, Answers<T>) {
     let (sender, received) = mpsc::channel(ANSWERS_MAX);
     let is_over = false;
     (Sink(sender), Answers { received, is_over })
+}
+
+/// The payload in frames of bounded size; mostly just one.
+pub(super) fn frames(mut data: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let size = data.len().min(FRAME_BYTES_MAX);
+        (size > 0).then(|| data.split_to(size))
+    })
 }
 
 impl<T> Sink<T> {
@@ -157,6 +170,18 @@ mod tests {
         let seen = codes(&answers.collect::<Vec<_>>().await);
         assert_eq!(seen.last(), Some(&Err(Code::Unavailable)));
         assert_eq!(seen.len(), ANSWERS_MAX + 1);
+    }
+
+    #[test]
+    fn a_payload_is_cut_only_where_it_must_be() {
+        let sizes = |size: usize| -> Vec<usize> {
+            frames(vec![0; size].into())
+                .map(|frame| frame.len())
+                .collect()
+        };
+        assert_eq!(sizes(0), [] as [usize; 0]);
+        assert_eq!(sizes(FRAME_BYTES_MAX), [FRAME_BYTES_MAX]);
+        assert_eq!(sizes(FRAME_BYTES_MAX + 1), [FRAME_BYTES_MAX, 1]);
     }
 
     #[tokio::test(start_paused = true)]

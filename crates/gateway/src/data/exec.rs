@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use palisade_backend::{AttachError, Exec, ExecEvent, ExecInput, ExecSpec};
+use palisade_model::clock::Timestamp;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{
     OutputKind, exec_error, exec_exit, exec_input, exec_output, exec_ready, exec_start,
@@ -28,7 +29,7 @@ use tonic::Status;
 use tracing::debug;
 
 use super::Means;
-use super::answers::{End, Sink};
+use super::answers::{End, Sink, frames};
 use super::failure::{INVALID_REQUEST, lost_command, not_started};
 use super::ways::{Way, Ways};
 use crate::context::Context;
@@ -84,21 +85,26 @@ impl ExecStream<'_> {
         let mut is_ready = false;
         while let Some(event) = events.recv().await {
             let now = self.means.clock.now();
-            let frame = match event {
+            match event {
                 ExecEvent::Started => {
                     is_ready = true;
-                    exec_ready(now, self.means.ids.uuid().to_string())
+                    let session = self.means.ids.uuid().to_string();
+                    self.sink.send(exec_ready(now, session)).await;
                 }
-                ExecEvent::Stdout(data) | ExecEvent::Stderr(data) if data.is_empty() => continue,
-                ExecEvent::Stdout(data) => exec_output(OutputKind::Stdout, data, now),
-                ExecEvent::Stderr(data) => exec_output(OutputKind::Stderr, data, now),
+                ExecEvent::Stdout(data) => self.output(OutputKind::Stdout, data, now).await,
+                ExecEvent::Stderr(data) => self.output(OutputKind::Stderr, data, now).await,
                 ExecEvent::Exit(exit) => return Ok(exec_exit(exit, now)),
                 ExecEvent::Failed(error) if is_ready => return Ok(lost_command(&error)),
                 ExecEvent::Failed(error) => return not_started(error, self.context),
-            };
-            self.sink.send(frame).await;
+            }
         }
         Ok(lost_command(&AttachError::Lost))
+    }
+
+    async fn output(&self, kind: OutputKind, data: Bytes, now: Timestamp) {
+        for frame in frames(data) {
+            self.sink.send(exec_output(kind, frame, now)).await;
+        }
     }
 }
 

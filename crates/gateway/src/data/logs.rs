@@ -7,7 +7,7 @@
 
 use std::pin::pin;
 
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _};
 use palisade_backend::{AttachError, LogChunk, LogQuery, Logs};
 use palisade_model::reason::Reason;
@@ -20,7 +20,7 @@ use tokio::time;
 use tonic::Status;
 
 use super::Means;
-use super::answers::{End, Sink};
+use super::answers::{End, Sink, frames};
 use super::exec::{START_LIMIT, first_frame};
 use super::failure::{INVALID_REQUEST, INVALID_RESUME_OFFSET, SESSION_NOT_FOUND, lost_log};
 use super::lines::{Lines, Place};
@@ -166,16 +166,32 @@ impl LogStream<'_> {
     }
 
     async fn deliver(&self, reading: &mut Reading, chunk: LogChunk) {
-        if let Some(piece) = reading.piece(chunk) {
-            self.sink.send(log_data(piece)).await;
+        let at = chunk.at;
+        let Piece { data, end } = reading.piece(chunk);
+        let mut offset = end.saturating_sub(data.len() as u64);
+        for data in frames(data) {
+            offset = offset.saturating_add(data.len() as u64);
+            let session = reading.held.id().to_owned();
+            let frame = LogPiece {
+                data,
+                at,
+                session,
+                offset,
+            };
+            self.sink.send(log_data(frame)).await;
         }
     }
 }
 
+/// What the client has not yet of a chunk.
+struct Piece {
+    data: Bytes,
+    /// How far the session has come with it.
+    end: u64,
+}
+
 impl Reading {
-    /// What the client has not yet of a chunk.
-    fn piece(&mut self, chunk: LogChunk) -> Option<LogPiece> {
-        let at = chunk.at;
+    fn piece(&mut self, chunk: LogChunk) -> Piece {
         let first = Place {
             delivered: 0,
             log_offset: chunk.offset,
@@ -187,20 +203,14 @@ impl Reading {
             .get_or_insert_with(|| Lines::at(first, is_stamped));
         let from = lines.place();
         let mut data = lines.text(chunk);
-        let offset = lines.place().delivered;
+        let end = lines.place().delivered;
         let known = usize::try_from(self.skip).map_or(data.len(), |skip| skip.min(data.len()));
         data.advance(known);
         self.skip -= known as u64;
-        if data.is_empty() {
-            return None;
+        if !data.is_empty() {
+            self.held.deliver(from, end);
         }
-        self.held.deliver(from, offset);
-        Some(LogPiece {
-            data,
-            at,
-            session: self.held.id().to_owned(),
-            offset,
-        })
+        Piece { data, end }
     }
 }
 

@@ -30,25 +30,38 @@ pub(super) async fn event(up: &mut Streaming<pb::AttachUp>) -> Result<Event, Att
     }
 }
 
+/// How the passing on of a command came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The runner told the end, or is gone.
+    Told,
+    /// Its caller left; the command still runs.
+    Left,
+}
+
 /// Passes a command on until it ended, its caller left or the runner is gone.
 pub(super) async fn exec(
     link: Link,
     inputs: mpsc::Receiver<ExecInput>,
     outputs: mpsc::Sender<ExecEvent>,
     ended: impl Future<Output = ()>,
-) {
+) -> Outcome {
     let Link { mut up, down } = link;
     // Input that is lost here was meant for a command that has ended, or whose
     // caller has left.
-    let lost = tokio::select! {
+    let outcome = tokio::select! {
         biased;
-        outcome = pass_output(&mut up, &outputs) => outcome.err(),
-        () = outputs.closed() => None,
-        () = pass_input(inputs, &down) => None,
-        () = ended => Some(AttachError::Lost),
+        outcome = pass_output(&mut up, &outputs) => outcome,
+        () = outputs.closed() => Ok(Outcome::Left),
+        outcome = pass_input(inputs, &down) => Ok(outcome),
+        () = ended => Err(AttachError::Lost),
     };
-    if let Some(error) = lost {
-        let _ = outputs.send(ExecEvent::Failed(error)).await;
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let _ = outputs.send(ExecEvent::Failed(error)).await;
+            Outcome::Told
+        }
     }
 }
 
@@ -56,28 +69,45 @@ pub(super) async fn exec(
 async fn pass_output(
     up: &mut Streaming<pb::AttachUp>,
     outputs: &mpsc::Sender<ExecEvent>,
-) -> Result<(), AttachError> {
+) -> Result<Outcome, AttachError> {
     loop {
-        let (output, is_last) = match event(up).await? {
-            Event::Stdout(data) => (ExecEvent::Stdout(data), false),
-            Event::Stderr(data) => (ExecEvent::Stderr(data), false),
-            Event::ExitCode(code) => (ExecEvent::Exit(Exit(code)), true),
-            Event::Failure(failure) => (ExecEvent::Failed(attach_error(failure)), true),
-            Event::AttachId(_)
-            | Event::Started(_)
-            | Event::Log(_)
-            | Event::FileData(_)
-            | Event::Done(_) => return Err(AttachError::Lost),
-        };
-        if outputs.send(output).await.is_err() || is_last {
-            return Ok(());
+        let output = output(event(up).await?)?;
+        let is_last = is_end(&output);
+        let sent = outputs.send(output).await;
+        if is_last {
+            return Ok(Outcome::Told);
         }
+        if sent.is_err() {
+            return Ok(Outcome::Left);
+        }
+    }
+}
+
+/// What the runner says of a command.
+pub(super) fn output(event: Event) -> Result<ExecEvent, AttachError> {
+    match event {
+        Event::Started(pb::Started {}) => Ok(ExecEvent::Started),
+        Event::Stdout(data) => Ok(ExecEvent::Stdout(data)),
+        Event::Stderr(data) => Ok(ExecEvent::Stderr(data)),
+        Event::ExitCode(code) => Ok(ExecEvent::Exit(Exit(code))),
+        Event::Failure(failure) => Ok(ExecEvent::Failed(attach_error(failure))),
+        Event::AttachId(_) | Event::Log(_) | Event::FileData(_) | Event::Done(_) => {
+            Err(AttachError::Lost)
+        }
+    }
+}
+
+/// Whether nothing follows.
+pub(super) fn is_end(output: &ExecEvent) -> bool {
+    match output {
+        ExecEvent::Exit(_) | ExecEvent::Failed(_) => true,
+        ExecEvent::Started | ExecEvent::Stdout(_) | ExecEvent::Stderr(_) => false,
     }
 }
 
 /// Pending for ever once the input has ended: the end of input is no
 /// cancellation, and ending the stream would be one.
-async fn pass_input(mut inputs: mpsc::Receiver<ExecInput>, down: &Down) {
+async fn pass_input(mut inputs: mpsc::Receiver<ExecInput>, down: &Down) -> Outcome {
     loop {
         let (input, is_last) = match inputs.recv().await {
             Some(ExecInput::Stdin(data)) => (Input::Stdin(data), false),

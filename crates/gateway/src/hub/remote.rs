@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use palisade_backend::{
-    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecSpec, LogQuery, Logs,
-};
+use palisade_backend::{Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecSpec, LogQuery, Logs};
 use palisade_model::id::SandboxId;
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::attach_up::Event;
@@ -23,7 +21,7 @@ use tokio::time;
 
 use super::Hub;
 use super::pending::{Full, Link, PENDING_MAX};
-use super::relay::{self, event};
+use super::relay::{self, Outcome, event};
 use super::session::Session;
 
 /// A runner that does not open a stream within this time is given up on.
@@ -40,13 +38,22 @@ pub(super) struct RemoteAttach {
     session: Arc<Session>,
 }
 
+/// Work that the runner said a first word about.
+#[derive(Debug)]
+struct Begun {
+    link: Link,
+    /// The name of the work, which the runner knows too.
+    name: String,
+    first: Event,
+}
+
 impl RemoteAttach {
     pub(super) fn new(hub: Hub, session: Arc<Session>) -> Self {
         Self { hub, session }
     }
 
     /// Asks the runner for work and waits for its stream.
-    async fn open(&self, id: SandboxId, work: Work) -> Result<Link, AttachError> {
+    async fn open(&self, id: SandboxId, work: Work) -> Result<(Link, String), AttachError> {
         let inner = &self.hub.inner;
         let secret = inner.tools.ids.secret();
         let asked = inner
@@ -54,6 +61,7 @@ impl RemoteAttach {
             .wait_for(secret, self.session.identity.clone());
         let (_ticket, attach_id, link) =
             asked.map_err(|Full| AttachError::Busy { limit: PENDING_MAX })?;
+        let name = attach_id.clone();
         let open = pb::Open {
             attach_id,
             sandbox_id: id.to_string(),
@@ -62,7 +70,8 @@ impl RemoteAttach {
         let opened = async {
             let sent = self.session.send(Message::Open(open)).await;
             sent.map_err(|_| AttachError::Lost)?;
-            link.await.map_err(|_| AttachError::Lost)
+            let link = link.await.map_err(|_| AttachError::Lost)?;
+            Ok((link, name))
         };
         tokio::select! {
             biased;
@@ -71,25 +80,19 @@ impl RemoteAttach {
         }
     }
 
-    /// Waits for the word that the work began.
-    async fn begin(&self, id: SandboxId, work: Work) -> Result<Link, AttachError> {
-        let mut link = self.open(id, work).await?;
+    /// Waits for the first word of the runner about the work.
+    async fn begin(&self, id: SandboxId, work: Work) -> Result<Begun, AttachError> {
+        let (mut link, name) = self.open(id, work).await?;
         let first = tokio::select! {
             biased;
             first = time::timeout(BEGIN_LIMIT, event(&mut link.up)) => first,
             () = self.session.ended() => return Err(AttachError::Lost),
         };
-        match first.unwrap_or(Err(AttachError::Lost))? {
-            Event::Started(pb::Started {}) => Ok(link),
-            Event::Failure(failure) => Err(attach_error(failure)),
-            Event::AttachId(_)
-            | Event::Stdout(_)
-            | Event::Stderr(_)
-            | Event::ExitCode(_)
-            | Event::Log(_)
-            | Event::FileData(_)
-            | Event::Done(_) => Err(AttachError::Lost),
+        let first = first.unwrap_or(Err(AttachError::Lost))?;
+        if let Event::Failure(failure) = first {
+            return Err(attach_error(failure));
         }
+        Ok(Begun { link, name, first })
     }
 
     /// One file, in either direction, within its time.
@@ -108,19 +111,36 @@ impl RemoteAttach {
 #[async_trait]
 impl Attach for RemoteAttach {
     async fn exec(&self, id: SandboxId, spec: ExecSpec) -> Result<Exec, AttachError> {
-        let link = self.begin(id, open_exec(spec)).await?;
+        let Begun { link, name, first } = self.begin(id, open_exec(spec)).await?;
+        // A command may end without ever having run.
+        let first = relay::output(first)?;
+        let is_over = relay::is_end(&first);
         let (input, inputs) = mpsc::channel(EXEC_QUEUE_MAX);
         let (outputs, events) = mpsc::channel(EXEC_QUEUE_MAX);
         // The channel is new and empty, so that the first event always fits.
-        let _ = outputs.try_send(ExecEvent::Started);
-        let session = self.session.clone();
-        let relay = async move { relay::exec(link, inputs, outputs, session.ended()).await };
-        self.hub.inner.tools.tasks.spawn(relay);
+        let _ = outputs.try_send(first);
+        if !is_over {
+            let session = self.session.clone();
+            let relay = async move {
+                let outcome = relay::exec(link, inputs, outputs, session.ended()).await;
+                if outcome == Outcome::Left {
+                    let attach_id = name;
+                    let message = Message::Abandon(pb::Abandon { attach_id });
+                    // A runner that takes no messages has lost its connection,
+                    // and with it all streams.
+                    let _ = session.send(message).await;
+                }
+            };
+            self.hub.inner.tools.tasks.spawn(relay);
+        }
         Ok(Exec { input, events })
     }
 
     async fn logs(&self, id: SandboxId, query: LogQuery) -> Result<Logs, AttachError> {
-        let link = self.begin(id, open_logs(&query)).await?;
+        let Begun { link, first, .. } = self.begin(id, open_logs(&query)).await?;
+        if first != Event::Started(pb::Started {}) {
+            return Err(AttachError::Lost);
+        }
         let (sender, chunks) = mpsc::channel(EXEC_QUEUE_MAX);
         let session = self.session.clone();
         let relay = async move { relay::logs(link, sender, session.ended()).await };
@@ -138,7 +158,7 @@ impl Attach for RemoteAttach {
             path: path.to_owned(),
             size_bytes: content.len() as u64,
         });
-        self.file(async { relay::write(self.open(id, work).await?, content).await })
+        self.file(async { relay::write(self.open(id, work).await?.0, content).await })
             .await
     }
 
@@ -152,7 +172,7 @@ impl Attach for RemoteAttach {
             path: path.to_owned(),
             bytes_max,
         });
-        self.file(async { relay::read(self.open(id, work).await?, bytes_max).await })
+        self.file(async { relay::read(self.open(id, work).await?.0, bytes_max).await })
             .await
     }
 }

@@ -7,6 +7,7 @@
     reason = "parts of tests fail by panicking"
 )]
 
+mod attaching;
 mod capacity;
 mod discovering;
 mod joining;

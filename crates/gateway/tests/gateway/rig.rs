@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use palisade_backend::Backend as _;
 use palisade_backend::fake::{self, Fake, World};
 use palisade_gateway::{Gateway, GatewayConfig, LiveView};
 use palisade_model::clock::{Clock, Ids, Timestamp};
-use palisade_model::id::{ClusterId, ProfileId, RunnerUid, TokenId};
+use palisade_model::id::{ClusterId, ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
 use palisade_model::profile::{EgressType, Profile, ServiceType, form};
 use palisade_model::runner::{
@@ -437,6 +438,12 @@ impl Drop for GatewayProcess {
 }
 
 impl RunnerProcess {
+    /// How many commands run in a sandbox beside its main process.
+    pub(crate) async fn commands(&self, id: SandboxId) -> u64 {
+        let usage = Fake::open(self.world.clone()).usage(id).await;
+        usage.map_or(0, |usage| usage.pids.saturating_sub(1))
+    }
+
     pub(crate) fn end(self) {
         self.stop.cancel();
     }
