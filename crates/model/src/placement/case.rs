@@ -82,12 +82,12 @@ impl<'a> Wish<'a> {
 impl<'a> Case<'a> {
     /// Every offer of a runner, in the order in which they are tried.
     pub(super) fn all_of(wish: &'a Wish<'a>, member: &'a Member) -> impl Iterator<Item = Self> {
-        let offers = member.offers().iter().zip(member.fits());
-        offers.map(move |(offer, fit)| Self {
+        let offers = member.offers().iter().enumerate();
+        offers.map(move |(place, offer)| Self {
             wish,
             member,
             offer,
-            lacks: fit.lacks.as_deref(),
+            lacks: member.lacks(place),
             amounts: wish.amounts(offer),
         })
     }

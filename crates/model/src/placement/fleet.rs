@@ -16,7 +16,7 @@ use crate::profile::Profile;
 use crate::runner::{Capabilities, Capacity, Resources, Runner};
 
 use super::digest::Digest;
-use super::kind::{Kinds, Likeness};
+use super::kind::{Kinds, Menu};
 use super::offer::{Lacks, Offer};
 
 /// The runners of all organizations, at one moment.
@@ -37,18 +37,11 @@ struct Estate {
 pub struct Member {
     runner: Arc<Runner>,
     offers: Arc<[Offer]>,
-    fits: Arc<[Fit]>,
+    menu: Menu,
+    /// What it lacks for each offer; absent if it lacks nothing for any.
+    lacks: Option<Arc<[Option<Lacks>]>>,
     live: Live,
     digest: Digest,
-}
-
-/// What is judged instead of an offer, and what its runner lacks for it.
-#[derive(Clone, Debug)]
-pub(super) struct Fit {
-    /// The first offer that came out the same.
-    pub(super) likeness: Likeness,
-    /// What the runner lacks, if anything.
-    pub(super) lacks: Option<Box<Lacks>>,
 }
 
 /// What changes while a runner keeps its configuration.
@@ -114,16 +107,17 @@ impl Fleet {
         let estate = Arc::make_mut(organizations.entry(organization).or_default());
         let uid = runner.uid;
         let mut offers = Offer::all_of(&runner, profile_of);
-        let likenesses = offers.iter_mut().map(|offer| estate.kinds.share(offer));
-        let likenesses = likenesses.collect::<Vec<_>>();
+        let menu = estate.kinds.menu(&mut offers);
         let member = Member {
             digest: Digest::new(&runner, live.report.as_deref()),
-            fits: fits(likenesses, live.report.as_deref()),
+            lacks: lacks(&menu, live.report.as_deref()),
+            menu,
             offers: offers.into(),
             runner,
             live,
         };
         estate.members.insert(uid, Arc::new(member));
+        estate.kinds.prune();
     }
 
     /// Takes out a runner. Does nothing if there is none.
@@ -137,6 +131,7 @@ impl Fleet {
         };
         let estate = Arc::make_mut(estate);
         estate.members.remove(&uid);
+        estate.kinds.prune();
         if estate.members.is_empty() {
             organizations.remove(organization);
         }
@@ -189,9 +184,8 @@ impl Member {
         let mut member = self.clone();
         change(&mut member.live);
         if member.live.report != self.live.report {
-            let likenesses = self.fits.iter().map(|fit| Arc::clone(&fit.likeness));
             let report = member.live.report.as_deref();
-            member.fits = fits(likenesses, report);
+            member.lacks = lacks(&self.menu, report);
             member.digest = Digest::new(&self.runner, report);
         }
         member
@@ -213,9 +207,14 @@ impl Member {
         &self.offers
     }
 
-    /// What is judged instead of each offer, in the same order.
-    pub(super) fn fits(&self) -> &[Fit] {
-        &self.fits
+    /// What is judged instead of the offers, in the same order.
+    pub(super) fn menu(&self) -> &Menu {
+        &self.menu
+    }
+
+    /// What the runner lacks for one of its offers, if anything.
+    pub(super) fn lacks(&self, place: usize) -> Option<&Lacks> {
+        self.lacks.as_ref()?.get(place)?.as_ref()
     }
 
     /// What is read of it for every request.
@@ -249,12 +248,8 @@ impl Usage {
     }
 }
 
-fn fits(likenesses: impl IntoIterator<Item = Likeness>, report: Option<&Report>) -> Arc<[Fit]> {
-    likenesses
-        .into_iter()
-        .map(|likeness| Fit {
-            lacks: Lacks::new(&likeness, report).map(Box::new),
-            likeness,
-        })
-        .collect()
+fn lacks(menu: &Menu, report: Option<&Report>) -> Option<Arc<[Option<Lacks>]>> {
+    let lacks = menu.iter().map(|likeness| Lacks::new(likeness, report));
+    let lacks = lacks.collect::<Arc<[_]>>();
+    lacks.iter().any(Option::is_some).then_some(lacks)
 }

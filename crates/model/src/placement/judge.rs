@@ -11,7 +11,7 @@ use super::case::{Case, Wish};
 use super::check;
 use super::constraint::{About, Constraint};
 use super::diagnosis::{Failure, Gaps};
-use super::fleet::{Fit, Member};
+use super::fleet::Member;
 use super::offer::Offer;
 use super::score::Score;
 
@@ -19,16 +19,23 @@ use super::score::Score;
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
     wish: &'a Wish<'a>,
-    /// What is already known of likenesses, each at the place that its address
-    /// gives; a newer one takes the place of an older one.
-    findings: Vec<Option<Finding<'a>>>,
+    /// What is already known of likenesses.
+    findings: Known<Gaps>,
+    /// What is already known of menus.
+    boards: Known<Vec<Choice<'a>>>,
 }
 
-/// What a request lacks of a profile alone.
+/// What is known of things in memory, each at the place that its address gives;
+/// a newer one takes the place of an older one.
+#[derive(Debug)]
+struct Known<T>(Vec<(usize, T)>);
+
+/// An offer that leaves no gap as far as it is about the profile alone.
 #[derive(Clone, Copy, Debug)]
-struct Finding<'a> {
+struct Choice<'a> {
+    /// Its place on the menu.
+    place: usize,
     likeness: &'a Offer,
-    gaps: Gaps,
     amounts: Option<Amounts<'a>>,
 }
 
@@ -41,9 +48,6 @@ pub(super) struct Passing<'a> {
     place: usize,
 }
 
-/// How many findings are kept; a power of two.
-const FINDINGS: usize = 256;
-
 const ABOUT_RUNNER: [About; 2] = [About::Runner, About::RunnerReport];
 const ABOUT_PROFILE: [About; 2] = [About::Profile, About::Spec];
 const ABOUT_BOTH: [About; 1] = [About::Pair];
@@ -52,80 +56,123 @@ impl<'a> Judge<'a> {
     pub(super) fn new(wish: &'a Wish<'a>) -> Self {
         Self {
             wish,
-            findings: vec![None; FINDINGS],
+            findings: Known::with_places(256),
+            boards: Known::with_places(32),
         }
     }
 
     /// The first offer of a runner that leaves no gap.
     pub(super) fn passing(&mut self, member: &'a Member) -> Option<Passing<'a>> {
-        let any = self.case(member, member.fits().first()?, None);
-        if has_gap(&any, &ABOUT_RUNNER) {
+        if has_gap(&self.any_case(member)?, &ABOUT_RUNNER) {
             return None;
         }
-        member.fits().iter().enumerate().find_map(|(place, fit)| {
-            let finding = self.finding(member, fit);
-            if !finding.gaps.is_empty() {
-                return None;
-            }
-            let amounts = finding.amounts;
-            let case = self.case(member, fit, amounts);
+        let wish = self.wish;
+        self.choices(member).iter().find_map(|choice| {
+            let case = Case {
+                wish,
+                member,
+                offer: choice.likeness,
+                lacks: member.lacks(choice.place),
+                amounts: choice.amounts,
+            };
+            let place = choice.place;
             (!has_gap(&case, &ABOUT_BOTH)).then_some(Passing { case, place })
         })
     }
 
     /// What every offer of a runner lacks.
     pub(super) fn failures(&mut self, member: &'a Member) -> Vec<Failure<'a>> {
-        let Some(any) = member.fits().first() else {
+        let Some(any) = self.any_case(member) else {
             return Vec::new();
         };
-        let of_runner = gaps(&self.case(member, any, None), &ABOUT_RUNNER);
-        let fits = member.fits().iter();
-        fits.map(|fit| {
-            let Finding {
-                gaps: own, amounts, ..
-            } = *self.finding(member, fit);
-            let case = self.case(member, fit, amounts);
-            let gaps = of_runner.union(own).union(gaps(&case, &ABOUT_BOTH));
+        let of_runner = gaps(&any, &ABOUT_RUNNER);
+        let menu = member.menu().iter().enumerate();
+        menu.map(|(place, likeness)| {
+            let case = Case {
+                offer: likeness,
+                lacks: member.lacks(place),
+                amounts: self.wish.amounts(likeness),
+                ..any
+            };
+            let of_both = gaps(&case, &ABOUT_BOTH);
+            let gaps = of_runner.union(self.finding(&case)).union(of_both);
             Failure { case, gaps }
         })
         .collect()
     }
 
-    fn case(&self, member: &'a Member, fit: &'a Fit, amounts: Option<Amounts<'a>>) -> Case<'a> {
-        Case {
+    /// A case to judge a runner by; which offer stands in it does not matter.
+    fn any_case(&self, member: &'a Member) -> Option<Case<'a>> {
+        Some(Case {
             wish: self.wish,
             member,
-            offer: &fit.likeness,
-            lacks: fit.lacks.as_deref(),
-            amounts,
+            offer: member.menu().first()?,
+            lacks: None,
+            amounts: None,
+        })
+    }
+
+    /// What of a runner's menu leaves no gap that is about a profile alone.
+    fn choices(&mut self, member: &'a Member) -> &[Choice<'a>] {
+        let address = member.menu().as_ptr().addr();
+        if self.boards.get(address).is_none() {
+            let menu = member.menu().iter().enumerate();
+            let choices = menu.filter_map(|(place, likeness)| {
+                let amounts = self.wish.amounts(likeness);
+                let case = Case {
+                    wish: self.wish,
+                    member,
+                    offer: likeness,
+                    lacks: None,
+                    amounts,
+                };
+                self.finding(&case).is_empty().then_some(Choice {
+                    place,
+                    likeness,
+                    amounts,
+                })
+            });
+            let choices = choices.collect();
+            self.boards.put(address, choices);
+        }
+        self.boards.get(address).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a request lacks of a profile alone; the case has a likeness for the
+    /// offer.
+    fn finding(&mut self, case: &Case<'a>) -> Gaps {
+        let address = std::ptr::from_ref(case.offer).addr();
+        if let Some(known) = self.findings.get(address) {
+            return *known;
+        }
+        let gaps = gaps(case, &ABOUT_PROFILE);
+        self.findings.put(address, gaps);
+        gaps
+    }
+}
+
+impl<T: Default + Clone> Known<T> {
+    /// No address is zero.
+    fn with_places(count: usize) -> Self {
+        Self(vec![(0, T::default()); count])
+    }
+
+    fn get(&self, address: usize) -> Option<&T> {
+        let (known, value) = self.0.get(self.place(address))?;
+        (*known == address).then_some(value)
+    }
+
+    fn put(&mut self, address: usize, value: T) {
+        let place = self.place(address);
+        if let Some(slot) = self.0.get_mut(place) {
+            *slot = (address, value);
         }
     }
 
-    fn finding(&mut self, member: &'a Member, fit: &'a Fit) -> &Finding<'a> {
-        let likeness = fit.likeness.as_ref();
-        // Offers are larger than a cache line, so lower bits say little.
-        let place = (std::ptr::from_ref(likeness).addr() >> 6) % FINDINGS;
-        let wish = self.wish;
-        let fresh = || {
-            let case = Case {
-                wish,
-                member,
-                offer: likeness,
-                lacks: None,
-                amounts: wish.amounts(likeness),
-            };
-            Finding {
-                likeness,
-                gaps: gaps(&case, &ABOUT_PROFILE),
-                amounts: case.amounts,
-            }
-        };
-        // The remainder is a place in the list.
-        let slot = &mut self.findings[place];
-        if !slot.is_some_and(|known| std::ptr::eq(known.likeness, likeness)) {
-            *slot = None;
-        }
-        slot.get_or_insert_with(fresh)
+    /// What lies in memory is larger than a few words, so that lower bits of its
+    /// address say little.
+    fn place(&self, address: usize) -> usize {
+        (address >> 6) % self.0.len()
     }
 }
 

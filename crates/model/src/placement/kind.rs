@@ -15,19 +15,51 @@ use super::offer::Offer;
 /// An offer that stands for all that come out the same.
 pub(super) type Likeness = Arc<Offer>;
 
-/// The likenesses that the runners of an organization share.
+/// The likenesses of all offers of a runner; one for all runners that offer the
+/// same in the same order.
+pub(super) type Menu = Arc<[Likeness]>;
+
+/// What the runners of an organization share.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kinds(BTreeMap<ProfileId, Vec<Weak<Offer>>>);
+pub(super) struct Kinds {
+    likenesses: BTreeMap<ProfileId, Vec<Weak<Offer>>>,
+    menus: Vec<Weak<[Likeness]>>,
+}
 
 /// The most kinds of one profile that are remembered; more are not shared.
 const KINDS_MAX: usize = 32;
 
+/// The most menus that are remembered; more are not shared.
+const MENUS_MAX: usize = 256;
+
 impl Kinds {
-    /// The likeness of an offer, or a new one if it is the first of its kind. An
-    /// offer that is the same in everything shares what the likeness holds.
-    pub(super) fn share(&mut self, offer: &mut Offer) -> Likeness {
-        let known = self.0.entry(offer.profile).or_default();
-        known.retain(|kind| kind.strong_count() > 0);
+    /// The menu that the offers of a runner make. An offer that is the same as
+    /// its likeness in everything shares what that one holds.
+    pub(super) fn menu(&mut self, offers: &mut [Offer]) -> Menu {
+        let likenesses = offers.iter_mut().map(|offer| self.likeness(offer));
+        let likenesses = likenesses.collect::<Vec<_>>();
+        let mut living = self.menus.iter().filter_map(Weak::upgrade);
+        if let Some(menu) = living.find(|menu| is_same(menu, &likenesses)) {
+            return menu;
+        }
+        let menu = Menu::from(likenesses);
+        if self.menus.len() < MENUS_MAX {
+            self.menus.push(Arc::downgrade(&menu));
+        }
+        menu
+    }
+
+    /// Forgets what no runner offers any more.
+    pub(super) fn prune(&mut self) {
+        self.menus.retain(|menu| menu.strong_count() > 0);
+        self.likenesses.retain(|_, kinds| {
+            kinds.retain(|kind| kind.strong_count() > 0);
+            !kinds.is_empty()
+        });
+    }
+
+    fn likeness(&mut self, offer: &mut Offer) -> Likeness {
+        let known = self.likenesses.entry(offer.profile).or_default();
         let mut living = known.iter().filter_map(Weak::upgrade);
         if let Some(kind) = living.find(|kind| is_alike(kind, offer)) {
             if kind.spec == offer.spec {
@@ -41,6 +73,14 @@ impl Kinds {
         }
         kind
     }
+}
+
+fn is_same(menu: &Menu, likenesses: &[Likeness]) -> bool {
+    let pairs = menu.iter().zip(likenesses);
+    menu.len() == likenesses.len()
+        && pairs
+            .into_iter()
+            .all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 fn is_alike(one: &Offer, other: &Offer) -> bool {
