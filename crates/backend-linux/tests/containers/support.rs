@@ -3,16 +3,138 @@
 //! What a test leaves on the host would be found by `leftovers`; the backend is
 //! closed and its network removed when the test is over.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use palisade_backend::conformance::{self, Job};
+use palisade_backend::{Attach, Backend};
 use palisade_backend_linux::network::{self, Instance};
 use palisade_backend_linux::{LinuxBackend, LinuxConfig};
 use palisade_image::{Images, Progress, PullPolicy, Registries, Settings, Source, Store};
 use palisade_model::clock::{Clock, Timestamp};
 use palisade_model::id::SandboxId;
+
+/// A backend under test.
+#[derive(Debug)]
+pub(crate) struct Harness {
+    backend: Option<Arc<LinuxBackend>>,
+    pub(crate) place: Place,
+}
+
+impl Harness {
+    /// A backend in a place of its own.
+    pub(crate) async fn new() -> Self {
+        Self::at(Place::new()).await
+    }
+
+    /// A backend with other settings, in a place of its own.
+    pub(crate) async fn with(change: impl FnOnce(&mut LinuxConfig)) -> Self {
+        let place = Place::new();
+        let mut config = place.config().await;
+        change(&mut config);
+        Self::configured(place, config).await
+    }
+
+    /// A backend where another one was.
+    pub(crate) async fn at(place: Place) -> Self {
+        let config = place.config().await;
+        Self::configured(place, config).await
+    }
+
+    async fn configured(place: Place, config: LinuxConfig) -> Self {
+        let backend = LinuxBackend::open(config).await.expect("the backend opens");
+        let backend = Some(backend);
+        Self { backend, place }
+    }
+
+    pub(crate) fn open(&self) -> Arc<LinuxBackend> {
+        let backend = self.backend.as_ref();
+        Arc::clone(backend.expect("it is open between the steps of a test"))
+    }
+
+    /// Forgets the backend as a crash does, and gives back its place.
+    pub(crate) async fn close(mut self) -> Place {
+        self.drop_backend().await;
+        self.place
+    }
+
+    /// Removes every sandbox, closes the backend, and sees that nothing is left.
+    pub(crate) async fn finish(self) {
+        let backend = self.open();
+        let listed = backend.list().await.expect("it can be looked at");
+        for sighting in listed {
+            let id = sighting.launch.id;
+            backend.remove(id).await.expect("it can be removed");
+            assert_eq!(self.place.leftovers(id), Vec::<String>::new());
+        }
+        drop(backend);
+        self.close().await;
+    }
+
+    async fn drop_backend(&mut self) {
+        if let Some(backend) = self.backend.take() {
+            backend.close().await;
+            let last = Arc::try_unwrap(backend);
+            assert!(
+                last.is_ok(),
+                "somebody still holds the backend that crashes"
+            );
+        }
+    }
+}
+
+/// A script as a command line.
+pub(crate) fn shell(script: &str) -> Vec<String> {
+    ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
+}
+
+#[async_trait]
+impl conformance::Harness for Harness {
+    fn backend(&self) -> Arc<dyn Backend> {
+        self.open()
+    }
+
+    fn attach(&self) -> Arc<dyn Attach> {
+        self.open()
+    }
+
+    fn command(&self, job: &Job) -> Vec<String> {
+        let lines = |count: &u32| {
+            format!("i=0; while [ $i -lt {count} ]; do echo line $i; i=$((i+1)); done")
+        };
+        match job {
+            Job::RunUntilStopped => shell("exec sleep 1000"),
+            Job::IgnoreStop => shell("trap '' TERM; while true; do sleep 1; done"),
+            Job::ExitWith(code) => shell(&format!("exit {code}")),
+            Job::PrintLines(count) => shell(&format!("{}; exec sleep 1000", lines(count))),
+            Job::PrintLinesAndExit(count) => shell(&lines(count)),
+            Job::Cat => vec!["/bin/cat".to_owned()],
+            Job::PrintBoth(code) => shell(&format!("echo out; echo err >&2; exit {code}")),
+            Job::PrintBytes(count) => shell(&format!("head -c {count} /dev/zero | tr '\\0' x")),
+            Job::NoSuchProgram => vec!["/no/such/program".to_owned()],
+            Job::KillSelf => shell("kill -9 $$"),
+        }
+    }
+
+    fn image(&self) -> String {
+        IMAGE.to_owned()
+    }
+
+    async fn crash_and_reopen(&mut self) {
+        self.drop_backend().await;
+        let config = self.place.config().await;
+        let backend = LinuxBackend::open(config).await;
+        self.backend = Some(backend.expect("the backend opens"));
+    }
+
+    async fn leftovers(&self, id: SandboxId) -> Vec<String> {
+        self.place.leftovers(id)
+    }
+}
 
 /// The image that every backend of the tests has.
 pub(crate) const IMAGE: &str = "test/busybox:1";
@@ -34,27 +156,43 @@ fn run_directory() -> PathBuf {
     PathBuf::from("/run/palisade-tests")
 }
 
-/// A place for one backend after another.
+/// A place for one backend after another. All of it goes with the value.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) directory: tempfile::TempDir,
+    directory: PathBuf,
     pub(crate) instance: Instance,
+    is_own: bool,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().expect("there is room");
-        let name = directory.path().display().to_string();
-        let instance = Instance::derive(&name);
+        let directory = tempfile::tempdir().expect("there is room").keep();
+        let mut place = Self::at(&directory);
+        place.is_own = true;
+        place
+    }
+
+    /// The place of somebody else, who will clean it up.
+    pub(crate) fn at(directory: &Path) -> Self {
+        let instance = Instance::derive(&directory.display().to_string());
         Self {
-            directory,
+            directory: directory.to_path_buf(),
             instance,
+            is_own: false,
         }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.join("state")
     }
 
     /// The settings of a backend in this place.
     pub(crate) async fn config(&self) -> LinuxConfig {
-        let settings = Settings::new(self.directory.path().join("images"));
+        let settings = Settings::new(self.directory.join("images"));
         let store = Store::open(settings, Arc::new(RealClock)).await;
         let store = store.expect("the store opens");
         let reference = IMAGE.parse().expect("the name is one");
@@ -70,17 +208,11 @@ impl Place {
             ..Registries::default()
         };
         LinuxConfig::new(
-            self.directory.path().join("state"),
+            self.state(),
             network::Config::new(self.instance.clone(), run_directory()),
             Images::new(store, registries),
             Arc::new(RealClock),
         )
-    }
-
-    /// Opens a backend; another one in this place must be gone.
-    pub(crate) async fn open(&self) -> Arc<LinuxBackend> {
-        let config = self.config().await;
-        LinuxBackend::open(config).await.expect("the backend opens")
     }
 
     /// What is left of a sandbox anywhere on the host, in words.
@@ -88,7 +220,7 @@ impl Place {
         let id = id.to_string();
         let mut left = Vec::new();
         left.extend(paths_that_name(&id, Path::new("/sys/fs/cgroup"), 4));
-        left.extend(paths_that_name(&id, self.directory.path(), 6));
+        left.extend(paths_that_name(&id, &self.directory, 6));
         left.extend(paths_that_name(&id, &run_directory(), 6));
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mounts = mounts.lines().filter(|line| line.contains(&id));
@@ -121,6 +253,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if !self.is_own {
+            return;
+        }
         // Best effort: the network of this instance, for the sake of the next test.
         let uplink = format!("pal-{}", self.instance);
         let table = format!("palisade_{}", self.instance).replace('-', "_");
@@ -134,12 +269,38 @@ impl Drop for Place {
         let _ = Command::new("umount").arg(&netns).output();
         let _ = std::fs::remove_file(netns);
         let _ = std::fs::remove_dir_all(run_directory().join(self.instance.as_str()));
-        if let Ok(roots) = std::fs::read_dir("/sys/fs/cgroup") {
-            for root in roots.flatten() {
-                let _ =
-                    std::fs::remove_dir(root.path().join(format!("palisade-{}", self.instance)));
+        let _ = std::fs::remove_dir_all(&self.directory);
+        remove_groups(&format!("palisade-{}", self.instance));
+    }
+}
+
+/// Ends what a test that failed has left running, and removes its groups.
+fn remove_groups(parent: &str) {
+    let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
+    let roots = roots.flatten().map(|root| root.path());
+    let groups = roots
+        .map(|root| root.join(parent))
+        .filter(|group| group.exists());
+    for group in groups {
+        for sandbox in std::fs::read_dir(&group).into_iter().flatten().flatten() {
+            let processes = std::fs::read_to_string(sandbox.path().join("cgroup.procs"));
+            for process in processes.unwrap_or_default().lines() {
+                let _ = Command::new("kill").args(["-9", process]).output();
             }
+            remove_soon(&sandbox.path());
         }
+        let _ = std::fs::remove_dir(group);
+    }
+}
+
+/// Removes a group once the kernel has seen the end of what was in it.
+fn remove_soon(group: &Path) {
+    for _ in 0..100 {
+        if std::fs::remove_dir(group).is_ok() {
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "nobody can wait in a drop")]
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
 
@@ -196,7 +357,8 @@ fn busybox() -> Vec<u8> {
     put("etc/group", 0o644, b"root:x:0:\napp:x:1000:\n");
     for applet in [
         "sh", "cat", "sleep", "env", "echo", "id", "ls", "true", "kill", "head", "tr", "mount",
-        "dd", "nc", "grep", "touch", "mkdir", "ping", "ip", "hostname", "yes", "seq",
+        "dd", "nc", "grep", "wc", "rm", "umount", "unshare", "chroot", "mknod", "date", "dmesg",
+        "touch", "mkdir", "ping", "ip", "hostname", "yes", "seq",
     ] {
         let mut header = header(tar::EntryType::Symlink, 0o777);
         let path = format!("bin/{applet}");
@@ -222,4 +384,9 @@ fn header(kind: tar::EntryType, mode: u32) -> tar::Header {
     header.set_mtime(0);
     header.set_size(0);
     header
+}
+
+/// No variables.
+pub(crate) fn none() -> BTreeMap<String, String> {
+    BTreeMap::new()
 }
