@@ -1,8 +1,9 @@
 //! The smallest change of a request that lets it in.
 //!
 //! For every candidate it is worked out what the request would have to say
-//! instead; the change of the fewest fields wins, then the one that gives up the
-//! least. A change is only told after it was tried: it leaves no gap.
+//! instead; the change of the fewest fields wins, then what keeps to the runner
+//! and the profile that the caller named, then what gives up the least. A change
+//! is only told after it was tried: it leaves no gap.
 
 use crate::name::{LevelName, ModeName, ProfileName, RunnerId};
 use crate::quantity::Quantity;
@@ -194,11 +195,13 @@ impl Lowered {
     }
 }
 
-/// How many fields have to change, and by how much, in millionths.
-fn cost(failure: &Failure<'_>) -> (usize, u64) {
+/// How many fields have to change, whether what the caller named is one of them,
+/// and by how much amounts have to, in millionths.
+fn cost(failure: &Failure<'_>) -> (usize, bool, u64) {
     let fields = FIELDS.iter();
     let changed = fields.filter(|constraints| failure.gaps.intersects(constraints));
-    (changed.count(), amounts::reduction_ppm(&failure.case))
+    let reduction = amounts::reduction_ppm(&failure.case);
+    (changed.count(), !failure.is_meant(), reduction)
 }
 
 /// What has to change for one candidate; `None` if nothing helps.

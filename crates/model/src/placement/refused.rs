@@ -73,10 +73,13 @@ impl Refused {
         let diagnosis = Diagnosis::new(fleet, wish);
         let relevant = diagnosis.relevant();
         let found = Closest::find(&diagnosis);
-        let nearest = found
-            .as_ref()
-            .map(|(_, failure)| *failure)
+        // What is said to be missing is missing where the caller meant to go,
+        // even if less would have to change elsewhere.
+        let served = found.as_ref().map(|(_, failure)| *failure);
+        let nearest = served
+            .filter(Failure::is_meant)
             .or_else(|| nearest(&relevant))
+            .or(served)
             .and_then(|failure| Violated::all_of(&failure).next());
         let closest = found.map(|(closest, _)| closest);
         let total = relevant.iter().map(|failure| failure.gaps.len() as usize);
