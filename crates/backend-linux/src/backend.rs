@@ -14,7 +14,7 @@ use palisade_model::runner::{Capabilities, Capacity};
 use palisade_model::sandbox::Launch;
 use tokio::sync::watch;
 use tokio::time;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::driver::{self, Driver};
 use crate::refusal;
@@ -39,7 +39,9 @@ impl LinuxBackend {
     }
 
     /// Stops acting on sandboxes, and waits until nothing is under way. They go
-    /// on by themselves, and the next run takes them over.
+    /// on by themselves, and the next run takes them over. When none runs, the
+    /// network and the control groups go, too: nothing is left on the host but
+    /// what is on its disk.
     pub async fn close(&self) {
         self.shared.closing.cancel();
         self.shared.tasks.close();
@@ -52,6 +54,31 @@ impl LinuxBackend {
                 count,
                 "commands or logs are still being read while the backend closes"
             );
+        }
+        let is_idle = self
+            .shared
+            .sandboxes()
+            .values()
+            .all(|sandbox| sandbox.view().is_over());
+        if is_idle {
+            self.leave_host().await;
+        }
+    }
+
+    /// What cannot be taken away now is taken over by the next run as it is.
+    async fn leave_host(&self) {
+        let shared = Arc::clone(&self.shared);
+        let leaving = tokio::task::spawn_blocking(move || {
+            if let Err(error) = shared.network.close() {
+                warn!(%error, "the network could not be taken down");
+            }
+            if let Err(error) = shared.cgroups.retire().and_then(|()| shared.state.retire()) {
+                warn!(%error, "control groups or sockets could not be removed");
+            }
+        });
+        match leaving.await {
+            Ok(()) => info!("no sandbox runs; the host is left as it was"),
+            Err(error) => warn!(%error, "leaving the host broke off"),
         }
     }
 

@@ -178,6 +178,12 @@ impl Cgroups {
         Ok(())
     }
 
+    /// Removes the group of all sandboxes, once none has one any more.
+    pub(crate) fn retire(&self) -> io::Result<()> {
+        let parents = self.roots().into_iter().map(|root| root.join(&self.parent));
+        parents.map(|parent| kill::remove(&parent)).collect()
+    }
+
     /// Ends everything in the sandbox.
     pub(crate) fn kill(&self, id: SandboxId) -> io::Result<()> {
         kill::all(&self.group(id, "pids"))

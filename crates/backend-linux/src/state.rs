@@ -98,6 +98,11 @@ impl State {
         Ok(Self { root, run })
     }
 
+    /// Removes what is to be gone after a reboot, once no sandbox runs.
+    pub(crate) fn retire(&self) -> io::Result<()> {
+        fs::remove_dir_all(&self.run)
+    }
+
     /// The file that keeps other runners from this state.
     pub(crate) fn lock_file(&self) -> PathBuf {
         self.root.join("lock")
