@@ -5,6 +5,7 @@ behind it. Every claim that is printed with a tick was checked; the first that
 does not hold ends the demo with an error.
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tests" / "sdk"))
 
 from platform_process import Platform  # noqa: E402
 
-BIN, NAMESPACE = pathlib.Path(sys.argv[1]), sys.argv[2]
+BIN = pathlib.Path(sys.argv[1])
 IS_TERMINAL = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 BEGAN = time.monotonic()
 
@@ -109,6 +110,14 @@ def reach(box, expected):
     check("exactly what the profile says, no more and no less", True)
 
 
+def read(path):
+    """What is in a file of a process; nothing once the process has ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def inventory(state):
     """Everything that a sandbox could leave on this machine, by name."""
 
@@ -116,20 +125,19 @@ def inventory(state):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.stdout.splitlines()
 
+    # What runners leave on a machine is named after their state directory.
+    instance = hashlib.sha256(str(state).encode()).hexdigest()[:10]
     mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
-    cgroups = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/*palisade*")]
-    processes = []
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            name = (entry / "comm").read_text().strip()
-        except OSError:
-            continue
-        if name.startswith(("palisade", "crun", "conmon")):
-            processes.append(f"{name} {entry.name}")
+    cgroups = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/*{instance}*")]
+    processes = [
+        (entry / "comm").read_text().strip()
+        for entry in pathlib.Path("/proc").glob("[0-9]*")
+        if entry.name != str(os.getpid()) and str(state).encode() in read(entry / "cmdline") + read(entry / "mountinfo")
+    ]
     return {
         "processes": processes,
         "mounts": [line for line in mounts if str(state) in line],
-        "network namespaces": sorted(os.listdir("/run/netns")),
+        "network namespaces": [str(path) for path in pathlib.Path("/run/palisade").glob(f"{instance}*")],
         "interfaces and addresses": [line.split()[1] + " " + line.split()[3] for line in lines("ip", "-o", "address")],
         "rules": lines("nft", "list", "ruleset"),
         "routes": lines("ip", "route"),
@@ -180,8 +188,15 @@ def story(platform, before):
         box.write_file("/work/data.bin", bytes(range(256))).result()
         check("files come back as they were written", box.read_file("/work/data.bin").result() == bytes(range(256)))
         say(box.exec(["python3", "-c", INSPECT]).result().stdout)
-        hidden = box.exec(["sh", "-c", f"ls {ROOT} || cat {platform.state}/tokens/admin || mount -t tmpfs none /mnt || kill -9 1"]).result()
-        check("it sees no file of the machine, mounts nothing and cannot end its own process 1", hidden.returncode != 0 and box.exec(["true"]).result().returncode == 0)
+        outside = f"cat {platform.state}/tokens/admin || ls {ROOT}/scripts || mount -t tmpfs none /mnt"
+        check("it sees no file of the machine and mounts nothing", box.exec(["sh", "-c", outside]).result().returncode != 0)
+        box.exec(["sh", "-c", "kill -9 1"]).result()
+        check("it cannot end the process that holds it", box.exec(["true"]).result().returncode == 0)
+
+        # So that finding nothing at the end means something.
+        seen = inventory(platform.state)
+        unseen = [what for what in ("processes", "network namespaces", "control groups", "files of sandboxes") if not seen[what]]
+        check("what it holds on the machine can be seen and counted", not unseen, unseen)
 
         chapter("The network guardrail, measured from the inside")
         say("profile agents, egress internet (the default):")
@@ -227,10 +242,13 @@ def story(platform, before):
     check(f"over REST it is {status}", status == 409)
 
     chapter("Everything ends")
-    listed = Sandbox.list().result()
-    check("no sandbox lives any more", listed == [], listed)
-    bound = cwic(platform, "sandbox", "runner", "delete", "local", "--yes")
-    del bound
+    check("no sandbox lives any more", Sandbox.list().result() == [])
+    ended = Sandbox.list(include_stopped=True).result()
+    for box in ended:
+        Sandbox.delete(box.sandbox_id).result()
+    say(f"the {len(ended)} that ended are deleted, with their logs")
+    platform.wait_for(lambda: not inventory(platform.state)["files of sandboxes"], "the files to go")
+    cwic(platform, "sandbox", "runner", "delete", "local", "--yes")
     platform.wait_for(lambda: platform.cwic("sandbox", "runner", "get", "local", check=False).returncode == 3, "the runner to go")
     cwic(platform, "sandbox", "profile", "delete", "ci", "agents", "deny-all", "--yes")
     code = platform.stop()

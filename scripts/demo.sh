@@ -53,11 +53,9 @@ done
 ip -n "$machine" route add 169.254.169.254/32 via 198.51.100.1
 
 # `nsenter` and not `ip netns exec`: that would hide the control groups.
-inside() { nsenter --net="/run/netns/$1" "${@:2}"; }
-
-inside "$internet" "$python" scripts/demo_server.py internet &
+nsenter --net="/run/netns/$internet" "$python" scripts/demo_server.py internet &
 servers+=($!)
-inside "$machine" "$python" scripts/demo_server.py machine &
+nsenter --net="/run/netns/$machine" "$python" scripts/demo_server.py machine &
 servers+=($!)
 
-inside "$machine" "$python" scripts/demo.py "$bin" "$machine"
+nsenter --net="/run/netns/$machine" "$python" scripts/demo.py "$bin"

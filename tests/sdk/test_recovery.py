@@ -4,7 +4,7 @@ leaves nothing behind."""
 import concurrent.futures
 import os
 import pathlib
-import subprocess
+import re
 
 import pytest
 from cwsandbox import Sandbox, SandboxStatus
@@ -12,6 +12,7 @@ from cwsandbox import Sandbox, SandboxStatus
 from conftest import new_platform, with_profiles
 
 SANDBOXES = 20
+UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-")
 
 
 @pytest.fixture
@@ -27,21 +28,6 @@ def own_platform(tmp_path, platform):
     finally:
         own.stop()
         os.environ.update(kept)
-
-
-def processes_of(state):
-    """Processes that were started for the state directory, but for the platform."""
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                mounts = (entry / "mountinfo").read_text()
-            except OSError:
-                continue
-            if str(state) in command or f"{state}/sandboxes" in mounts.split(" - ")[0]:
-                found.append((entry.name, command))
-    return found
 
 
 def test_kill_nine_in_the_middle_of_twenty_sandboxes(own_platform):
@@ -70,8 +56,21 @@ def test_kill_nine_in_the_middle_of_twenty_sandboxes(own_platform):
 
 
 def leftovers(platform):
-    """What is left of sandboxes in the file system, the kernel and the runtime."""
-    root = platform.state / "sandboxes"
-    mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if f"{root}/" in line]
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    return mounts + [line for line in links.splitlines() if False]
+    """What is left of sandboxes: mounts, processes, files and cables."""
+    root = f"{platform.state}/sandboxes/"
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    processes = [
+        entry
+        for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+        if b"palisade-init" in read(entry) and root.encode() in read(entry.parent / "mountinfo")
+    ]
+    files = [path for path in pathlib.Path(root).rglob("*") if UUID.search(path.name)]
+    return [line for line in mounts if root in line] + processes + files
+
+
+def read(path):
+    """A file of a process; empty once the process has ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,56 @@
+//! `palisade runner`: this machine as the runner of a gateway elsewhere.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use futures_util::FutureExt as _;
+use palisade_runner::Dial;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+
+use crate::cli::RunnerArgs;
+use crate::parts::runner;
+use crate::parts::supervisor::Supervisor;
+use crate::state_dir::read_secret;
+
+/// How long a connection may take to come about.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// A gateway that is silent for so long is asked whether it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs until somebody asks it to end.
+pub(super) async fn run(args: RunnerArgs) -> anyhow::Result<()> {
+    let path = &args.join_token_file;
+    let Some(token) = read_secret(path)? else {
+        bail!("there is no join token in {}", path.display());
+    };
+    let endpoint = endpoint(&args.gateway, args.gateway_ca.as_deref())?;
+    let dial: Dial = Arc::new(move || {
+        let endpoint = endpoint.clone();
+        async move { endpoint.connect().await }.boxed()
+    });
+    let mut supervisor = Supervisor::new();
+    runner::start(&args.host, token, dial, &mut supervisor).await?;
+    supervisor.run().await
+}
+
+fn endpoint(gateway: &str, authority: Option<&Path>) -> anyhow::Result<Endpoint> {
+    let endpoint = Endpoint::from_shared(gateway.to_owned())
+        .with_context(|| format!("{gateway:?} is not the URL of a gateway"))?
+        .connect_timeout(CONNECT_LIMIT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_LIMIT)
+        .keep_alive_while_idle(true);
+    if !gateway.starts_with("https://") {
+        return Ok(endpoint);
+    }
+    let mut tls = ClientTlsConfig::new().with_enabled_roots();
+    if let Some(path) = authority {
+        let pem =
+            std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+        tls = tls.ca_certificate(Certificate::from_pem(pem));
+    }
+    Ok(endpoint.tls_config(tls)?)
+}

@@ -1,0 +1,15 @@
+//! `palisade serve`: control plane and gateway, for runners elsewhere.
+
+use crate::cli::ServeArgs;
+use crate::out::Out;
+use crate::parts::supervisor::Supervisor;
+use crate::parts::{platform, store};
+
+/// Runs until somebody asks it to end.
+pub(super) async fn run(args: ServeArgs, out: &mut Out) -> anyhow::Result<()> {
+    let store = store::open(&args.state).await?;
+    let mut supervisor = Supervisor::new();
+    let platform = platform::start(store, &args.listen, &mut supervisor).await?;
+    out.line(format_args!("listening on {}", platform.url));
+    supervisor.run().await
+}

@@ -1,0 +1,38 @@
+//! The server binary: reads settings, begins to log, and runs one command.
+
+mod cli;
+mod commands;
+mod out;
+mod parts;
+mod serve;
+mod state_dir;
+mod system;
+mod telemetry;
+mod tokens;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::Cli;
+use out::Out;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Out::standard();
+    let ended = telemetry::start(cli.telemetry.log_format, &cli.telemetry.log)
+        .and_then(|()| runtime())
+        .and_then(|runtime| runtime.block_on(commands::run(cli.command, &mut out)));
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            out.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.enable_all().build()?)
+}

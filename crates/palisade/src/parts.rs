@@ -1,0 +1,8 @@
+//! The parts of the platform, each put together from settings.
+
+pub(crate) mod bootstrap;
+pub(crate) mod images;
+pub(crate) mod platform;
+pub(crate) mod runner;
+pub(crate) mod store;
+pub(crate) mod supervisor;

@@ -1,0 +1,202 @@
+//! One port for REST and gRPC, and its bounds.
+//!
+//! A connection is plain or TLS, HTTP/1.1 or HTTP/2, and each request goes to
+//! gRPC or REST by its content type. Connections are bounded in number and in
+//! how long they may take to say something. Ending is in two steps: nothing new
+//! is taken, and what runs may end until a limit.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{ServiceExt as _, service_fn};
+use tracing::{debug, info, warn};
+
+pub(crate) mod local;
+pub(crate) mod tls;
+
+use tls::TlsSettings;
+
+/// Connections at once; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 4096;
+/// Streams at once on one connection: an SDK opens one for each exec.
+const STREAMS_MAX: u32 = 4096;
+/// How long a client may take for its TLS handshake or its first headers.
+const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// A peer that is silent for so long is asked whether it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long it may take to answer that.
+const KEEP_ALIVE_LIMIT: Duration = Duration::from_secs(20);
+/// How much may be on its way on one stream, and on one connection.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// How long to leave a listener alone that cannot accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long requests may take to end when the server ends.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What answers requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Services {
+    /// REST, health and the `OpenAPI` document.
+    pub(crate) rest: Router,
+    /// All gRPC services.
+    pub(crate) grpc: Router,
+}
+
+impl Services {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let request = request.map(Body::new);
+        let router = if is_grpc(&request) {
+            self.grpc
+        } else {
+            self.rest
+        };
+        router.oneshot(request).await
+    }
+}
+
+fn is_grpc(request: &Request<Body>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Serves connections, from wherever they come. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    services: Services,
+    tasks: TaskTracker,
+    room: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl Server {
+    /// A server that ends with `stop`.
+    pub(crate) fn new(services: Services, stop: CancellationToken) -> Self {
+        Self {
+            services,
+            tasks: TaskTracker::new(),
+            room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            stop,
+        }
+    }
+
+    /// Takes connections until the server is to stop, then drains them.
+    pub(crate) async fn listen(self, listener: TcpListener, tls: Option<TlsSettings>) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.accept_all(&listener, tls.as_ref()))
+            .await;
+        drop(listener);
+        self.drain().await;
+    }
+
+    /// Waits for what runs to end, within a limit.
+    async fn drain(&self) {
+        self.tasks.close();
+        if time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            warn!(left = self.tasks.len(), "connections did not end in time");
+        }
+        info!("server stopped");
+    }
+
+    async fn accept_all(&self, listener: &TcpListener, tls: Option<&TlsSettings>) {
+        loop {
+            let permit = self.permit().await;
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    // Frames are small and answers are waited for.
+                    let _ = stream.set_nodelay(true);
+                    self.begin(stream, peer, tls.cloned(), permit);
+                }
+                Err(error) => {
+                    warn!(%error, "could not accept a connection");
+                    time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).acquire_owned().await.ok()
+    }
+
+    fn begin<S>(
+        &self,
+        stream: S,
+        peer: SocketAddr,
+        tls: Option<TlsSettings>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let server = self.clone();
+        self.tasks.spawn(async move {
+            match tls {
+                None => server.serve(stream).await,
+                Some(tls) => match time::timeout(HELLO_LIMIT, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => server.serve(stream).await,
+                    Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
+                    Err(_) => debug!(%peer, "TLS handshake took too long"),
+                },
+            }
+            drop(permit);
+        });
+    }
+
+    /// Serves one connection to its end.
+    async fn serve<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let services = self.services.clone();
+        let service = service_fn(move |request| services.clone().answer(request));
+        let builder = http_settings();
+        let connection = builder.serve_connection_with_upgrades(
+            TokioIo::new(stream),
+            TowerToHyperService::new(service),
+        );
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%error, "a connection ended badly");
+        }
+    }
+}
+
+fn http_settings() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HELLO_LIMIT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_LIMIT);
+    builder
+}

@@ -1,0 +1,105 @@
+//! The directory in which everything is kept, and what lies where in it.
+//!
+//! Only its owner can look inside: it holds the database and tokens. The
+//! layout is here and nowhere else.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+/// Nobody but the owner.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
+
+/// Where things are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct StateDir(PathBuf);
+
+impl StateDir {
+    /// Opens the directory, and makes it if it does not exist.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let failed = || format!("could not open the state directory {}", path.display());
+        fs::create_dir_all(path).with_context(failed)?;
+        fs::set_permissions(path, Permissions::from_mode(PRIVATE_DIRECTORY))
+            .with_context(failed)?;
+        let path = fs::canonicalize(path).with_context(failed)?;
+        Ok(Self(path))
+    }
+
+    /// The database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join("palisade.db")
+    }
+
+    /// The images, unless they are kept elsewhere.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.0.join("images")
+    }
+
+    /// What the Linux backend keeps.
+    pub(crate) fn sandboxes(&self) -> PathBuf {
+        self.0.join("sandboxes")
+    }
+
+    /// A token that `palisade dev` made for somebody.
+    pub(crate) fn token(&self, name: &str) -> PathBuf {
+        self.0.join("tokens").join(name)
+    }
+
+    /// The directory itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// Reads a secret; `None` if there is no such file.
+pub(crate) fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+    }
+}
+
+/// Writes a secret for its owner only, whole or not at all.
+pub(crate) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
+    write_private(path, secret).with_context(|| format!("could not write {}", path.display()))
+}
+
+fn write_private(path: &Path, secret: &str) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(PRIVATE_DIRECTORY))?;
+    let unfinished = path.with_extension("new");
+    let _ = fs::remove_file(&unfinished);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE_FILE)
+        .open(&unfinished)?;
+    writeln!(file, "{secret}")?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_for_their_owner_and_come_back_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&folder.path().join("state")).unwrap();
+        let path = state.token("admin");
+        assert_eq!(read_secret(&path).unwrap(), None);
+        write_secret(&path, "first").unwrap();
+        write_secret(&path, "second").unwrap();
+        assert_eq!(read_secret(&path).unwrap().as_deref(), Some("second"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(state.path()), 0o700);
+    }
+}
