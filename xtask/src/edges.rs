@@ -109,6 +109,11 @@ const RULES: &[Rule] = &[
         must_not_name: &[],
     },
     Rule {
+        name: "palisade-bench",
+        may_name: &["palisade-wire"],
+        must_not_name: &["sqlx", "kube"],
+    },
+    Rule {
         name: "xtask",
         may_name: &[],
         must_not_name: &[],
