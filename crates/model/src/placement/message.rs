@@ -120,7 +120,7 @@ fn clause(violated: &Violated) -> String {
             format!("{profile} would do, and the request names {asked}")
         }
         C::RunnerKept => format!("{runner} is being deleted"),
-        C::ProfileResolves => format!("{profile} is not valid there: {allowed}"),
+        C::ProfileResolves => format!("{profile} is not valid there: {}", allowed.trim()),
         C::EgressMode => format!("{profile} has no egress mode {asked}, only {allowed}"),
         C::EgressType => {
             format!("{runner} cannot enforce egress of type {asked}, only {allowed}")
@@ -148,7 +148,7 @@ fn clause(violated: &Violated) -> String {
         C::MemoryCeiling => {
             format!("the request comes to {asked} of memory and {profile} allows {allowed}")
         }
-        C::GpuCeiling => format!("the request is for {asked} GPUs and {profile} allows {allowed}"),
+        C::GpuCeiling => format!("the request is for {asked} GPU and {profile} allows {allowed}"),
         C::CpuQuota => {
             format!("the request comes to {asked} CPU and the organization's quota is {allowed}")
         }
@@ -156,7 +156,7 @@ fn clause(violated: &Violated) -> String {
             "the request comes to {asked} of memory and the organization's quota is {allowed}"
         ),
         C::GpuQuota => {
-            format!("the request is for {asked} GPUs and the organization's quota is {allowed}")
+            format!("the request is for {asked} GPU and the organization's quota is {allowed}")
         }
         C::CpuLargest => {
             format!(
@@ -168,7 +168,7 @@ fn clause(violated: &Violated) -> String {
         ),
         C::GpuLargest => {
             format!(
-                "the request needs {asked} GPUs and the largest machine of {runner} has {allowed}"
+                "the request needs {asked} GPU and the largest machine of {runner} has {allowed}"
             )
         }
         C::SlotsConfigured => format!("{runner} is set up for no sandboxes at all"),
@@ -178,7 +178,7 @@ fn clause(violated: &Violated) -> String {
         C::FreeMemory => {
             format!("the request needs {asked} of memory and {runner} has {allowed} left")
         }
-        C::FreeGpus => format!("the request needs {asked} GPUs and {runner} has {allowed} left"),
+        C::FreeGpus => format!("the request needs {asked} GPU and {runner} has {allowed} left"),
     }
 }
 

@@ -211,3 +211,6 @@ fn above_limit(
         Violation::new(path, ViolationKind::Conflict, description)
     })
 }
+
+#[cfg(test)]
+mod tests;

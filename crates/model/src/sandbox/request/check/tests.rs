@@ -1,0 +1,115 @@
+use super::*;
+use crate::sandbox::{GpuKind, GpuRequest, MountedFile, Port, Protocol};
+
+/// The fields that are wrong, in the order in which they are told.
+fn wrong(request: &StartRequest) -> Vec<String> {
+    let violations = request.violations();
+    violations.iter().map(|v| v.path.to_string()).collect()
+}
+
+fn port(number: u16) -> Port {
+    Port {
+        number,
+        name: String::new(),
+        protocol: Protocol::Tcp,
+    }
+}
+
+#[test]
+fn a_request_for_nothing_special_is_sound() {
+    assert_eq!(wrong(&StartRequest::default()), Vec::<String>::new());
+    let mut request = StartRequest {
+        command: vec!["echo".to_owned(), "héllo\n".to_owned()],
+        ports: vec![port(80), port(443)],
+        ..StartRequest::default()
+    };
+    request.network.ingress_mode = Some("public".parse().unwrap());
+    request.network.exposed_ports = vec![443];
+    request.environment.insert("A".to_owned(), "b=c".to_owned());
+    assert_eq!(wrong(&request), Vec::<String>::new());
+}
+
+#[test]
+fn a_level_without_ports_exposes_nothing_and_is_refused() {
+    let mut request = StartRequest::default();
+    request.network.ingress_mode = Some("public".parse().unwrap());
+    assert_eq!(wrong(&request), ["ports"]);
+}
+
+#[test]
+fn what_the_kernel_cannot_hand_over_is_refused() {
+    let mut request = StartRequest {
+        command: vec!["a\0".to_owned(), "b".to_owned(), "c\0".to_owned()],
+        ..StartRequest::default()
+    };
+    for (name, value) in [("", "a"), ("B=", "a"), ("C", "\0")] {
+        let environment = &mut request.environment;
+        environment.insert(name.to_owned(), value.to_owned());
+    }
+    let expected = [
+        "command",
+        "args[1]",
+        "environment_variables[\"\"]",
+        "environment_variables[\"B=\"]",
+        "environment_variables.C",
+    ];
+    assert_eq!(wrong(&request), expected);
+}
+
+#[test]
+fn mounted_files_have_absolute_paths_that_lead_nowhere_else() {
+    let long = format!("/{}", "x/".repeat(MOUNT_PATH_MAX));
+    for bad in [
+        "", "a", "/", "/a/", "/a//b", "/a/../b", "/./a", "/a\0", &long,
+    ] {
+        let file = MountedFile {
+            path: bad.to_owned(),
+            content: Vec::new(),
+        };
+        let request = StartRequest {
+            mounted_files: vec![file],
+            ..StartRequest::default()
+        };
+        assert_eq!(wrong(&request), ["mounted_files[0].mount_path"], "{bad:?}");
+    }
+    let file = || MountedFile {
+        path: "/a/..b".to_owned(),
+        content: Vec::new(),
+    };
+    let request = StartRequest {
+        mounted_files: vec![file(), file()],
+        ..StartRequest::default()
+    };
+    assert_eq!(wrong(&request), ["mounted_files[1].mount_path"]);
+}
+
+#[test]
+fn amounts_that_no_machine_can_be_told_are_refused() {
+    let mut request = StartRequest::default();
+    request.requests.cpu = Some("9E".parse().unwrap());
+    request.requests.memory = Some("400m".parse().unwrap());
+    request.limits.cpu = Some("0".parse().unwrap());
+    request.limits.gpu = Some(GpuRequest {
+        count: 1,
+        kind: GpuKind::Any,
+    });
+    request.requests.gpu = Some(GpuRequest {
+        count: 2,
+        kind: GpuKind::Any,
+    });
+    let expected = [
+        "resource_requests.cpu",
+        "resource_requests.memory",
+        "resource_limits.cpu",
+        "resource_requests.cpu",
+        "resource_limits.gpu",
+    ];
+    assert_eq!(wrong(&request), expected);
+}
+
+#[test]
+fn more_names_than_anybody_needs_are_refused() {
+    let mut request = StartRequest::default();
+    request.selectors.runners = vec!["a".to_owned(); SELECTORS_MAX + 1];
+    assert_eq!(wrong(&request), ["runner_ids"]);
+}
