@@ -24,6 +24,8 @@ class Platform:
     def __init__(self, directory, palisade, cwic, images):
         self.directory = pathlib.Path(directory)
         self.images = images
+        # Tests need no network: what they use is there before.
+        self.may_pull = False
         self.state = self.directory / "state"
         self.palisade = palisade
         self.cwic_path = cwic
@@ -36,8 +38,9 @@ class Platform:
         log = self.log_path.open("ab")
         offset = log.tell()
         self.process = subprocess.Popen(
-            [self.palisade, "dev", "--listen", "127.0.0.1:0", "--no-pull",
-             "--state-dir", str(self.state), "--image-dir", str(self.images)],
+            [self.palisade, "dev", "--listen", "127.0.0.1:0",
+             "--state-dir", str(self.state), "--image-dir", str(self.images)]
+            + ([] if self.may_pull else ["--no-pull"]),
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
         )
         log.close()
