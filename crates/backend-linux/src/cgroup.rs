@@ -8,6 +8,8 @@
 mod kill;
 mod mounts;
 
+pub(crate) use self::kill::reap;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use palisade_backend::Usage;
 use palisade_model::id::SandboxId;
 use palisade_model::runner::Resources;
+use tracing::warn;
 
 use self::mounts::Mounts;
 
@@ -103,7 +106,15 @@ impl Cgroups {
             0 => all.to_owned(),
             bytes => bytes.to_string(),
         };
-        fs::write(memory.join(file), limit).map_err(failed)
+        match fs::write(memory.join(file), limit) {
+            // Sandboxes of an earlier run use more already; they keep what they
+            // have, and what they give back is not given out again.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                warn!("sandboxes use more memory than they may have together now");
+                Ok(())
+            }
+            other => other.map_err(failed),
+        }
     }
 
     /// The group of a sandbox, as an OCI bundle names it.

@@ -14,6 +14,7 @@ mod starting;
 pub(crate) mod watching;
 
 use std::error::Error;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,10 +70,16 @@ impl Driver {
     }
 
     async fn run(self, from: From) {
-        if from == From::Wish && !self.record().await {
-            return;
+        match from {
+            From::Wish => {
+                if !self.record().await {
+                    return;
+                }
+            }
+            From::Record | From::Start | From::Unguarded | From::End => {
+                self.sandbox.set_recorded(Recorded::Yes);
+            }
         }
-        self.sandbox.set_recorded(Recorded::Yes);
         if from != From::End {
             let mut wishes = self.sandbox.wishes();
             // The life leaves nothing that freeing does not find.
@@ -91,21 +98,44 @@ impl Driver {
     /// Writes the wish down; `false` if that failed, and then nothing exists.
     async fn record(&self) -> bool {
         let sandbox = Arc::clone(&self.sandbox);
-        let written = self
-            .blocking(move || sandbox.state.record(&sandbox.launch))
-            .await;
-        let Err(error) = written else {
-            return true;
-        };
-        warn!(sandbox.id = %self.sandbox.id(), error = %error, "could not record a sandbox");
+        let written = self.blocking(move || sandbox.state.record(&sandbox.launch));
+        match written.await {
+            Ok(file) => {
+                self.sync(file);
+                true
+            }
+            Err(error) => {
+                self.give_up_recording(&error);
+                let sandbox = Arc::clone(&self.sandbox);
+                // What is left of it has no launch, and goes at the next start.
+                let _ = self.blocking(move || sandbox.state.remove()).await;
+                self.shared.sandboxes().remove(&self.sandbox.id());
+                self.sandbox.set_removal(Removal::Done);
+                false
+            }
+        }
+    }
+
+    /// Has the wish on the disk while the sandbox starts already: whoever
+    /// wished waits for both, and the disk takes its time.
+    fn sync(&self, file: File) {
         let sandbox = Arc::clone(&self.sandbox);
-        // What is left of it has no launch, and goes at the next start.
-        let _ = self.blocking(move || sandbox.state.remove()).await;
-        self.shared.sandboxes().remove(&self.sandbox.id());
+        self.shared
+            .tasks
+            .spawn_blocking(move || match file.sync_data() {
+                Ok(()) => sandbox.set_recorded(Recorded::Yes),
+                Err(error) => {
+                    sandbox.set_recorded(Recorded::Failed(error.to_string()));
+                    // Nobody was told that it exists.
+                    sandbox.wish_removal();
+                }
+            });
+    }
+
+    fn give_up_recording(&self, error: &std::io::Error) {
+        warn!(sandbox.id = %self.sandbox.id(), error = %error, "could not record a sandbox");
         self.sandbox
             .set_recorded(Recorded::Failed(error.to_string()));
-        self.sandbox.set_removal(Removal::Done);
-        false
     }
 
     async fn live(&self, from: From) -> End {

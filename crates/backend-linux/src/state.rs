@@ -156,8 +156,9 @@ impl State {
 }
 
 impl SandboxState {
-    /// Writes down the wish. From here on the sandbox exists.
-    pub(crate) fn record(&self, launch: &Launch) -> io::Result<()> {
+    /// Writes down the wish. From here on the sandbox exists, unless the host
+    /// itself fails before what is returned has been synced.
+    pub(crate) fn record(&self, launch: &Launch) -> io::Result<File> {
         make_directory(&self.directory, OWN)?;
         let document = form::encode_launch(launch).to_string();
         self.write(LAUNCH, document.as_bytes())
@@ -212,7 +213,8 @@ impl SandboxState {
         if self.stop_by()?.is_some_and(|known| known <= by) {
             return Ok(());
         }
-        self.write(STOP, by.as_micros().to_string().as_bytes())
+        self.write(STOP, by.as_micros().to_string().as_bytes())?;
+        Ok(())
     }
 
     /// By when it must have ended, if somebody asked for it to end.
@@ -236,7 +238,9 @@ impl SandboxState {
 
     /// Writes down how it ended.
     pub(crate) fn record_end(&self, end: &End) -> io::Result<()> {
-        self.write(END, end.encode().to_string().as_bytes())
+        // Should the host fail, it is found out anew from the status.
+        self.write(END, end.encode().to_string().as_bytes())?;
+        Ok(())
     }
 
     /// How it ended, if that was written down.
@@ -299,16 +303,16 @@ impl SandboxState {
         erase::tree(&self.directory)
     }
 
-    /// Replaces a file as a whole, and has it on the disk.
-    fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    /// Replaces a file as a whole, and returns it.
+    fn write(&self, name: &str, content: &[u8]) -> io::Result<File> {
         use std::io::Write as _;
         let temporary = self.directory.join(format!("{name}.new"));
         let mut options = File::options();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&temporary)?;
         file.write_all(content)?;
-        file.sync_data()?;
-        fs::rename(&temporary, self.directory.join(name))
+        fs::rename(&temporary, self.directory.join(name))?;
+        Ok(file)
     }
 }
 

@@ -5,12 +5,17 @@
 //! the same number is hit. Process 1 is among them, and with it the kernel ends
 //! everything else, so that no process can fork away from this.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 use rustix::time::Timespec;
 
 /// How often it is looked whether all have ended: for ten seconds.
@@ -40,15 +45,24 @@ pub(super) fn is_process_1(pid: i32) -> bool {
 
 /// Kills everything in a group, and waits until it has ended.
 pub(super) fn all(group: &Path) -> io::Result<()> {
+    let mut killed = HashMap::new();
     for _ in 0..LOOKS_MAX {
         let pids = pids(group)?;
         if pids.is_empty() {
+            killed.values().for_each(reap);
             return Ok(());
+        }
+        for pid in pids {
+            if let Entry::Vacant(entry) = killed.entry(pid)
+                && let Some(descriptor) = open(pid, group)?
+            {
+                entry.insert(descriptor);
+            }
         }
         // Version 2 kills the group as a whole.
         if fs::write(group.join("cgroup.kill"), "1").is_err() {
-            for pid in pids {
-                kill(pid, group)?;
+            for descriptor in killed.values() {
+                kill(descriptor)?;
             }
         }
         pause();
@@ -73,23 +87,35 @@ pub(super) fn remove(group: &Path) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::ResourceBusy))
 }
 
-fn kill(pid: i32, group: &Path) -> io::Result<()> {
+/// Holds a process of a group by a descriptor; `None` if it has ended.
+fn open(pid: i32, group: &Path) -> io::Result<Option<OwnedFd>> {
     let Some(number) = Pid::from_raw(pid) else {
-        return Ok(());
+        return Ok(None);
     };
     let descriptor = match pidfd_open(number, PidfdFlags::empty()) {
         Ok(descriptor) => descriptor,
-        Err(Errno::SRCH) => return Ok(()),
+        Err(Errno::SRCH) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     // Now that the descriptor holds the number, look whether it is still ours.
-    if !pids(group)?.contains(&pid) {
-        return Ok(());
-    }
+    Ok(pids(group)?.contains(&pid).then_some(descriptor))
+}
+
+fn kill(descriptor: &OwnedFd) -> io::Result<()> {
     match pidfd_send_signal(descriptor, Signal::KILL) {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes note of the end of a process, in case it has become a child of the
+/// runner's: that is so where the runner is the first process of a container.
+pub(crate) fn reap(descriptor: &OwnedFd) {
+    // Anybody else's child is not ours to wait for, which is as good.
+    let _ = waitid(
+        WaitId::PidFd(descriptor.as_fd()),
+        WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+    );
 }
 
 fn is_gone(error: &io::Error) -> bool {

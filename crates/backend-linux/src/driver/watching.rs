@@ -18,6 +18,7 @@ use tracing::warn;
 
 use super::ending::{self, Remains, instant};
 use super::{Driver, chain};
+use crate::cgroup::reap;
 use crate::init_client::{Client, WatchEvent};
 use crate::sandbox::Sandbox;
 use crate::state::End;
@@ -59,6 +60,7 @@ impl Driver {
             _ = ended => None,
             forced = self.attend() => Some(forced),
         };
+        reap(process.get_ref());
         self.conclude(forced).await
     }
 

@@ -303,3 +303,31 @@ async fn names_are_looked_up_at_the_runner_or_nowhere() {
     drop(backend);
     harness.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_runtime_that_is_known_holds_a_sandbox_alike() {
+    let harness = Harness::new().await;
+    let classes = harness.open().capabilities().runtime_classes;
+    assert!(
+        classes.len() >= 2,
+        "crun and runc are installed: {classes:?}"
+    );
+    for class in classes {
+        let mut launch = launch(&harness, "exec sleep 1000");
+        launch.runtime_class = Some(class.clone());
+        launch.resources.memory_limit = Some("64Mi".parse().unwrap());
+        let id = start(&harness, &launch).await;
+        assert_eq!(
+            status(&harness, id, "CapBnd").await,
+            "00000000800401fb",
+            "{class:?}"
+        );
+        assert_eq!(status(&harness, id, "Seccomp").await, "2", "{class:?}");
+        assert_eq!(status(&harness, id, "NoNewPrivs").await, "1", "{class:?}");
+        let (map, _) = run(&harness, id, "cat /proc/self/uid_map").await;
+        assert!(map.trim_start().starts_with("0 1"), "{class:?}: {map}");
+        let (output, exit) = run(&harness, id, "echo 1 > /proc/sys/kernel/printk").await;
+        assert_ne!(exit, Some(Exit(0)), "{class:?}: {output}");
+    }
+    harness.finish().await;
+}

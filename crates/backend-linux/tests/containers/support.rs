@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use palisade_backend::conformance::{self, Job};
 use palisade_backend::{Attach, Backend};
-use palisade_backend_linux::network::{self, Instance};
+use palisade_backend_linux::network::{self, Instance, Pool4, PoolChoice};
 use palisade_backend_linux::{LinuxBackend, LinuxConfig};
 use palisade_image::{Images, Progress, PullPolicy, Registries, Settings, Source, Store};
 use palisade_model::clock::{Clock, Timestamp};
@@ -207,12 +207,19 @@ impl Place {
             policy: PullPolicy::Never,
             ..Registries::default()
         };
-        LinuxConfig::new(
-            self.state(),
-            network::Config::new(self.instance.clone(), run_directory()),
-            Images::new(store, registries),
-            Arc::new(RealClock),
-        )
+        let mut network = network::Config::new(self.instance.clone(), run_directory());
+        network.pool4 = PoolChoice::Fixed(self.pool());
+        let images = Images::new(store, registries);
+        LinuxConfig::new(self.state(), network, images, Arc::new(RealClock))
+    }
+
+    /// Addresses that no other test is likely to have at the same time.
+    fn pool(&self) -> Pool4 {
+        let digest = self.instance.as_str().bytes();
+        let digest = digest.fold(7_u32, |sum, byte| sum.wrapping_mul(31) ^ u32::from(byte));
+        let [_, second, third, _] = digest.to_be_bytes();
+        let range = format!("10.{}.{third}.0/24", 64 + second % 64);
+        Pool4::new(range.parse().expect("it is a range")).expect("it is a private one")
     }
 
     /// What is left of a sandbox anywhere on the host, in words.
@@ -283,6 +290,9 @@ fn remove_groups(parent: &str) {
         .filter(|group| group.exists());
     for group in groups {
         for sandbox in std::fs::read_dir(&group).into_iter().flatten().flatten() {
+            if !sandbox.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
             let processes = std::fs::read_to_string(sandbox.path().join("cgroup.procs"));
             for process in processes.unwrap_or_default().lines() {
                 let _ = Command::new("kill").args(["-9", process]).output();
