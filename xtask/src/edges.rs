@@ -217,3 +217,37 @@ fn text(value: &Value, key: &str) -> anyhow::Result<String> {
         .with_context(|| format!("no text {key}"))?;
     Ok(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(dependencies: &[&str]) -> Vec<String> {
+        let rule = Rule {
+            name: "palisade-a",
+            may_name: &["palisade-b"],
+            must_not_name: &["sqlx"],
+        };
+        let dependencies = dependencies.iter().map(|name| (*name).to_owned()).collect();
+        let ours = BTreeSet::from(["palisade-a", "palisade-b", "palisade-c"]);
+        broken(&rule, &dependencies, &ours)
+    }
+
+    #[test]
+    fn an_edge_that_the_table_does_not_have_is_found() {
+        let none: [&str; 0] = [];
+        assert_eq!(problems(&["palisade-a", "palisade-b", "serde"]), none);
+        assert!(problems(&["palisade-c"])[0].contains("palisade-c"));
+        assert!(problems(&["sqlx"])[0].contains("sqlx"));
+    }
+
+    #[test]
+    fn the_domain_knows_no_protocol_no_database_and_no_runtime() {
+        let model = RULES.iter().find(|rule| rule.name == "palisade-model");
+        let model = model.unwrap();
+        assert!(model.may_name.is_empty());
+        for name in ["tokio", "tonic", "kube", "sqlx", "clap"] {
+            assert!(model.must_not_name.contains(&name), "{name}");
+        }
+    }
+}

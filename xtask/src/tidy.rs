@@ -15,8 +15,7 @@ const LINES_MAX: usize = 600;
 const UNFINISHED: [&str; 3] = ["todo!(", "unimplemented!(", "XXX"];
 
 /// Returns what is untidy.
-pub(crate) fn check() -> anyhow::Result<Vec<String>> {
-    let root = root();
+pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut files = Vec::new();
     for folder in ["crates", "xtask", "fuzz"] {
         collect(&root.join(folder), &mut files)?;
@@ -25,7 +24,7 @@ pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     for file in &files {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let name = file
-            .strip_prefix(&root)
+            .strip_prefix(root)
             .unwrap_or(file)
             .display()
             .to_string();
@@ -33,11 +32,6 @@ pub(crate) fn check() -> anyhow::Result<Vec<String>> {
         problems.extend(unreachable_tests(file, &name)?);
     }
     Ok(problems)
-}
-
-fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -100,4 +94,34 @@ fn unreachable_tests(file: &Path, name: &str) -> anyhow::Result<Option<String>> 
         }
     }
     Ok(Some(format!("{name}: no file declares this module")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "//! What it is for.\n";
+
+    fn untidy(text: &str) -> Vec<String> {
+        problems_of("crates/a/src/b.rs", text)
+    }
+
+    #[test]
+    fn a_file_without_a_header_is_untidy() {
+        assert_eq!(untidy(HEADER), [""; 0]);
+        assert!(untidy("use a::b;\n")[0].contains("no header"));
+    }
+
+    #[test]
+    fn the_lines_of_tests_do_not_count() {
+        let long = "//\n".repeat(LINES_MAX);
+        assert!(untidy(&format!("{HEADER}{long}"))[0].contains("601 lines"));
+        assert_eq!(untidy(&format!("{HEADER}#[cfg(test)]\n{long}")), [""; 0]);
+    }
+
+    #[test]
+    fn work_that_was_not_finished_is_untidy() {
+        let unfinished = format!("{HEADER}fn a() {{ {}) }}\n", UNFINISHED[0]);
+        assert!(untidy(&unfinished)[0].contains(UNFINISHED[0]));
+    }
 }
