@@ -10,6 +10,8 @@ use palisade_model::reason::Code;
 use palisade_wire::spelling::Finding;
 use serde_json::{Value, json};
 
+use crate::input::Document;
+
 /// The exit codes, as the manual lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -97,8 +99,18 @@ impl CliError {
 
     /// A call that failed while `what` was tried.
     pub(crate) fn call(what: &str, error: &CallError) -> Self {
+        Self::call_by(what, error, str::to_owned)
+    }
+
+    /// A call about a document that failed while `what` was tried.
+    pub(crate) fn call_about(what: &str, error: &CallError, document: &Document) -> Self {
+        let name = |field: &str| document.locate(field).unwrap_or_else(|| field.to_owned());
+        Self::call_by(what, error, name)
+    }
+
+    fn call_by(what: &str, error: &CallError, name: impl Fn(&str) -> String) -> Self {
         match error {
-            CallError::Refused(refused) => Self::refused(what, refused),
+            CallError::Refused(refused) => Self::refused(what, refused, name),
             CallError::NotAName { .. } => {
                 Self::new(Exit::NotFound, what).because(error.to_string())
             }
@@ -114,7 +126,7 @@ impl CliError {
         }
     }
 
-    fn refused(what: &str, refused: &Refused) -> Self {
+    fn refused(what: &str, refused: &Refused, name: impl Fn(&str) -> String) -> Self {
         let mut error = Self::new(exit_of(refused), what);
         error.reason = refused.reason().map(Box::from);
         error.request_id = refused.request_id().map(Box::from);
@@ -127,7 +139,7 @@ impl CliError {
             error.why.push(if field.is_empty() {
                 text.clone()
             } else {
-                format!("{field} {text}")
+                format!("{} {text}", name(field))
             });
         }
         error.next = next_after(refused);

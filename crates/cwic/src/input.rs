@@ -9,14 +9,20 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use palisade_model::name::RunnerId;
+use palisade_model::violation::{Step, Violation, ViolationKind};
 use palisade_wire::Source;
 use palisade_wire::document::{self, BYTES_MAX, Format, Node};
 use palisade_wire::profile_document::{read_profile_draft, read_profile_edit};
 use palisade_wire::runner_document::{read_runner_draft, read_runner_edit};
-use palisade_wire::spelling::{Dialect, Finding, PROFILE, RUNNER, Shape, to_wire, translate};
+use palisade_wire::spelling::{
+    Dialect, Finding, Origin, PROFILE, RUNNER, Shape, parse_path, to_wire, translate,
+};
 use serde_json::Value;
 
 use crate::error::{CliError, Exit};
+
+/// Under which names documents are sent.
+const AROUND: [&str; 2] = ["profileTemplate", "runner"];
 
 /// What a document is about, and what is to become of it.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +58,42 @@ impl Kind<'_> {
     }
 }
 
-/// Reads all documents of a file, spelled as the wire spells them.
-pub(crate) fn read_all(path: &Path, kind: Kind<'_>) -> Result<Vec<Value>, CliError> {
+/// A document that is right as far as that can be told here.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// What the server is sent, spelled as the wire spells it.
+    pub(crate) value: Value,
+    origin: Origin,
+    shape: &'static Shape,
+    source: String,
+}
+
+impl Document {
+    /// Where its writer finds a field that the server calls `field`, and what
+    /// it is called there.
+    pub(crate) fn locate(&self, field: &str) -> Option<String> {
+        let path = parse_path(field).ok()?;
+        // The server was sent the document inside another one.
+        let Some((Step::Key(around), inside)) = path.steps().split_first() else {
+            return None;
+        };
+        if !AROUND.contains(&around.as_str()) {
+            return None;
+        }
+        let inside = self.shape.canonical(&inside.iter().cloned().collect());
+        let found = self
+            .origin
+            .locate(Violation::new(inside, ViolationKind::Invalid, ""));
+        let (source, path) = (&self.source, found.violation.path);
+        Some(match found.place {
+            Some(place) => format!("{source}:{}:{}: {path}", place.line, place.column),
+            None => format!("{source}: {path}"),
+        })
+    }
+}
+
+/// Reads all documents of a file.
+pub(crate) fn read_all(path: &Path, kind: Kind<'_>) -> Result<Vec<Document>, CliError> {
     let name = name_of(path);
     let bytes = read_bytes(path, &name)?;
     let nodes = document::parse_all(&bytes, Format::Either)
@@ -62,14 +102,12 @@ pub(crate) fn read_all(path: &Path, kind: Kind<'_>) -> Result<Vec<Value>, CliErr
     if !findings.is_empty() {
         return Err(CliError::document(&name, &findings));
     }
-    Ok(nodes
-        .iter()
-        .map(|node| spelled(node, kind.shape()))
-        .collect())
+    let documents = nodes.iter().map(|node| sent(node, kind.shape(), &name));
+    Ok(documents.collect())
 }
 
 /// Reads the one document of a file.
-pub(crate) fn read_one(path: &Path, kind: Kind<'_>) -> Result<Value, CliError> {
+pub(crate) fn read_one(path: &Path, kind: Kind<'_>) -> Result<Document, CliError> {
     let mut documents = read_all(path, kind)?;
     match (documents.pop(), documents.is_empty()) {
         (Some(document), true) => Ok(document),
@@ -82,12 +120,15 @@ pub(crate) fn read_one(path: &Path, kind: Kind<'_>) -> Result<Value, CliError> {
     }
 }
 
-fn spelled(node: &Node, shape: &'static Shape) -> Value {
+fn sent(node: &Node, shape: &'static Shape, name: &str) -> Document {
     let source = Source::whole(Dialect::Friendly);
-    to_wire(
-        &translate(node, shape, source.dialect, &source.at).value,
+    let translated = translate(node, shape, source.dialect, &source.at);
+    Document {
+        value: to_wire(&translated.value, shape),
+        origin: translated.origin,
         shape,
-    )
+        source: name.to_owned(),
+    }
 }
 
 fn name_of(path: &Path) -> String {

@@ -167,6 +167,9 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.steps().is_empty() {
+            return f.write_str(&self.description);
+        }
         write!(f, "{} {}", self.path, self.description)
     }
 }
@@ -199,6 +202,15 @@ mod tests {
             .index(2);
         assert_eq!(path.to_string(), r#"spec.node_selector["a.b/c"][2]"#);
         assert_eq!(FieldPath::root().to_string(), "");
+    }
+
+    #[test]
+    fn a_violation_of_the_whole_document_is_told_without_a_path() {
+        let told = |path: FieldPath| {
+            Violation::new(path, ViolationKind::TooMany, "is too large").to_string()
+        };
+        assert_eq!(told(FieldPath::root()), "is too large");
+        assert_eq!(told(FieldPath::root().key("spec")), "spec is too large");
     }
 
     #[test]

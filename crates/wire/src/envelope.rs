@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn what_does_not_belong_into_a_body_is_refused() {
         for (body, text) in [
-            (json!([]), " must be a map, not a list"),
+            (json!([]), "must be a map, not a list"),
             (
                 json!({"profileTemplate": {}, "runnerId": "x"}),
                 "runnerId is not a field here; known are profileTemplate, updateMask, validateOnly",

@@ -76,7 +76,7 @@ fn too_many_parts_are_refused_unread() {
     let found = findings(&json!([1, 2, 3]), |reader, node| {
         assert!(reader.items(node, 2).is_none());
     });
-    assert_eq!(found, [" has 3 items; at most 2 are allowed"]);
+    assert_eq!(found, ["has 3 items; at most 2 are allowed"]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_list_of_violations_has_an_end() {
     assert_eq!(found.len(), VIOLATIONS_MAX + 1);
     assert_eq!(
         found[VIOLATIONS_MAX],
-        " breaks 50 more rules, not listed here"
+        "breaks 50 more rules, not listed here"
     );
 }
 
@@ -117,7 +117,7 @@ fn a_word_outside_its_list_is_refused_with_the_list() {
     });
     assert_eq!(
         found,
-        [r#" must be user, org or any, not "Any"; did you mean any?"#]
+        [r#"must be user, org or any, not "Any"; did you mean any?"#]
     );
 }
 

@@ -20,13 +20,19 @@ pub(in crate::commands) async fn run(args: &FileArgs, client: &Client, out: &mut
     };
     for document in input::read_all(&args.file, Kind::NewProfile)? {
         let name = document
+            .value
             .get("displayName")
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned();
-        let created = client.create_profile(document, &change).await;
-        let created = created
-            .map_err(|error| CliError::call(&format!("profile {name} was not created"), &error))?;
+        let created = client.create_profile(document.value.clone(), &change).await;
+        let created = created.map_err(|error| {
+            CliError::call_about(
+                &format!("profile {name} was not created"),
+                &error,
+                &document,
+            )
+        })?;
         if args.dry_run {
             out.note(format_args!("profile {name} would be created"));
         } else {

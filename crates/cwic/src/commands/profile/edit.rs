@@ -22,9 +22,16 @@ pub(in crate::commands) async fn run(
         is_dry_run: args.dry_run,
         etag: None,
     };
-    let updated = client.update_profile(text, document, &change).await;
-    let updated = updated
-        .map_err(|error| CliError::call(&format!("profile {text} was not changed"), &error))?;
+    let updated = client
+        .update_profile(text, document.value.clone(), &change)
+        .await;
+    let updated = updated.map_err(|error| {
+        CliError::call_about(
+            &format!("profile {text} was not changed"),
+            &error,
+            &document,
+        )
+    })?;
     let (name, revision) = (&updated.display_name, updated.revision);
     if args.dry_run {
         out.note(format_args!("profile {name} would be changed"));

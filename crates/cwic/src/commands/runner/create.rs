@@ -25,9 +25,14 @@ pub(in crate::commands) async fn run(
         etag: None,
     };
     let created = client
-        .create_runner(id.as_ref().map(RunnerId::as_str), document, &change)
+        .create_runner(
+            id.as_ref().map(RunnerId::as_str),
+            document.value.clone(),
+            &change,
+        )
         .await;
-    let created = created.map_err(|error| CliError::call("the runner was not created", &error))?;
+    let created = created
+        .map_err(|error| CliError::call_about("the runner was not created", &error, &document))?;
     let name = &created.identity.runner_id;
     if args.dry_run {
         out.note(format_args!("runner {name} would be created"));

@@ -27,9 +27,12 @@ pub(in crate::commands) async fn run(
         is_dry_run: args.dry_run,
         etag: None,
     };
-    let after = client.update_runner(text, document, &change).await;
-    let after =
-        after.map_err(|error| CliError::call(&format!("runner {text} was not changed"), &error))?;
+    let after = client
+        .update_runner(text, document.value.clone(), &change)
+        .await;
+    let after = after.map_err(|error| {
+        CliError::call_about(&format!("runner {text} was not changed"), &error, &document)
+    })?;
     let name = &after.identity.runner_id;
     if args.dry_run {
         out.note(format_args!("runner {name} would be changed"));

@@ -1,0 +1,51 @@
+//! What the program says about itself.
+
+use crate::rig::Plane;
+
+const COMMANDS: [&str; 16] = [
+    "",
+    "auth",
+    "auth login",
+    "auth status",
+    "auth logout",
+    "sandbox",
+    "sandbox profile",
+    "sandbox profile create",
+    "sandbox profile get",
+    "sandbox profile describe",
+    "sandbox profile edit",
+    "sandbox profile delete",
+    "sandbox runner",
+    "sandbox runner create",
+    "sandbox runner edit",
+    "sandbox runner delete",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_explains_itself_with_an_example() {
+    let plane = Plane::start().await;
+    for command in COMMANDS {
+        let help = plane.bare(command).argument("--help").run().await;
+        let name = format!("help {command}");
+        insta::assert_snapshot!(name.trim().replace(' ', "_"), help.ok());
+        let is_group = !matches!(command.split(' ').count(), 3) && !command.starts_with("auth ");
+        assert!(is_group || help.stdout.contains("Example"), "{command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_is_told() {
+    let plane = Plane::start().await;
+    let version = plane.bare("--version").run().await;
+    assert_eq!(
+        version.ok(),
+        format!("cwic {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_at_all_is_a_usage_error_with_help() {
+    let plane = Plane::start().await;
+    let ran = plane.bare("").run().await;
+    assert!(ran.failed(64).contains("Usage: cwic"), "{}", ran.stderr);
+}
