@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev test fmt lint docs deny unit fuzz sdk bench clean
+.PHONY: help setup build demo dev test fmt lint docs deny unit fuzz sdk story bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,11 +20,11 @@ demo: ## See the whole story happen on this machine
 	scripts/demo.sh
 
 dev: build ## Run the platform in the foreground
-	target/release/palisade dev
+	"$${CARGO_TARGET_DIR:-$$PWD/target}/release/palisade" dev
 
 test: ## Run everything that CI runs
 	scripts/setup.sh test
-	$(MAKE) fmt lint docs deny unit sdk fuzz
+	$(MAKE) fmt lint docs deny unit sdk story fuzz
 
 fmt: ## Check the formatting
 	cargo fmt --all --check
@@ -46,6 +46,10 @@ unit: ## Run the tests of all crates
 
 sdk: ## Drive the platform with the official Python SDK
 	scripts/sdk.sh
+
+story: ## Tell the story of the demo with the binaries of the tests
+	cargo build --locked -p palisade -p cwic
+	PALISADE_BIN_DIR="$${CARGO_TARGET_DIR:-$$PWD/target}/debug" scripts/demo.sh
 
 fuzz: ## Run each fuzz target for a minute
 	scripts/fuzz.sh

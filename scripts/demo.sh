@@ -12,7 +12,7 @@ if [ "$(id -u)" != 0 ]; then
   exec sudo --preserve-env=PALISADE_BIN_DIR "$0" "$@"
 fi
 
-bin="${PALISADE_BIN_DIR:-$PWD/target/release}"
+bin="${PALISADE_BIN_DIR:-${CARGO_TARGET_DIR:-$PWD/target}/release}"
 scripts/image.sh "$bin/palisade"
 python="$(scripts/venv.sh)"
 
