@@ -66,7 +66,7 @@ pub(crate) async fn all(
     let client = Client::connect(&platform.url, &platform.token).await?;
     let steady = client.start().await?;
     client.running(&steady).await?;
-    let reference = Reference::of_sandbox(&platform.sandboxes(), &steady, images)?;
+    let reference = Reference::of_sandbox(&steady, images)?;
 
     // The first of each is not counted: caches are cold.
     start(&client).await?;

@@ -61,11 +61,6 @@ impl Platform {
         Ok(platform)
     }
 
-    /// Where it keeps sandboxes.
-    pub(crate) fn sandboxes(&self) -> PathBuf {
-        self.directory.path().join("state/sandboxes")
-    }
-
     /// Its resident memory, in KiB.
     pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
         let id = self.process.id().context("palisade has ended")?;

@@ -2,9 +2,12 @@
 //!
 //! From the bundle of a running sandbox it keeps user namespace, mounts, seccomp
 //! and limits; it runs `echo` instead of process 1 of the platform, in an empty
-//! network namespace, on the image itself, read-only. So it does less than the
+//! network namespace, on the image itself, read-only. It is to run in a mount
+//! namespace of its own, with which what it mounts goes. So it does less than the
 //! platform: no overlay, no cable, no rules.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,6 +18,8 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{self, Instant};
 
+/// Where runners keep what is to be gone after a reboot.
+const RUN_DIRECTORY: &str = "/run/palisade";
 /// The longest that one run may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -25,9 +30,9 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Takes the bundle of a sandbox that runs.
-    pub(crate) fn of_sandbox(sandboxes: &Path, id: &str, images: &Path) -> anyhow::Result<Self> {
-        let found = find(sandboxes, &|path| {
+    /// Takes the bundle of a sandbox that runs, as the runtime remembers it.
+    pub(crate) fn of_sandbox(id: &str, images: &Path) -> anyhow::Result<Self> {
+        let found = find(Path::new(RUN_DIRECTORY), &|path| {
             path.ends_with("config.json") && path.to_string_lossy().contains(id)
         });
         let text = std::fs::read(found.context("the sandbox has no bundle")?)?;
@@ -35,10 +40,15 @@ impl Reference {
         let root = find(images, &|path| path.ends_with("usr/bin/python3.11"));
         let root = root.context("the image python:3.11 is not there")?;
         let root = root.ancestors().nth(3).context("the image has no root")?;
-        strip(&mut config, root);
         let bundle = tempfile::Builder::new()
             .prefix("palisade-reference-")
             .tempdir()?;
+        // Its user namespace has to get to the root, where nobody else may look.
+        std::fs::set_permissions(bundle.path(), Permissions::from_mode(0o711))?;
+        let place = bundle.path().join("root");
+        std::fs::create_dir(&place)?;
+        bind(root, &place)?;
+        strip(&mut config, &place);
         std::fs::write(bundle.path().join("config.json"), config.to_string())?;
         Ok(Self { bundle })
     }
@@ -59,6 +69,13 @@ impl Reference {
         ensure!(ended.stdout == b"hello\n", "crun run failed: {errors}");
         Ok(took)
     }
+}
+
+fn bind(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let mut mount = std::process::Command::new("mount");
+    let bound = mount.arg("--bind").arg(from).arg(to).status()?;
+    ensure!(bound.success(), "the image could not be bound");
+    Ok(())
 }
 
 /// Takes out what needs the platform.
