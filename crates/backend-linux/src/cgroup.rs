@@ -191,8 +191,9 @@ impl Cgroups {
 
     /// Removes the group of all sandboxes, once none has one any more.
     pub(crate) fn retire(&self) -> io::Result<()> {
-        let parents = self.roots().into_iter().map(|root| root.join(&self.parent));
-        parents.map(|parent| kill::remove(&parent)).collect()
+        let roots = self.roots();
+        let mut parents = roots.iter().map(|root| root.join(&self.parent));
+        parents.try_for_each(|parent| kill::remove(&parent))
     }
 
     /// Ends everything in the sandbox.
