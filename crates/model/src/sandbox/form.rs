@@ -27,6 +27,9 @@ pub const LAUNCH_FORMAT: u32 = 1;
 /// The most entries of any list or map of a launch.
 const ENTRIES_MAX: usize = 65_536;
 
+// What can be asked for can be read back.
+const _: () = assert!(ENTRIES_MAX >= crate::sandbox::PROCESS_WORDS_MAX);
+
 const FIELDS: [&str; 18] = [
     "format",
     "id",

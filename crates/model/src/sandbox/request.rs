@@ -12,7 +12,9 @@ use crate::quantity::Quantity;
 
 mod check;
 
-pub use check::{MOUNT_PATH_MAX, SELECTORS_MAX};
+pub use check::{
+    MOUNT_PATH_MAX, MOUNTED_BYTES_MAX, PROCESS_BYTES_MAX, PROCESS_WORDS_MAX, SELECTORS_MAX,
+};
 
 /// A request for a sandbox, as parsed at the edge.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -12,6 +12,7 @@ use palisade_model::clock::Timestamp;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::Exit;
+use palisade_model::sandbox::{PROCESS_BYTES_MAX, PROCESS_WORDS_MAX};
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use prost::bytes::Bytes;
 
@@ -21,10 +22,6 @@ use crate::proto::v1beta2::exec_stream_output::StreamType;
 use crate::proto::v1beta2::exec_stream_request::Request as ExecFrame;
 use crate::proto::v1beta2::exec_stream_response::Response as ExecAnswer;
 
-/// The most words of a command, and variables of its environment.
-const WORDS_MAX: usize = 16_384;
-/// The most bytes of a command line with its environment, as on Linux.
-const COMMAND_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// The size of a terminal whose client does not know its own.
 const TERMINAL: Terminal = Terminal {
     width: 80,
@@ -312,10 +309,10 @@ fn check_command(
         .map(|(key, value)| key.len() + value.len() + 2);
     let words = command.iter().map(|word| word.len() + 1);
     let bytes: usize = words.chain(variables).sum();
-    if command.len() + environment.len() > WORDS_MAX || bytes > COMMAND_BYTES_MAX {
+    if command.len() + environment.len() > PROCESS_WORDS_MAX || bytes > PROCESS_BYTES_MAX {
         let text = format!(
             "with its environment has {} words and {bytes} bytes; \
-             at most {WORDS_MAX} and {COMMAND_BYTES_MAX} are possible",
+             at most {PROCESS_WORDS_MAX} and {PROCESS_BYTES_MAX} are possible",
             command.len() + environment.len()
         );
         wrong(violations, "command", ViolationKind::TooMany, text);

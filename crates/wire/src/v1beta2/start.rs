@@ -154,10 +154,18 @@ impl Reader {
         items: Vec<M>,
         read: impl Fn(&mut Self, &FieldPath, M) -> Option<T>,
     ) -> Vec<T> {
-        let path = FieldPath::root().key(field);
+        self.items(&FieldPath::root().key(field), items, read)
+    }
+
+    fn items<M, T>(
+        &mut self,
+        path: &FieldPath,
+        items: Vec<M>,
+        read: impl Fn(&mut Self, &FieldPath, M) -> Option<T>,
+    ) -> Vec<T> {
         if items.len() > LIST_LEN_MAX {
             let description = format!("has {} items; at most {LIST_LEN_MAX} are read", items.len());
-            self.wrong(path, ViolationKind::TooMany, description);
+            self.wrong(path.clone(), ViolationKind::TooMany, description);
             return Vec::new();
         }
         items
@@ -334,12 +342,9 @@ impl Reader {
         let ports = path.key("exposed_ports");
         Network {
             ingress_mode: self.optional(path.key("ingress_mode"), &ingress_mode),
-            exposed_ports: exposed_ports
-                .into_iter()
-                .take(LIST_LEN_MAX)
-                .enumerate()
-                .filter_map(|(index, port)| self.port_number(ports.index(index), port))
-                .collect(),
+            exposed_ports: self.items(&ports, exposed_ports, |reader, path, port| {
+                reader.port_number(path.clone(), port)
+            }),
             egress_mode: self.optional(path.key("egress_mode"), &egress_mode),
         }
     }

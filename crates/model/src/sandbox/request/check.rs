@@ -16,6 +16,17 @@ pub const SELECTORS_MAX: usize = 500;
 /// The longest path of a mounted file, in bytes.
 pub const MOUNT_PATH_MAX: usize = 4_096;
 
+/// The most words of a command and variables of its environment together.
+pub const PROCESS_WORDS_MAX: usize = 16_384;
+
+/// The most bytes of a command and its environment, as the kernel counts them:
+/// each word has a zero byte at its end. Linux takes no more in any case.
+pub const PROCESS_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The most bytes that all mounted files hold together. They are kept with the
+/// record of the sandbox and sent to its runner as one message.
+pub const MOUNTED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 impl StartRequest {
     /// Everything that contradicts itself or can never be done; empty if the
     /// request is sound.
@@ -79,8 +90,31 @@ impl StartRequest {
         violations
     }
 
+    /// More than the kernel hands to a process, or than a record should hold.
+    fn process_size_violation(&self) -> Option<Violation> {
+        let variables = self
+            .environment
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 2);
+        let words = self.command.iter().map(|word| word.len() + 1);
+        let bytes: usize = words.chain(variables).sum();
+        let words = self.command.len() + self.environment.len();
+        let is_too_much = words > PROCESS_WORDS_MAX || bytes > PROCESS_BYTES_MAX;
+        is_too_much.then(|| {
+            let description = format!(
+                "with its environment has {words} words and {bytes} bytes; \
+                 at most {PROCESS_WORDS_MAX} and {PROCESS_BYTES_MAX} are possible"
+            );
+            let path = FieldPath::from(["command"]);
+            Violation::new(path, ViolationKind::TooMany, description)
+        })
+    }
+
     /// What the kernel cannot hand to a process.
     fn process_violations(&self) -> Vec<Violation> {
+        if let Some(violation) = self.process_size_violation() {
+            return vec![violation];
+        }
         let mut violations = Vec::new();
         for (index, word) in self.command.iter().enumerate() {
             if word.contains('\0') {
@@ -107,6 +141,18 @@ impl StartRequest {
 
     fn file_violations(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
+        let bytes = self.mounted_files.iter().map(|file| file.content.len());
+        let bytes: usize = bytes.sum();
+        if bytes > MOUNTED_BYTES_MAX {
+            violations.push(Violation::new(
+                FieldPath::from(["mounted_files"]),
+                ViolationKind::TooMany,
+                format!(
+                    "hold {bytes} bytes; at most {MOUNTED_BYTES_MAX} can be mounted, \
+                     write more once the sandbox runs"
+                ),
+            ));
+        }
         let mut seen = BTreeSet::new();
         for (index, file) in self.mounted_files.iter().enumerate() {
             let path = FieldPath::from(["mounted_files"]).index(index);

@@ -81,8 +81,8 @@ fn every_problem_with_a_command_has_its_field() {
 #[test]
 fn a_command_line_has_a_bound() {
     for command in [
-        vec!["a".to_owned(); WORDS_MAX + 1],
-        vec!["a".repeat(COMMAND_BYTES_MAX)],
+        vec!["a".to_owned(); PROCESS_WORDS_MAX + 1],
+        vec!["a".repeat(PROCESS_BYTES_MAX)],
     ] {
         let init = init(pb::ExecStreamInit {
             command,

@@ -180,3 +180,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn exposed_ports_that_are_too_many_are_refused_and_not_cut() {
+    let refusal = start_request(pb::StartSandboxRequest {
+        network: Some(pb::NetworkOptions {
+            exposed_ports: vec![80; LIST_LEN_MAX + 1],
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
+    .unwrap_err();
+    assert_eq!(fields(&refusal), ["network.exposed_ports"]);
+}

@@ -113,3 +113,43 @@ fn more_names_than_anybody_needs_are_refused() {
     request.selectors.runners = vec!["a".to_owned(); SELECTORS_MAX + 1];
     assert_eq!(wrong(&request), ["runner_ids"]);
 }
+
+fn command(words: usize, len: usize) -> StartRequest {
+    StartRequest {
+        command: vec!["x".repeat(len); words],
+        ..StartRequest::default()
+    }
+}
+
+#[test]
+fn a_command_has_a_bound_of_words_and_bytes() {
+    assert_eq!(wrong(&command(PROCESS_WORDS_MAX, 1)), [""; 0]);
+    assert_eq!(wrong(&command(PROCESS_WORDS_MAX + 1, 1)), ["command"]);
+    assert_eq!(wrong(&command(1, PROCESS_BYTES_MAX - 1)), [""; 0]);
+    assert_eq!(wrong(&command(1, PROCESS_BYTES_MAX)), ["command"]);
+}
+
+#[test]
+fn the_environment_counts_with_the_command() {
+    let mut request = command(1, 1);
+    let variables = (0..PROCESS_WORDS_MAX).map(|n| (format!("V{n}"), String::new()));
+    request.environment = variables.collect();
+    assert_eq!(wrong(&request), ["command"]);
+    request.environment.pop_last();
+    assert_eq!(wrong(&request), [""; 0]);
+}
+
+#[test]
+fn mounted_files_have_a_bound_together() {
+    let file = |name: &str, len| MountedFile {
+        path: format!("/{name}"),
+        content: vec![0; len],
+    };
+    let half = MOUNTED_BYTES_MAX / 2;
+    let request = |lens: [usize; 2]| StartRequest {
+        mounted_files: vec![file("a", lens[0]), file("b", lens[1])],
+        ..StartRequest::default()
+    };
+    assert_eq!(wrong(&request([half, half])), [""; 0]);
+    assert_eq!(wrong(&request([half, half + 1])), ["mounted_files"]);
+}
