@@ -14,8 +14,14 @@ const LISTS: &str = include_str!("seccomp.json");
 
 /// Flags of `clone` that make namespaces.
 const CLONE_NAMESPACES: u64 = 0x7e02_0000;
-/// Sockets to the hypervisor, which the network policy would not see.
-const AF_VSOCK: u64 = 40;
+/// The families of sockets that exist: local, internet, and the kernel's tables.
+/// Any other could talk past the network policy, as to the hypervisor, or load
+/// code into the kernel that nobody has looked at for long.
+const FAMILIES: [u64; 4] = [AF_UNIX, 2, 10, 16];
+const AF_UNIX: u64 = 1;
+/// The kernel takes an `int`: a comparison of the whole register would be
+/// deceived by bits that the kernel does not look at.
+const INT: u64 = 0xffff_ffff;
 
 const EPERM: i32 = 1;
 const ENOSYS: i32 = 38;
@@ -29,7 +35,8 @@ pub(super) fn profile() -> Value {
 
 fn make() -> Value {
     let lists: Value = serde_json::from_str(LISTS).expect("the lists are a part of the program");
-    json!({
+    let families = FAMILIES.map(|family| of_family("socket", family));
+    let mut profile = json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": ENOSYS,
         "syscalls": [
@@ -47,11 +54,7 @@ fn make() -> Value {
             },
             // Its flags are out of a filter's sight; everybody can do without.
             { "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS },
-            {
-                "names": ["socket"],
-                "action": "SCMP_ACT_ALLOW",
-                "args": [{ "index": 0, "value": AF_VSOCK, "op": "SCMP_CMP_NE" }],
-            },
+            of_family("socketpair", AF_UNIX),
             {
                 "names": ["personality"],
                 "action": "SCMP_ACT_ALLOW",
@@ -63,6 +66,19 @@ fn make() -> Value {
                 "args": [{ "index": 0, "value": 0xffff_ffff_u64, "op": "SCMP_CMP_EQ" }],
             },
         ],
+    });
+    if let Some(calls) = profile["syscalls"].as_array_mut() {
+        calls.extend(families);
+    }
+    profile
+}
+
+/// A rule that lets a call pass for one family of sockets.
+fn of_family(call: &str, family: u64) -> Value {
+    json!({
+        "names": [call],
+        "action": "SCMP_ACT_ALLOW",
+        "args": [{ "index": 0, "value": INT, "valueTwo": family, "op": "SCMP_CMP_MASKED_EQ" }],
     })
 }
 
@@ -88,6 +104,28 @@ mod tests {
     }
 
     #[test]
+    fn only_whole_families_of_sockets_are_let_through() {
+        let profile = profile();
+        let rules = profile["syscalls"].as_array().unwrap().iter();
+        let sockets: Vec<_> = rules
+            .filter(|rule| {
+                let names = rule["names"].as_array().unwrap();
+                names
+                    .iter()
+                    .any(|name| ["socket", "socketpair"].contains(&name.as_str().unwrap()))
+            })
+            .collect();
+        assert_eq!(sockets.len(), FAMILIES.len() + 1);
+        for rule in sockets {
+            let arg = &rule["args"][0];
+            // Sets bits that the kernel does not look at: it is the mask that counts.
+            assert_eq!(arg["op"], "SCMP_CMP_MASKED_EQ");
+            assert_eq!(arg["value"], 0xffff_ffff_u64);
+            assert!(FAMILIES.contains(&arg["valueTwo"].as_u64().unwrap()));
+        }
+    }
+
+    #[test]
     fn calls_that_open_the_kernel_are_not_allowed() {
         let allowed = names("allowed");
         for call in [
@@ -104,6 +142,7 @@ mod tests {
             "pivot_root",
             "setns",
             "socket",
+            "socketpair",
             "unshare",
             "userfaultfd",
         ] {
