@@ -157,8 +157,12 @@ impl Bundle<'_> {
             "hostID": self.first_uid,
             "size": LinuxConfig::UIDS_EACH,
         }]);
-        let namespaces = ["user", "pid", "ipc", "uts", "mount", "cgroup"];
-        let namespaces = namespaces.map(|kind| json!({ "type": kind }));
+        // The mapping is said once more for runtimes that do not look at it.
+        let owners = self.mount_point.join(mounts::OWNERS);
+        let own = ["pid", "ipc", "uts", "mount", "cgroup"];
+        let own = own.map(|kind| json!({ "type": kind }));
+        let user = [json!({ "type": "user", "path": owners })];
+        let namespaces: Vec<_> = user.into_iter().chain(own).collect();
         json!({
             "namespaces": namespaces,
             "uidMappings": ids,

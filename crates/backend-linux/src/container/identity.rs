@@ -2,14 +2,23 @@
 //!
 //! No two sandboxes that exist at a time share an id, and none is one of the
 //! host's. The range is remembered by the disk of the sandbox, which belongs to
-//! its first id. For mounting, a range is put into a user namespace that nobody
-//! is in; those are kept, as making one takes a process.
+//! its first id. A range is put into a user namespace, which the layers of images
+//! are mounted for and which the sandbox then runs in; those are kept, as making
+//! one takes a process.
+//!
+//! A namespace is made by the first id of its range, not by root: what the kernel
+//! counts per user, as watches on files and pending signals, it counts for the
+//! maker of a namespace, too, and sandboxes would use up what root has, and what
+//! other sandboxes have.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::Read as _;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::pipe::PipeFlags;
 
 use crate::config::LinuxConfig;
 
@@ -121,7 +130,7 @@ impl Identities {
 
 /// Makes a user namespace in which root is `first`, and so on.
 pub(super) fn namespace(first: u32, count: u32) -> io::Result<OwnedFd> {
-    let child = Child::in_new_namespace()?;
+    let child = Child::in_namespace_of(first)?;
     let map = format!("0 {first} {count}");
     fs::write(child.file("uid_map"), &map)?;
     fs::write(child.file("gid_map"), &map)?;
@@ -132,18 +141,28 @@ pub(super) fn namespace(first: u32, count: u32) -> io::Result<OwnedFd> {
 struct Child(libc::pid_t);
 
 impl Child {
+    /// Starts it, and waits until its namespace is there.
+    fn in_namespace_of(owner: u32) -> io::Result<Self> {
+        let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let child = Self::start(owner, &theirs)?;
+        drop(theirs);
+        let mut done = [0];
+        fs::File::from(ours).read_exact(&mut done)?;
+        Ok(child)
+    }
+
     #[expect(
         unsafe_code,
         reason = "the kernel makes a user namespace for a process only"
     )]
-    fn in_new_namespace() -> io::Result<Self> {
-        let flags = libc::CLONE_NEWUSER | libc::SIGCHLD;
+    fn start(owner: u32, done: &OwnedFd) -> io::Result<Self> {
+        let done = done.as_raw_fd();
         // SAFETY: without a stack and without shared memory this is a fork. The
         // child has one thread and copies of locks that others may hold, so it
         // does nothing but system calls that touch no memory.
-        let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
         match libc::pid_t::try_from(pid) {
-            Ok(0) => wait_to_be_killed(),
+            Ok(0) => make_namespace_and_wait(owner, done),
             Ok(pid) if pid > 0 => Ok(Self(pid)),
             Ok(_) | Err(_) => Err(io::Error::last_os_error()),
         }
@@ -154,22 +173,36 @@ impl Child {
     }
 }
 
-/// What the child does: nothing, and not for long.
+/// What the child does: it becomes the owner, makes the namespace, says so with
+/// one byte, and then nothing, and not for long.
 #[expect(
     unsafe_code,
     reason = "nothing but bare system calls is allowed after a fork"
 )]
-fn wait_to_be_killed() -> ! {
+fn make_namespace_and_wait(owner: u32, done: RawFd) -> ! {
     static LIMIT: libc::timespec = libc::timespec {
         tv_sec: 10,
         tv_nsec: 0,
     };
-    // SAFETY: the calls read no memory but the constant, write none, and take
+    static DONE: u8 = 1;
+    // Some hosts let only root make user namespaces: it stays privileged.
+    const KEEP_CAPABILITIES: libc::c_long = libc::SECBIT_NO_SETUID_FIXUP as libc::c_long;
+    const NEW_USER: libc::c_long = libc::CLONE_NEWUSER as libc::c_long;
+    const KILLED: libc::c_long = libc::SIGKILL as libc::c_long;
+    // SAFETY: the calls read no memory but the constants, write none, and take
     // no locks. The child ends even if its parent was killed before it could
     // ask the kernel to be killed with it.
     unsafe {
-        libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::syscall(libc::SYS_ppoll, 0, 0, &raw const LIMIT, 0, 0);
+        let made = libc::syscall(libc::SYS_prctl, libc::PR_SET_SECUREBITS, KEEP_CAPABILITIES) == 0
+            && libc::syscall(libc::SYS_setresgid, owner, owner, owner) == 0
+            && libc::syscall(libc::SYS_setresuid, owner, owner, owner) == 0
+            && libc::syscall(libc::SYS_unshare, NEW_USER) == 0;
+        // Becoming somebody else makes the kernel forget this.
+        libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, KILLED);
+        if made {
+            libc::syscall(libc::SYS_write, done, &raw const DONE, 1_usize);
+            libc::syscall(libc::SYS_ppoll, 0, 0, &raw const LIMIT, 0, 0);
+        }
         libc::_exit(0)
     }
 }
@@ -202,6 +235,28 @@ mod tests {
         assert!(matches!(identities.take(), Err(IdentityError::Exhausted)));
         identities.give_back(first.first());
         assert_eq!(identities.take().unwrap().first(), first.first());
+    }
+
+    #[test]
+    fn what_a_sandbox_uses_up_is_counted_for_nobody_else() {
+        let first = (1 << 30) + 7 * LinuxConfig::UIDS_EACH;
+        let made = namespace(first, LinuxConfig::UIDS_EACH).unwrap();
+        assert_eq!(owner(&made), first);
+    }
+
+    #[expect(unsafe_code, reason = "asking for an owner has no safe wrapper")]
+    fn owner(namespace: &OwnedFd) -> u32 {
+        let mut owner = 0_u32;
+        // SAFETY: the kernel writes one number of this size.
+        let done = unsafe {
+            libc::ioctl(
+                namespace.as_raw_fd(),
+                libc::NS_GET_OWNER_UID,
+                &raw mut owner,
+            )
+        };
+        assert_eq!(done, 0, "{}", io::Error::last_os_error());
+        owner
     }
 
     #[test]

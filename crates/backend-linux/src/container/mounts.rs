@@ -23,6 +23,8 @@ pub(super) const ROOT: &str = "root";
 pub(super) const INIT: &str = "init";
 /// The container's /sys, below the mount point.
 pub(super) const SYS: &str = "sys";
+/// The user namespace that the sandbox runs in, below the mount point.
+pub(super) const OWNERS: &str = "owners";
 const DISK: &str = "disk";
 
 /// What to mount, and where.
@@ -34,7 +36,8 @@ pub(super) struct Mounts<'a> {
     pub(super) disk: PathBuf,
     /// The layers of the image, topmost first.
     pub(super) lower: &'a [PathBuf],
-    /// A user namespace that says who the owners of the layers become.
+    /// The user namespace of the sandbox: it says who the owners of the layers
+    /// become.
     pub(super) owners: BorrowedFd<'a>,
     /// The program that becomes process 1.
     pub(super) init: &'a Path,
@@ -65,6 +68,9 @@ impl Mounts<'_> {
         }
         std::fs::File::create_new(INIT)?;
         mount_bind(self.init, INIT)?;
+        std::fs::File::create_new(OWNERS)?;
+        let owners = format!("/proc/self/fd/{}", self.owners.as_raw_fd());
+        mount_bind(owners, OWNERS)?;
         if let Some(hidden) = self.hidden {
             // Writable, as runtimes make directories in whatever they find there.
             let flags = MountFlags::NODEV | MountFlags::NOEXEC;
