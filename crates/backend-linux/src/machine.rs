@@ -19,6 +19,16 @@ pub(crate) fn available(reserve: Resources) -> io::Result<Resources> {
     Ok(all.saturating_sub(reserve))
 }
 
+/// How many processes and threads sandboxes may have together: three quarters of
+/// what the kernel can number and keep. The rest is the host's.
+pub(crate) fn pids_max() -> io::Result<u64> {
+    let read = |name: &str| -> io::Result<u64> {
+        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}"))?;
+        text.trim().parse().map_err(io::Error::other)
+    };
+    Ok(read("pid_max")?.min(read("threads-max")?) / 4 * 3)
+}
+
 /// How many files one process of a sandbox may have open.
 pub(crate) fn files_max() -> u64 {
     const USUAL: u64 = 1 << 20;

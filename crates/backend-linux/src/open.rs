@@ -133,7 +133,8 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
     let (state, lock) = take_state(&config)?;
     let total = machine::available(config.reserve).map_err(OpenError::Machine)?;
     let cgroups = Cgroups::detect(format!("palisade-{}", config.network.instance))?;
-    cgroups.prepare(total)?;
+    let pids = machine::pids_max().map_err(OpenError::Machine)?;
+    cgroups.prepare(total, pids)?;
     container::probe(&state, config.first_uid)?;
     let init = program::install(&state).map_err(in_directory(&state.programs()))?;
     let found = find(&state).map_err(OpenError::TakeOver)?;

@@ -255,6 +255,19 @@ async fn processes_are_limited_and_the_sandbox_can_still_be_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_sandboxes_together_leave_the_host_some_processes() {
+    let harness = Harness::new().await;
+    let group = format!("palisade-{}/pids.max", harness.place.instance);
+    let root = PathBuf::from("/sys/fs/cgroup");
+    let text = fs::read_to_string(root.join("pids").join(&group));
+    let text = text.or_else(|_| fs::read_to_string(root.join(&group)));
+    let limit: u64 = text.unwrap().trim().parse().expect("there is a limit");
+    let all = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
+    assert!(limit < all.trim().parse().unwrap(), "{limit} of {all}");
+    harness.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_and_files_are_in_place_before_the_main_process_starts() {
     let harness = Harness::new().await;
     let mut launch = launch(&harness, "cat /opt/data/note /etc/hostname && hostname");
