@@ -115,3 +115,36 @@ for address in ('127.0.0.1', '169.254.1.1'):
         print(s.connect_ex((address, {port})) == 0)
 """
     assert set(sandbox.exec(["python3", "-c", script]).result().stdout.split()) == {"False"}
+
+
+def test_what_one_sandbox_uses_up_is_not_missing_in_another(sandbox):
+    # The kernel counts these per user, and for the maker of a user namespace.
+    script = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+count = 0
+while count < 100_000 and libc.inotify_init1(0) >= 0:
+    count += 1
+print(count, flush=True)
+sys.stdin.read()
+"""
+    with Sandbox.run(profile_names=["closed"]) as greedy:
+        greedy.wait(timeout=60)
+        hog = greedy.exec(["python3", "-c", script], stdin=True)
+        assert int(next(iter(hog.stdout))) > 0
+        other = sandbox.exec(["python3", "-c", "import ctypes; print(ctypes.CDLL(None).inotify_init1(0) >= 0)"])
+        assert other.result().stdout.strip() == "True"
+        hog.stdin.close().result()
+        assert hog.result().returncode == 0
+
+
+@pytest.mark.parametrize("family", [40, (1 << 32) + 40, 38, 30, 17])
+def test_only_usual_families_of_sockets_exist(sandbox, family):
+    # A socket to the hypervisor, as such and with bits that the kernel ignores;
+    # the kernel's ciphers; a cluster's sockets; raw frames.
+    script = f"""
+import ctypes, platform
+socket = 41 if platform.machine() == 'x86_64' else 198
+print(ctypes.CDLL(None).syscall(ctypes.c_long(socket), ctypes.c_long({family}), 1, 0))
+"""
+    assert sandbox.exec(["python3", "-c", script]).result().stdout.strip() == "-1"
