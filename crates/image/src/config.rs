@@ -2,7 +2,7 @@
 //!
 //! The values are checked once, in [`Config::from_document`]: no part of a
 //! [`Config`] can hold a NUL byte, and numbers are numbers. It does not resolve
-//! names of users; see [`crate::user`].
+//! names of users: process 1 does, in the root that the sandbox really has.
 
 use std::fmt;
 use std::str::FromStr;

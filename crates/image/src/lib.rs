@@ -15,14 +15,12 @@ mod error;
 mod image;
 mod import;
 mod limits;
-mod merged;
 mod platform;
 mod progress;
 mod registry;
 mod store;
 mod stream;
 mod unpack;
-mod user;
 
 #[cfg(test)]
 mod crash;
@@ -40,4 +38,3 @@ pub use platform::Platform;
 pub use progress::{Event, Progress};
 pub use registry::{Images, PullPolicy, Registries};
 pub use store::{Collected, Holder, HolderError, Lease, Listing, Settings, Store};
-pub use user::{User, UserError};

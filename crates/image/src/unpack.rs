@@ -23,9 +23,9 @@ use crate::digest::{Digest, Hashing};
 use crate::error::ImageError;
 use crate::limits::{Budget, Limits};
 use crate::stream::{Charged, Watched};
-pub(crate) use attribute::OPAQUE;
 pub(crate) use compression::{Compression, unpacked};
 use tree::Tree;
+#[cfg(test)]
 pub(crate) use tree::is_whiteout;
 
 /// What an unpack needs beside its source and its target.

@@ -15,7 +15,7 @@ use crate::archive::Entry;
 use crate::error::ImageError;
 
 /// Tells the overlay file system not to look further down.
-pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
+pub(super) const OPAQUE: &str = "trusted.overlay.opaque";
 
 pub(super) fn set_owner_and_mode(file: impl AsFd, entry: &Entry) -> Result<(), ImageError> {
     let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));

@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use tar::EntryType;
 use tempfile::TempDir;
 
+use super::attribute::OPAQUE;
 use super::*;
 use crate::testing::{Archive, gzip};
 
