@@ -13,10 +13,11 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use palisade_model::clock::Timestamp;
 use palisade_model::id::TokenId;
-use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
 use palisade_model::tenant::Principal;
 use palisade_model::token::{PresentedToken, RunnerIdentity, TokenError, TokenRecord};
 use palisade_store::GetError;
+use palisade_wire::headers::bearer;
 
 use crate::error::{ApiError, ApiResult};
 use crate::tools::Tools;
@@ -123,19 +124,11 @@ impl Gate {
 }
 
 fn presented(headers: &HeaderMap) -> ApiResult<PresentedToken> {
-    let missing = || {
-        let message = "a token is needed, as in: authorization: Bearer TOKEN";
-        ApiError::new(Reason::Unauthenticated, message)
-    };
-    let header = headers.get(AUTHORIZATION).ok_or_else(missing)?;
-    let text = header.to_str().map_err(|_| missing())?;
-    let (scheme, token) = text.trim().split_once(' ').ok_or_else(missing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
-    }
-    PresentedToken::parse(token.trim()).map_err(|_| refused(TokenError::WrongSecret))
+    let authorization = headers.get(AUTHORIZATION);
+    let token = bearer(authorization.and_then(|value| value.to_str().ok()));
+    token.map_err(ApiError::from)
 }
 
 fn refused(error: TokenError) -> ApiError {
-    ApiError::new(Reason::Unauthenticated, error.to_string())
+    Refusal::from(error).into()
 }

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
+use palisade_wire::headers;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 use tracing::{Instrument as _, Span, info_span};
@@ -26,11 +27,9 @@ use crate::error::{ApiError, ApiResult};
 use crate::hub::Held;
 use crate::tools::Tools;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 const DEADLINE: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// The longest request id that is taken from a caller, in bytes.
-const REQUEST_ID_LEN_MAX: usize = 128;
 /// How long a caller is told to wait when there is too much to do.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// Calls that last as long as what they run; they keep their own time.
@@ -199,12 +198,9 @@ fn named(mut response: Response, id: &str) -> Response {
 }
 
 /// The id that the caller gave, if it can stand in a log as it is.
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let is_sound = |id: &&str| {
-        (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
-    };
-    match given.filter(is_sound) {
+fn request_id(map: &HeaderMap) -> String {
+    let given = map.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    match headers::request_id(given) {
         Some(id) => id.to_owned(),
         None => Uuid::new_v4().to_string(),
     }

@@ -14,6 +14,8 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::id::TokenId;
 use crate::name::{ClusterName, OrganizationId, UserId};
+use crate::reason::Reason;
+use crate::refusal::Refusal;
 use crate::tenant::{Principal, Role};
 
 const PREFIX: &str = "pal_";
@@ -113,6 +115,12 @@ pub enum TokenError {
     /// It is a token of the other kind.
     #[error("the token is for something else")]
     WrongKind,
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Self::new(Reason::Unauthenticated, error.to_string())
+    }
 }
 
 impl PresentedToken {

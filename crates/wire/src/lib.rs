@@ -8,6 +8,7 @@ pub mod document;
 pub mod envelope;
 mod field_mask;
 pub mod grpc_status;
+pub mod headers;
 mod located;
 pub mod profile_document;
 pub mod proto;

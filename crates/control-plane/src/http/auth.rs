@@ -4,9 +4,11 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
 use palisade_model::tenant::{Principal, Role};
 use palisade_model::token::{PresentedToken, TokenError};
 use palisade_store::GetError;
+use palisade_wire::headers::bearer;
 
 use crate::error::{ApiError, ApiResult};
 use crate::plane::ControlPlane;
@@ -54,19 +56,11 @@ async fn caller(parts: &Parts, plane: &ControlPlane, needed: Role) -> ApiResult<
 }
 
 fn presented(parts: &Parts) -> ApiResult<PresentedToken> {
-    let missing = || {
-        let message = "a token is needed, as in: Authorization: Bearer TOKEN";
-        ApiError::new(Reason::Unauthenticated, message)
-    };
-    let header = parts.headers.get(AUTHORIZATION).ok_or_else(missing)?;
-    let text = header.to_str().map_err(|_| missing())?;
-    let (scheme, token) = text.trim().split_once(' ').ok_or_else(missing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
-    }
-    PresentedToken::parse(token.trim()).map_err(|_| refused(TokenError::WrongSecret))
+    let authorization = parts.headers.get(AUTHORIZATION);
+    let token = bearer(authorization.and_then(|value| value.to_str().ok()));
+    token.map_err(ApiError::from)
 }
 
 fn refused(error: TokenError) -> ApiError {
-    ApiError::new(Reason::Unauthenticated, error.to_string())
+    Refusal::from(error).into()
 }

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
+use palisade_wire::headers;
 use palisade_wire::status::Status;
 use tokio::sync::Semaphore;
 use tracing::{Instrument as _, error, info_span, warn};
@@ -19,10 +20,7 @@ use uuid::Uuid;
 use crate::error::ApiError;
 use crate::plane::Limits;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The longest request id that is taken from a caller, in bytes.
-const REQUEST_ID_LEN_MAX: usize = 128;
+const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 
 /// How long a caller is told to wait when there is too much to do.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
@@ -91,12 +89,9 @@ pub(super) async fn tell_refusals(request: Request, next: Next) -> Response {
 }
 
 /// The id that the caller gave, if it can stand in a log as it is.
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let is_sound = |id: &&str| {
-        (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
-    };
-    match given.filter(is_sound) {
+fn request_id(map: &HeaderMap) -> String {
+    let given = map.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    match headers::request_id(given) {
         Some(id) => id.to_owned(),
         None => Uuid::new_v4().to_string(),
     }
