@@ -141,15 +141,23 @@ impl<R: Read> Entries<R> {
         Ok(Some(header))
     }
 
+    /// Goes to where the next header is. Behind the last entry some tools write
+    /// no padding, and others read that as the end.
     fn skip_rest(&mut self) -> Result<(), ImageError> {
-        let rest = self.left + self.padding;
-        let skipped = io::copy(&mut (&mut self.inner).take(rest), &mut io::sink());
-        if skipped.map_err(read_failed)? < rest {
+        if self.skip(self.left)? < self.left {
             return Err(cut_short());
         }
-        self.position += rest;
+        self.skip(self.padding)?;
         (self.left, self.padding) = (0, 0);
         Ok(())
+    }
+
+    /// Returns how much of it there was.
+    fn skip(&mut self, count: u64) -> Result<u64, ImageError> {
+        let skipped = io::copy(&mut (&mut self.inner).take(count), &mut io::sink());
+        let skipped = skipped.map_err(read_failed)?;
+        self.position += skipped;
+        Ok(skipped)
     }
 
     fn begin(&mut self, size: u64) -> Result<(), ImageError> {

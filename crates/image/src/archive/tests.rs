@@ -169,7 +169,7 @@ fn impossible_owners_sizes_and_links_are_refused() {
 #[test]
 fn an_archive_that_was_cut_or_changed_is_malformed() {
     let whole = Archive::new().file("a", &[b'x'; 600]).bytes();
-    for cut in [100, 512, 700, 1535] {
+    for cut in [100, 512, 700, 1111] {
         assert!(
             matches!(read(&whole[..cut]), Err(ImageError::Malformed { .. })),
             "{cut}"
@@ -178,6 +178,16 @@ fn an_archive_that_was_cut_or_changed_is_malformed() {
     let mut changed = whole;
     changed[0] ^= 1;
     assert!(matches!(read(&changed), Err(ImageError::Malformed { .. })));
+}
+
+#[test]
+fn an_archive_may_end_with_the_content_of_its_last_entry() {
+    let whole = Archive::new().file("a", &[b'x'; 600]).bytes();
+    for end in [1112, 1300, 1535, 1536] {
+        let all = read(&whole[..end]).unwrap();
+        assert_eq!(all.len(), 1, "{end}");
+        assert_eq!(all[0].1, [b'x'; 600], "{end}");
+    }
 }
 
 #[test]
