@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::fault::{fault, unavailable};
 use super::{PATIENCE, READERS};
@@ -91,6 +91,18 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         // The worker of a connection reports its own end; no ping per call.
         .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(is_free(connection)))
+}
+
+/// Whether a connection that comes back has left its transaction.
+///
+/// SQLite ends some transactions by itself, such as when the disk is full. The
+/// roll-back that follows then fails, and the connection would be taken to be
+/// inside of a transaction for ever, and refuse to begin another one.
+async fn is_free(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // What was sent before, such as a roll-back, is done when this is answered.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// The pages are not what they should be.

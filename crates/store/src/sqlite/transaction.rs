@@ -105,3 +105,23 @@ fn spelling(subject: Subject) -> (&'static str, Option<String>) {
         Subject::Sandbox(id) => ("sandbox", Some(id.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::SqliteStore;
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_by_itself_spoils_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("store.db"));
+        let store = store.await.unwrap();
+        let mut write = store.write().await.unwrap();
+        // As SQLite does when the disk is full.
+        let end = sqlx::query("ROLLBACK").execute(write.connection());
+        end.await.unwrap();
+        drop(write);
+        let write = store.write().await;
+        write.expect("a write can begin").commit().await.unwrap();
+        store.close().await;
+    }
+}
