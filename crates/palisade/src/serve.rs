@@ -2,8 +2,9 @@
 //!
 //! A connection is plain or TLS, HTTP/1.1 or HTTP/2, and each request goes to
 //! gRPC or REST by its content type. Connections are bounded in number and in
-//! how long they may take to say something. Ending is in two steps: nothing new
-//! is taken, and what runs may end until a limit.
+//! how long they may take until their first request, whatever they send until
+//! then. Ending is in two steps: nothing new is taken, and what runs may end
+//! until a limit.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,8 +37,11 @@ use tls::TlsSettings;
 const CONNECTIONS_MAX: usize = 4096;
 /// Streams at once on one connection: an SDK opens one for each exec.
 const STREAMS_MAX: u32 = 4096;
-/// How long a client may take for its TLS handshake or its first headers.
+/// How long a client may take for its TLS handshake, for the headers of a
+/// request, and until its first request.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// How long a connection without a request may take to be closed.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// A peer that is silent for so long is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long it may take to answer that.
@@ -164,7 +168,14 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let services = self.services.clone();
-        let service = service_fn(move |request| services.clone().answer(request));
+        let heard = CancellationToken::new();
+        let service = service_fn({
+            let heard = heard.clone();
+            move |request| {
+                heard.cancel();
+                services.clone().answer(request)
+            }
+        });
         let builder = http_settings();
         let connection = builder.serve_connection_with_upgrades(
             TokioIo::new(stream),
@@ -177,10 +188,23 @@ impl Server {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = silence(&heard) => {
+                debug!("a connection made no request in time");
+                connection.as_mut().graceful_shutdown();
+                let farewell = time::timeout(FAREWELL, connection).await;
+                farewell.unwrap_or(Ok(()))
+            }
         };
         if let Err(error) = ended {
             debug!(%error, "a connection ended badly");
         }
+    }
+}
+
+/// Ends when a connection has taken too long for its first request.
+async fn silence(heard: &CancellationToken) {
+    if time::timeout(HELLO_LIMIT, heard.cancelled()).await.is_ok() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -200,3 +224,6 @@ fn http_settings() -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(KEEP_ALIVE_LIMIT);
     builder
 }
+
+#[cfg(test)]
+mod tests;
