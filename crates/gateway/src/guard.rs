@@ -29,6 +29,13 @@ use crate::tools::Tools;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 const DEADLINE: HeaderName = HeaderName::from_static("grpc-timeout");
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// Codes of gRPC, as they stand in its headers.
+const OUT_OF_RANGE: &[u8] = b"11";
+const UNIMPLEMENTED: &[u8] = b"12";
+const INTERNAL: &[u8] = b"13";
 
 /// How long a caller is told to wait when there is too much to do.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
@@ -112,6 +119,7 @@ async fn enter(
 ) -> Response {
     let id = request_id(request.headers());
     let span = span(&request, &id);
+    let path = request.uri().path().to_owned();
     let answer = async {
         let place = match guard.admit(&mut request, &id).await {
             Ok(place) => place,
@@ -123,7 +131,7 @@ async fn enter(
             None => Ok(answer.await),
         };
         match response {
-            Ok(response) => until_sent(response, place),
+            Ok(response) => until_sent(explained(response, &path, &id), place),
             Err(_) => refuse(&too_slow(), &id),
         }
     };
@@ -153,12 +161,36 @@ pub(crate) async fn runner(
 /// For paths that lead nowhere.
 pub(crate) async fn nowhere(request: Request) -> Response {
     let id = request_id(request.headers());
-    let path: String = request.uri().path().chars().take(128).collect();
-    let refusal = Refusal::new(
-        Reason::NotImplemented,
-        format!("this server has no method {path:?}"),
-    );
-    refuse(&refusal.with("feature", path).into(), &id)
+    refuse(&no_method(request.uri().path()).into(), &id)
+}
+
+fn no_method(path: &str) -> Refusal {
+    let path: String = path.chars().take(128).collect();
+    let message = format!("this server has no method {path:?}");
+    Refusal::new(Reason::NotImplemented, message).with("feature", path)
+}
+
+/// Gives a reason to a refusal of the layer that reads messages.
+///
+/// All of ours carry details, so that one without them comes from below, and
+/// what is broken is the request: the layer calls that a fault of the server.
+fn explained(response: Response, path: &str, id: &str) -> Response {
+    let headers = response.headers();
+    let status = headers.get(STATUS).map(HeaderValue::as_bytes);
+    let refusal = match status {
+        Some(_) if headers.contains_key(DETAILS) => return response,
+        Some(OUT_OF_RANGE) => Refusal::new(
+            Reason::RequestTooLarge,
+            "the request is larger than this server reads",
+        ),
+        Some(UNIMPLEMENTED) => no_method(path),
+        Some(INTERNAL) => Refusal::new(
+            Reason::InvalidRequest,
+            "the request is not a message that this method reads",
+        ),
+        Some(_) | None => return response,
+    };
+    refuse(&refusal.into(), id)
 }
 
 fn span(request: &Request, id: &str) -> Span {

@@ -159,3 +159,26 @@ async fn health_and_reflection_ask_for_no_token() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_message_of_the_method_is_the_callers_fault() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    // The first field of a request to start is text; these bytes are none.
+    let bytes = pb::ExecStreamData {
+        data: vec![0xff, 0xfe],
+    };
+    let start = "/coreweave.sandbox.v1beta2.GatewayService/Start";
+    let refusal = gateway
+        .call(&token, start, bytes.clone())
+        .await
+        .unwrap_err();
+    assert_eq!(refusal.code(), Code::InvalidArgument);
+    assert_eq!(reason(&refusal), "CWSANDBOX_INVALID_REQUEST");
+
+    let unknown = "/coreweave.sandbox.v1beta2.GatewayService/Hibernate";
+    let refusal = gateway.call(&token, unknown, bytes).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::Unimplemented);
+    assert_eq!(reason(&refusal), "CWSANDBOX_NOT_IMPLEMENTED");
+    assert_eq!(fact(&refusal, "feature").as_deref(), Some(unknown));
+}

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use palisade_backend::Backend as _;
 use palisade_backend::fake::{self, Fake, World};
 use palisade_gateway::{Gateway, GatewayConfig, LiveView};
@@ -409,6 +410,27 @@ impl GatewayProcess {
                 .max_encoding_message_size(100 << 20),
             discovery: DiscoveryServiceClient::with_interceptor(channel, bearer),
         }
+    }
+
+    /// Calls a method with a message that need not be its own.
+    pub(crate) async fn call<M>(
+        &self,
+        token: &PresentedToken,
+        path: &'static str,
+        message: M,
+    ) -> Result<(), Status>
+    where
+        M: prost::Message + Default + 'static,
+    {
+        let mut grpc = tonic::client::Grpc::new(channel(self.address).await.unwrap());
+        grpc.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<M, ()>::default();
+        let mut request = Request::new(message);
+        let bearer = format!("Bearer {}", token.reveal());
+        let bearer = bearer.parse::<MetadataValue<Ascii>>().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let answer = grpc.unary(request, PathAndQuery::from_static(path), codec);
+        answer.await.map(drop)
     }
 
     /// Waits until a runner is connected.
