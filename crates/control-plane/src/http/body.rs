@@ -59,9 +59,20 @@ fn located(mut finding: Finding) -> Finding {
         let description = &finding.violation.description;
         finding.violation.description = format!("{description}, at {place}");
     }
-    let description = format!("the body {}", finding.violation.description);
-    finding.violation.description = description;
+    finding.violation.description = in_body(&finding.violation.description);
     finding
+}
+
+/// Says of what a text tells: of the body as a whole, or of something in it.
+fn in_body(description: &str) -> String {
+    let whole = description.strip_prefix("the document ");
+    let whole = whole.unwrap_or(description);
+    let verbs = ["is ", "has ", "holds ", "nests ", "grows ", "ends "];
+    if verbs.iter().any(|verb| whole.starts_with(verb)) {
+        format!("the body {whole}")
+    } else {
+        format!("in the body, {description}")
+    }
 }
 
 fn too_large() -> ApiError {
@@ -74,4 +85,26 @@ fn too_large() -> ApiError {
 
 fn broken() -> ApiError {
     ApiError::new(Reason::InvalidRequest, "the body did not arrive whole")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_a_sentence_about_the_body() {
+        for (text, expected) in [
+            ("", "the body is empty"),
+            ("{", "the body is not JSON: "),
+            ("[[1], 1e999]", "in the body, the number 1e999 "),
+            (
+                "{\"a\": 1, \"a\": 2}",
+                "in the body, the key \"a\" is given twice",
+            ),
+        ] {
+            let fault = parse(text.as_bytes(), Format::Json).unwrap_err();
+            let refusal = ApiError::invalid(vec![located(Finding::from(fault))]).refusal;
+            assert!(refusal.message.starts_with(expected), "{}", refusal.message);
+        }
+    }
 }
