@@ -20,7 +20,8 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let mut out = Out::standard(parsed.color, parsed.error_format);
-    match commands::run(parsed, &mut out) {
+    let ended = commands::run(parsed, &mut out);
+    match out.lost().map_or(ended, Err) {
         Ok(code) => code,
         Err(error) => {
             out.error(&error);

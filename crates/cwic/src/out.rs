@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use serde_json::Value;
 
 use crate::cli::{Color, ErrorFormat};
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 
 const RED: &str = "\u{1b}[1;31m";
 const DIM: &str = "\u{1b}[2m";
@@ -24,6 +24,7 @@ pub(crate) struct Out {
     stderr: io::Stderr,
     has_color: bool,
     error_format: ErrorFormat,
+    lost: Option<io::Error>,
 }
 
 impl Out {
@@ -40,6 +41,7 @@ impl Out {
             stderr: io::stderr(),
             has_color,
             error_format,
+            lost: None,
         }
     }
 
@@ -50,9 +52,21 @@ impl Out {
 
     /// Writes a part of the result as it is.
     pub(crate) fn text(&mut self, text: &str) {
-        // Whoever closed the pipe has read enough.
-        let _ = self.stdout.write_all(text.as_bytes());
-        let _ = self.stdout.flush();
+        let written = self.stdout.write_all(text.as_bytes());
+        if let Err(error) = written.and_then(|()| self.stdout.flush())
+            // Whoever closed the pipe has read enough.
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.lost.get_or_insert(error);
+        }
+    }
+
+    /// Why a part of the result did not get to where it should.
+    pub(crate) fn lost(&mut self) -> Option<CliError> {
+        let error = self.lost.take()?;
+        let what = "the result could not be written in full";
+        let failure = CliError::new(Exit::Failure, what);
+        Some(failure.because(error.to_string()))
     }
 
     /// Writes a result for programs.

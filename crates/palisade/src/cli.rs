@@ -4,10 +4,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use palisade_model::image::ImageReference;
 use palisade_model::name::{ClusterName, OrganizationId, UserId};
+
+/// The exit code of a command line that is wrong, as in `cwic`.
+const USAGE: u8 = 64;
 
 /// Sandboxes with guardrails, on your own machines
 #[derive(Debug, Parser)]
@@ -285,8 +289,10 @@ pub(crate) enum TokenCommand {
 #[value(rename_all = "kebab-case")]
 pub(crate) enum RoleArg {
     /// Sandboxes, and reading profiles and runners
+    #[value(alias = "sandbox_user")]
     SandboxUser,
     /// Profiles and runners, and all that a user may
+    #[value(alias = "sandbox_admin")]
     SandboxAdmin,
 }
 
@@ -330,4 +336,15 @@ pub(crate) struct QuotaArgs {
     /// GPUs of one sandbox
     #[arg(long = "max-gpus")]
     pub(crate) gpus: Option<u32>,
+}
+
+/// Tells what is wrong with the command line, or the help that was asked for.
+pub(crate) fn usage(told: &clap::Error) -> ExitCode {
+    // There is nobody else to tell.
+    let _ = told.print();
+    if told.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
 }

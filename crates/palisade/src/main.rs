@@ -18,11 +18,15 @@ use cli::Cli;
 use out::Out;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return cli::usage(&told),
+    };
     let mut out = Out::standard();
     let ended = telemetry::start(cli.telemetry.log_format, &cli.telemetry.log)
         .and_then(|()| runtime())
-        .and_then(|runtime| runtime.block_on(commands::run(cli.command, &mut out)));
+        .and_then(|runtime| runtime.block_on(commands::run(cli.command, &mut out)))
+        .and_then(|code| out.finish().map(|()| code));
     match ended {
         Ok(code) => code,
         Err(error) => {

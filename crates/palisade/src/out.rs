@@ -4,11 +4,14 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
+use anyhow::Context as _;
+
 /// Where results go.
 #[derive(Debug)]
 pub(crate) struct Out {
     stdout: io::Stdout,
     stderr: io::Stderr,
+    lost: Option<io::Error>,
 }
 
 impl Out {
@@ -17,14 +20,27 @@ impl Out {
         Self {
             stdout: io::stdout(),
             stderr: io::stderr(),
+            lost: None,
         }
     }
 
     /// Writes one line of the result.
     pub(crate) fn line(&mut self, line: impl Display) {
-        // Whoever closed the pipe has read enough.
-        let _ = writeln!(self.stdout, "{line}");
-        let _ = self.stdout.flush();
+        let written = writeln!(self.stdout, "{line}");
+        if let Err(error) = written.and_then(|()| self.stdout.flush())
+            // Whoever closed the pipe has read enough.
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.lost.get_or_insert(error);
+        }
+    }
+
+    /// Fails if a part of the result did not get to where it should.
+    pub(crate) fn finish(&mut self) -> anyhow::Result<()> {
+        match self.lost.take() {
+            Some(error) => Err(error).context("the result could not be written in full"),
+            None => Ok(()),
+        }
     }
 
     /// Tells a person something that is no part of the result.
