@@ -166,7 +166,7 @@ async fn what_is_no_message_of_the_method_is_the_callers_fault() {
     let token = stage.token("acme").await;
     // The first field of a request to start is text; these bytes are none.
     let bytes = pb::ExecStreamData {
-        data: vec![0xff, 0xfe],
+        data: vec![0xff, 0xfe].into(),
     };
     let start = "/coreweave.sandbox.v1beta2.GatewayService/Start";
     let refusal = gateway
