@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::yaml::is_plain_text;
 
+/// The longest key that readers of YAML take without a mark, in characters.
+const PLAIN_KEY_MAX: usize = 1_000;
+
 /// The value as a YAML document, with a newline at its end.
 pub fn to_yaml(value: &Value) -> String {
     let mut out = String::new();
@@ -35,7 +38,7 @@ fn write_map(map: &Map<String, Value>, indent: usize, out: &mut String) {
         if place > 0 {
             push_indent(indent, out);
         }
-        write_text(key, out);
+        write_key(key, indent, out);
         out.push(':');
         if takes_lines(value) {
             next_line(indent + 2, out);
@@ -43,6 +46,20 @@ fn write_map(map: &Map<String, Value>, indent: usize, out: &mut String) {
             out.push(' ');
         }
         write_value(value, indent + 2, out);
+    }
+}
+
+/// A key that is longer than YAML lets one be without a mark gets the mark.
+fn write_key(key: &str, indent: usize, out: &mut String) {
+    let mut text = String::new();
+    write_text(key, &mut text);
+    let is_long = text.chars().count() > PLAIN_KEY_MAX;
+    if is_long {
+        out.push_str("? ");
+    }
+    out.push_str(&text);
+    if is_long {
+        next_line(indent, out);
     }
 }
 

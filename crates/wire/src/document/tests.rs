@@ -327,6 +327,14 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn overlong_keys_read_back_too() {
+    let key = |c: &str| c.repeat(1_100);
+    let value = json!({ key("a"): { key("\u{1}"): [1], "b": { key("c"): "d" } }, "e": "f" });
+    let read = yaml(&to_yaml(&value));
+    assert_eq!(read.map(|node| node.to_value()), Ok(value));
+}
+
 proptest! {
     #[test]
     fn printed_yaml_reads_back_equal(value in values().prop_filter("a document", |v| !v.is_null())) {
