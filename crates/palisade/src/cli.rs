@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use palisade_model::cidr::Cidr;
 use palisade_model::image::ImageReference;
 use palisade_model::name::{ClusterName, OrganizationId, UserId};
 
@@ -163,6 +164,13 @@ pub(crate) struct HostArgs {
     /// The most sandboxes at once on this machine
     #[arg(long, env = "PALISADE_SANDBOXES_MAX")]
     pub(crate) sandboxes_max: Option<u32>,
+    /// The range that sandboxes get version 4 addresses from, such as 10.201.0.0/16; one that
+    /// the machine has no other use for by default
+    #[arg(long, env = "PALISADE_POOL4", value_name = "CIDR")]
+    pub(crate) pool4: Option<Cidr>,
+    /// The range that sandboxes get version 6 addresses from, likewise
+    #[arg(long, env = "PALISADE_POOL6", value_name = "CIDR")]
+    pub(crate) pool6: Option<Cidr>,
     /// A resolver that names are looked up with; repeatable; the machine's own by default
     #[arg(
         long = "dns-upstream",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use palisade_backend_linux::dns::{self, Resolver, Upstreams};
-use palisade_backend_linux::network::{self, Instance};
+use palisade_backend_linux::network::{self, Instance, Pool4, Pool6, PoolChoice};
 use palisade_backend_linux::{Handler, HandlerKind, LinuxBackend, LinuxConfig};
 use palisade_model::clock::Ids as _;
 use palisade_model::name::RuntimeClass;
@@ -85,7 +85,13 @@ async fn config(args: &HostArgs) -> anyhow::Result<LinuxConfig> {
     let images = images::open(&args.state, &args.registry).await?;
     // Two platforms on one machine differ in where they keep their state.
     let instance = Instance::derive(&state.path().to_string_lossy());
-    let network = network::Config::new(instance, PathBuf::from(RUN_DIRECTORY));
+    let mut network = network::Config::new(instance, PathBuf::from(RUN_DIRECTORY));
+    if let Some(range) = args.pool4 {
+        network.pool4 = PoolChoice::Fixed(Pool4::new(range).context("--pool4")?);
+    }
+    if let Some(range) = args.pool6 {
+        network.pool6 = PoolChoice::Fixed(Pool6::new(range).context("--pool6")?);
+    }
     let mut config = LinuxConfig::new(state.sandboxes(), network, images, Arc::new(SystemClock));
     for class in &args.runtime_classes {
         let (name, handler) = runtime_class(class)?;
