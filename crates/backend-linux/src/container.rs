@@ -140,6 +140,7 @@ fn on_this_thread(start: &Start<'_>) -> Result<(), StartError> {
         resolver: resolver(start),
     })?;
     let bundle = bundle::Bundle {
+        kind: start.runtime.handler.kind,
         hostname: start.launch.id.to_string(),
         first_uid: start.identity.first(),
         cgroup: start.host.cgroups.path(start.launch.id),

@@ -15,7 +15,7 @@ use palisade_init_protocol::config::{CONFIG_BYTES_MAX, Config, MountedFile};
 use palisade_init_protocol::status;
 use palisade_init_protocol::text::Reason;
 use rustix::process::{
-    DumpableBehavior, Resource, getpid, getrlimit, set_dumpable_behavior, setrlimit,
+    DumpableBehavior, Resource, Rlimit, getpid, getrlimit, set_dumpable_behavior, setrlimit,
 };
 
 use crate::clock::unix_micros;
@@ -138,6 +138,7 @@ fn serve(
     }
     let log = Log::new(data, index, &config.limits)
         .map_err(|error| Reason::new(format!("the log cannot be written: {error}")))?;
+    forbid_cores();
     let (settings, main) = Settings::new(config, raise_descriptor_limit());
     let server = Server::new(settings, listener, log)
         .map_err(|error| Reason::new(format!("process 1 cannot start: {error}")))?;
@@ -170,6 +171,17 @@ fn place(file: &MountedFile) -> Result<(), Reason> {
         };
         Reason::new(format!("the file {path} cannot be put in place: {why}"))
     })
+}
+
+/// Nothing in the sandbox leaves a core behind, and none is fed to a program of
+/// the host. Not every OCI runtime may set this in a user namespace of others.
+fn forbid_cores() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // Lowering one's own limit is always allowed.
+    let _ = setrlimit(Resource::Core, none);
 }
 
 /// Takes as many descriptors as are allowed, and returns how many there were.

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{mounts, seccomp};
-use crate::config::LinuxConfig;
+use crate::config::{HandlerKind, LinuxConfig};
 
 /// Where the program that becomes process 1 can be found inside: on a file
 /// system of its own, so that the image need not have a place for it.
@@ -80,6 +80,8 @@ pub(crate) struct Limits {
 /// A sandbox, as far as an OCI runtime has to know it.
 #[derive(Debug)]
 pub(super) struct Bundle<'a> {
+    /// Who reads it.
+    pub(super) kind: HandlerKind,
     pub(super) hostname: String,
     pub(super) first_uid: u32,
     pub(super) cgroup: String,
@@ -104,7 +106,7 @@ impl Bundle<'_> {
 
     fn process(&self) -> Value {
         let files = self.limits.files_max;
-        json!({
+        let mut process = json!({
             "terminal": false,
             "user": { "uid": 0, "gid": 0 },
             "args": [INIT_INSIDE],
@@ -122,7 +124,16 @@ impl Bundle<'_> {
                 { "type": "RLIMIT_NOFILE", "soft": files, "hard": files },
                 { "type": "RLIMIT_CORE", "soft": 0, "hard": 0 },
             ],
-        })
+        });
+        // runc sets them from outside, which takes a capability over a user
+        // namespace of others that not every root has. Process 1 sees to cores,
+        // and open files are as many as the runner itself may have.
+        if self.kind == HandlerKind::Runc
+            && let Some(process) = process.as_object_mut()
+        {
+            process.remove("rlimits");
+        }
+        process
     }
 
     fn mounts(&self) -> Value {
@@ -223,6 +234,7 @@ mod tests {
             first_uid: 70_000,
             cgroup: "/palisade/one".into(),
             sees_cgroup: false,
+            kind: HandlerKind::Crun,
             mount_point: Path::new("/m"),
             limits,
         };
