@@ -7,11 +7,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use palisade_model::profile::{ProfileSpec, form};
+use palisade_wire::Source;
 use palisade_wire::document::{self, Format, Node};
 use palisade_wire::profile_document::{read_profile_draft, read_profile_edit};
 use palisade_wire::runner_document::{read_runner_draft, read_runner_edit};
 use palisade_wire::spelling::Dialect;
-use palisade_wire::Source;
 use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -24,7 +24,9 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     match kind % 7 {
-        0 => with(bytes, |message| v1beta2::start_request(message).map(|request| place(&request))),
+        0 => with(bytes, |message| {
+            v1beta2::start_request(message).map(|request| place(&request))
+        }),
         1 => with(bytes, v1beta2::exec_start),
         2 => with(bytes, v1beta2::exec_input),
         3 => with(bytes, v1beta2::exec_call),
