@@ -129,7 +129,7 @@ impl Backend for LinuxBackend {
     }
 
     async fn ensure(&self, launch: &Launch) -> Result<(), EnsureError> {
-        refusal::check(launch, &self.shared.config)?;
+        refusal::check(launch, &self.capabilities())?;
         let sandbox = self.find_or_make(launch);
         if sandbox.is_unwanted() {
             return Err(EnsureError::Internal(

@@ -148,15 +148,14 @@ fn on_this_thread(start: &Start<'_>) -> Result<(), StartError> {
         mount_point: start.host.mount_point,
         limits: start.limits,
     };
-    let document = bundle.document().to_string();
-    let place = start.host.mount_point.join("config.json");
-    std::fs::write(place, document).map_err(step("write the bundle"))?;
+    let written = start.state.write_bundle(&bundle.document().to_string());
+    let place = written.map_err(step("write the bundle"))?;
     let handover = Handover::open(&start.state.paths(), start.config.clone());
     let handover = handover.map_err(step("prepare what process 1 is given"))?;
     spawn::run(&spawn::Plan {
         runtime: start.runtime,
         id: start.launch.id,
-        bundle: start.host.mount_point,
+        bundle: &place,
         log: &start.state.runtime_log(),
         passed: &handover.descriptors(),
         held: start.starting.as_fd(),

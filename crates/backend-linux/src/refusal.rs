@@ -6,8 +6,7 @@
 use std::collections::BTreeSet;
 
 use palisade_backend::EnsureError;
-use palisade_model::name::RuntimeClass;
-use palisade_model::profile::PodPatch;
+use palisade_model::name::{InstanceType, RuntimeClass};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{Capabilities, PodFieldSupport, Resources};
 use palisade_model::sandbox::Launch;
@@ -39,16 +38,16 @@ pub(crate) fn capabilities(config: &LinuxConfig, total: Resources) -> Capabiliti
 }
 
 /// Refuses a launch that asks for more.
-pub(crate) fn check(launch: &Launch, config: &LinuxConfig) -> Result<(), EnsureError> {
+pub(crate) fn check(launch: &Launch, offered: &Capabilities) -> Result<(), EnsureError> {
     let refused = [
-        egress(launch),
-        ingress(launch),
-        gpu(launch),
-        runtime_class(launch, config),
-        instance_type(launch, config),
-        node_selector(launch, config),
-        pod(launch.pod.as_ref()),
-        resources(launch),
+        egress(launch, offered),
+        ingress(launch, offered),
+        gpu(launch, offered),
+        runtime_class(launch, offered),
+        instance_type(launch, offered),
+        node_selector(launch, offered),
+        pod(launch, offered),
+        limits(launch),
     ];
     match refused.into_iter().flatten().next() {
         Some(what) => Err(EnsureError::Unsupported { what }),
@@ -56,9 +55,9 @@ pub(crate) fn check(launch: &Launch, config: &LinuxConfig) -> Result<(), EnsureE
     }
 }
 
-fn egress(launch: &Launch) -> Option<String> {
+fn egress(launch: &Launch, offered: &Capabilities) -> Option<String> {
     let kind = launch.egress.mode.kind();
-    (!EGRESS_TYPES.contains(&kind)).then(|| {
+    (!offered.egress.contains(&kind)).then(|| {
         format!(
             "this runner cannot enforce the egress type {}",
             kind.as_str()
@@ -66,25 +65,29 @@ fn egress(launch: &Launch) -> Option<String> {
     })
 }
 
-fn ingress(launch: &Launch) -> Option<String> {
-    let exposure = launch.exposure.as_ref()?;
-    Some(format!(
-        "this runner cannot expose ports: ingress level {:?}",
-        exposure.name.as_str()
-    ))
+fn ingress(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let level = launch.exposure.as_ref()?;
+    let kind = level.exposure.service.service_type;
+    let is_offered = offered.services.contains(&kind);
+    let has_route = level.exposure.route.is_none() || offered.routes;
+    (!is_offered || !has_route).then(|| {
+        let name = level.name.as_str();
+        format!("this runner cannot expose ports as ingress level {name:?} wants it")
+    })
 }
 
-fn gpu(launch: &Launch) -> Option<String> {
+fn gpu(launch: &Launch, offered: &Capabilities) -> Option<String> {
     launch.resources.gpu.as_ref()?;
-    Some("this runner has no GPUs".to_owned())
+    (offered.largest.gpus == 0).then(|| "this runner has no GPUs".to_owned())
 }
 
-fn runtime_class(launch: &Launch, config: &LinuxConfig) -> Option<String> {
+fn runtime_class(launch: &Launch, offered: &Capabilities) -> Option<String> {
     let class = launch.runtime_class.as_ref()?;
-    if config.handlers.contains_key(class) {
+    if offered.runtime_classes.contains(class) {
         return None;
     }
-    let known: Vec<&str> = config.handlers.keys().map(RuntimeClass::as_str).collect();
+    let known = offered.runtime_classes.iter().map(RuntimeClass::as_str);
+    let known: Vec<&str> = known.collect();
     Some(format!(
         "runtime class {:?} is not configured on this runner; it has: {}",
         class.as_str(),
@@ -92,45 +95,125 @@ fn runtime_class(launch: &Launch, config: &LinuxConfig) -> Option<String> {
     ))
 }
 
-fn instance_type(launch: &Launch, config: &LinuxConfig) -> Option<String> {
-    let wanted = &launch.instance_types;
-    let fits = |wanted: &_| config.instance_types.contains(instance_name(wanted));
+fn instance_type(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let wanted = launch.instance_types.iter().map(InstanceType::as_str);
+    let wanted: Vec<&str> = wanted.collect();
+    let fits = |name: &&str| offered.instance_types.contains(*name);
     (!wanted.is_empty() && !wanted.iter().any(fits)).then(|| {
-        let names: Vec<&str> = wanted.iter().map(instance_name).collect();
-        format!(
-            "this runner is of none of the instance types {}",
-            names.join(", ")
-        )
+        let names = wanted.join(", ");
+        format!("this runner is of none of the instance types {names}")
     })
 }
 
-fn instance_name(name: &palisade_model::name::InstanceType) -> &str {
-    name.as_str()
-}
-
-fn node_selector(launch: &Launch, config: &LinuxConfig) -> Option<String> {
+fn node_selector(launch: &Launch, offered: &Capabilities) -> Option<String> {
     let mut wanted = launch.node_selector.iter();
-    let (key, value) = wanted.find(|(key, value)| config.node_labels.get(*key) != Some(value))?;
+    let is_missing =
+        |(key, value): &(&String, &String)| offered.node_labels.get(*key) != Some(*value);
+    let (key, value) = wanted.find(is_missing)?;
     Some(format!("this runner has no node label {key}={value}"))
 }
 
-fn pod(patch: Option<&PodPatch>) -> Option<String> {
-    let unsupported = pod_fields().unsupported(patch?);
+fn pod(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let unsupported = offered.pod_fields.unsupported(launch.pod.as_ref()?);
     (!unsupported.is_empty()).then(|| {
-        format!(
-            "this runner cannot honour these fields of pod: {}",
-            unsupported.join(", ")
-        )
+        let fields = unsupported.join(", ");
+        format!("this runner cannot honour these fields of pod: {fields}")
     })
 }
 
-fn resources(launch: &Launch) -> Option<String> {
-    let is_zero = |limit: &Option<Quantity>| limit.as_ref().is_some_and(Quantity::is_zero);
+fn limits(launch: &Launch) -> Option<String> {
     let resources = &launch.resources;
-    (is_zero(&resources.cpu_limit) || is_zero(&resources.memory_limit))
+    let mut limits = [&resources.cpu_limit, &resources.memory_limit].into_iter();
+    limits
+        .any(|limit| limit.as_ref().is_some_and(Quantity::is_zero))
         .then(|| "a limit of zero leaves nothing to run with".to_owned())
 }
 
 fn pod_fields() -> PodFieldSupport {
     PodFieldSupport::Only(POD_FIELDS.map(str::to_owned).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_model::profile::{EgressMode, EgressType, form};
+    use palisade_model::sandbox::{GpuKind, GpuRequest};
+    use palisade_model::testing::sample_launch;
+    use serde_json::json;
+
+    use super::*;
+
+    fn offered() -> Capabilities {
+        Capabilities {
+            egress: BTreeSet::from([EgressType::None, EgressType::Internet]),
+            runtime_classes: BTreeSet::from(["crun".parse().unwrap()]),
+            instance_types: BTreeSet::from(["small".to_owned()]),
+            node_labels: [("disk".to_owned(), "ssd".to_owned())].into(),
+            pod_fields: pod_fields(),
+            ..Capabilities::default()
+        }
+    }
+
+    /// The refusal of a launch that was changed so.
+    fn refused(change: impl FnOnce(&mut Launch)) -> Option<String> {
+        let mut launch = sample_launch();
+        change(&mut launch);
+        match check(&launch, &offered()) {
+            Ok(()) => None,
+            Err(EnsureError::Unsupported { what }) => Some(what),
+            Err(EnsureError::Internal(source)) => panic!("{source}"),
+        }
+    }
+
+    fn with_pod(launch: &mut Launch, patch: &serde_json::Value) {
+        let spec = json!({ "pod": patch });
+        launch.pod = form::decode(&spec).unwrap().pod;
+    }
+
+    #[test]
+    fn what_is_offered_is_not_refused() {
+        assert_eq!(refused(|_| ()), None);
+        let all = |launch: &mut Launch| {
+            launch.egress.mode = EgressMode::Internet;
+            launch.runtime_class = Some("crun".parse().unwrap());
+            launch.instance_types = vec!["large".parse().unwrap(), "small".parse().unwrap()];
+            launch.node_selector = [("disk".to_owned(), "ssd".to_owned())].into();
+            let labels = json!({ "metadata": { "labels": { "team": "blue" } } });
+            with_pod(launch, &labels);
+        };
+        assert_eq!(refused(all), None);
+    }
+
+    #[test]
+    fn what_is_not_offered_is_refused_by_its_name() {
+        let gpu = GpuRequest {
+            count: 1,
+            kind: GpuKind::Any,
+        };
+        let tolerations = json!({ "spec": { "tolerations": [{ "key": "gpu" }] } });
+        let refusals = [
+            (refused(|l| l.egress.mode = EgressMode::Org), "egress type"),
+            (refused(|l| l.resources.gpu = Some(gpu)), "GPU"),
+            (
+                refused(|l| l.runtime_class = Some("runsc".parse().unwrap())),
+                "\"runsc\" is not configured on this runner; it has: crun",
+            ),
+            (
+                refused(|l| l.instance_types = vec!["large".parse().unwrap()]),
+                "large",
+            ),
+            (
+                refused(|l| l.node_selector = [("disk".into(), "hdd".into())].into()),
+                "disk=hdd",
+            ),
+            (refused(|l| with_pod(l, &tolerations)), "spec.tolerations"),
+            (
+                refused(|l| l.resources.memory_limit = Some("0".parse().unwrap())),
+                "zero",
+            ),
+        ];
+        for (refusal, expected) in refusals {
+            let refusal = refusal.expect(expected);
+            assert!(refusal.contains(expected), "{refusal}");
+        }
+    }
 }

@@ -9,6 +9,8 @@
 //!     stop                         by when it must have ended, once that was asked for
 //!     end                          how it ended; written before anything is freed
 //!     log, log.index, status       written by process 1
+//!     bundle/config.json           what the OCI runtime was told
+//!     runtime.log                  what it says when it fails
 //!     disk/upper, disk/work        what it has written; owned by its user ids
 //! <run>/<instance>/                gone after a reboot
 //!     mount/                       where each start mounts things that only it sees
@@ -264,6 +266,19 @@ impl SandboxState {
         }
     }
 
+    /// Writes what an OCI runtime is told, for it and for people who want to
+    /// know; returns the directory.
+    pub(crate) fn write_bundle(&self, document: &str) -> io::Result<PathBuf> {
+        let bundle = self.bundle();
+        make_directory(&bundle, OWN)?;
+        fs::write(bundle.join("config.json"), document)?;
+        Ok(bundle)
+    }
+
+    fn bundle(&self) -> PathBuf {
+        self.directory.join("bundle")
+    }
+
     /// Where the OCI runtime tells what went wrong.
     pub(crate) fn runtime_log(&self) -> PathBuf {
         self.directory.join("runtime.log")
@@ -289,6 +304,7 @@ impl SandboxState {
     /// Removes everything but what a sandbox that has ended keeps.
     pub(crate) fn free(&self) -> io::Result<()> {
         erase::tree(&self.disk())?;
+        erase::tree(&self.bundle())?;
         erase::file(&self.runtime_log())?;
         erase::file(&self.starting_file())?;
         erase::file(&self.paths().socket)

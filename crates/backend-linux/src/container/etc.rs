@@ -115,3 +115,83 @@ fn resolv_conf(plan: &Plan<'_>) -> String {
         .chain(["options edns0 timeout:3 attempts:2\n".to_owned()])
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const OWNER: u32 = 1 << 30;
+
+    fn write_into(root: &Path) -> Result<(), StartError> {
+        write(&Plan {
+            root,
+            owner: OWNER,
+            hostname: "box",
+            addresses: Addresses {
+                v4: [10, 1, 2, 3].into(),
+                v6: None,
+            },
+            resolver: None,
+        })
+    }
+
+    fn outside() -> TempDir {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("hosts"), "the host's").unwrap();
+        outside
+    }
+
+    #[test]
+    fn the_files_belong_to_the_sandbox() {
+        let root = tempfile::tempdir().unwrap();
+        write_into(root.path()).unwrap();
+        let hosts = root.path().join("etc/hosts");
+        assert!(fs::read_to_string(&hosts).unwrap().contains("10.1.2.3 box"));
+        assert_eq!(fs::metadata(&hosts).unwrap().uid(), OWNER);
+        assert_eq!(fs::metadata(root.path().join("etc")).unwrap().gid(), OWNER);
+        let hostname = fs::read_to_string(root.path().join("etc/hostname")).unwrap();
+        assert_eq!(hostname, "box\n");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_file_is_replaced_and_not_followed() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), outside());
+        fs::create_dir(root.path().join("etc")).unwrap();
+        let link = root.path().join("etc/hosts");
+        symlink(outside.path().join("hosts"), &link).unwrap();
+        write_into(root.path()).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
+        let kept = fs::read_to_string(outside.path().join("hosts")).unwrap();
+        assert_eq!(kept, "the host's");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_directory_stays_inside_of_the_root() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), outside());
+        // Inside of the root there is no such path, whatever the host has.
+        symlink(outside.path(), root.path().join("etc")).unwrap();
+        assert!(write_into(root.path()).is_err());
+        fs::remove_file(root.path().join("etc")).unwrap();
+        fs::create_dir(root.path().join("real")).unwrap();
+        symlink("/../../real", root.path().join("etc")).unwrap();
+        write_into(root.path()).unwrap();
+        assert!(root.path().join("real/hosts").is_file());
+        let kept = fs::read_to_string(outside.path().join("hosts")).unwrap();
+        assert_eq!(kept, "the host's");
+    }
+
+    #[test]
+    fn a_directory_in_the_place_of_a_file_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("etc/hosts")).unwrap();
+        assert!(matches!(
+            write_into(root.path()),
+            Err(StartError::Image { .. })
+        ));
+    }
+}

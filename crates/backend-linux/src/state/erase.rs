@@ -120,7 +120,7 @@ mod tests {
         let tree_path = place.path().join("tree");
         fs::create_dir(&tree_path).unwrap();
         let mut at = OwnedFd::from(File::open(&tree_path).unwrap());
-        for _ in 0..3_000 {
+        for _ in 0..1_500 {
             mkdirat(&at, "deep", Mode::RWXU).unwrap();
             mkdirat(&at, ".moved-1", Mode::RWXU).unwrap();
             at = openat(&at, "deep", OFlags::DIRECTORY, Mode::empty()).unwrap();

@@ -238,7 +238,10 @@ async fn limits_are_those_that_were_granted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_are_limited_and_the_sandbox_can_still_be_removed() {
     let harness = Harness::with(|config| config.pids_max = 24).await;
-    let launch = launch(&harness, "while true; do sleep 1000 & done");
+    let launch = launch(
+        &harness,
+        "(while true; do sleep 1000 & done); exec sleep 1000",
+    );
     let id = start(&harness, &launch).await;
     let backend = harness.open();
     let full = tokio::time::timeout(Duration::from_secs(30), async {
