@@ -73,7 +73,8 @@ impl Reference {
 
 fn bind(from: &Path, to: &Path) -> anyhow::Result<()> {
     let mut mount = std::process::Command::new("mount");
-    let bound = mount.arg("--bind").arg(from).arg(to).status()?;
+    // Read-only: taking the bundle away must not reach into the image.
+    let bound = mount.args(["-o", "bind,ro"]).arg(from).arg(to).status()?;
     ensure!(bound.success(), "the image could not be bound");
     Ok(())
 }
