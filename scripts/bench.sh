@@ -10,7 +10,7 @@ target="$(cargo metadata --no-deps --format-version 1 | python3 -c 'import json,
 bin="$target/release"
 scripts/image.sh "$bin/palisade"
 
-cargo bench --locked -p palisade-model --bench placement
+cargo bench --locked -p palisade-model --features testing --bench placement
 
 # Where both versions of control groups are mounted, crun by itself stumbles over
 # the second one; it is hidden from the reference and the platform alike.
