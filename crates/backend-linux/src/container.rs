@@ -32,6 +32,7 @@ use rustix::thread::UnshareFlags;
 use crate::cgroup::Cgroups;
 use crate::config::Handler;
 use crate::init_client::Handover;
+use crate::laps::{Lap, Laps};
 use crate::network::namespace::on_own_thread;
 use crate::network::{AttachError, Network};
 use crate::state::{Held, SandboxState};
@@ -110,19 +111,20 @@ fn step(what: &'static str) -> impl Fn(io::Error) -> StartError {
 }
 
 /// Starts the container: when this returns, its process 1 runs.
-pub(crate) fn start(start: &Start<'_>) -> Result<(), StartError> {
-    let done = on_own_thread(|| on_this_thread(start));
+pub(crate) fn start(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> {
+    let done = on_own_thread(|| on_this_thread(start, laps));
     done.map_err(step("make a thread"))?
 }
 
 #[expect(unsafe_code, reason = "replacing namespaces has no safe wrapper")]
-fn on_this_thread(start: &Start<'_>) -> Result<(), StartError> {
+fn on_this_thread(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> {
     let own = UnshareFlags::NEWNS | UnshareFlags::NEWNET | UnshareFlags::FS;
     // SAFETY: what is replaced belongs to this thread alone from here on: its
     // mounts, its network and its working directory. Descriptors stay shared.
     unsafe { rustix::thread::unshare_unsafe(own) }
         .map_err(|error| step("make namespaces")(error.into()))?;
     let addresses = connect(start)?;
+    laps.end(Lap::Network);
     let mounts = mounts::Mounts {
         point: start.host.mount_point,
         disk: start.state.disk(),
@@ -139,6 +141,7 @@ fn on_this_thread(start: &Start<'_>) -> Result<(), StartError> {
         addresses,
         resolver: resolver(start),
     })?;
+    laps.end(Lap::Root);
     let bundle = bundle::Bundle {
         kind: start.runtime.handler.kind,
         hostname: start.launch.id.to_string(),
@@ -152,14 +155,17 @@ fn on_this_thread(start: &Start<'_>) -> Result<(), StartError> {
     let place = written.map_err(step("write the bundle"))?;
     let handover = Handover::open(&start.state.paths(), start.config.clone());
     let handover = handover.map_err(step("prepare what process 1 is given"))?;
-    spawn::run(&spawn::Plan {
+    laps.end(Lap::Bundle);
+    let started = spawn::run(&spawn::Plan {
         runtime: start.runtime,
         id: start.launch.id,
         bundle: &place,
         log: &start.state.runtime_log(),
         passed: &handover.descriptors(),
         held: start.starting.as_fd(),
-    })
+    });
+    laps.end(Lap::Runtime);
+    started
 }
 
 fn connect(start: &Start<'_>) -> Result<crate::network::Addresses, StartError> {

@@ -14,6 +14,7 @@ mod driver;
 pub mod init_binary;
 pub mod init_client;
 mod init_config;
+mod laps;
 mod machine;
 mod netlink;
 pub mod network;

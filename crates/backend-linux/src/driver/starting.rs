@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::{Driver, chain};
 use crate::container::{self, Host, Identity, Limits, Runtime, Start};
 use crate::init_config;
+use crate::laps::{Lap, Laps};
 use crate::machine;
 use crate::sandbox::Sandbox;
 use crate::shared::Shared;
@@ -105,6 +106,7 @@ impl Attempt {
         if self.sandbox.is_unwanted() {
             return Err("it was removed before it started".to_owned());
         }
+        let mut laps = Laps::begin();
         let identity = self
             .shared
             .identities
@@ -114,7 +116,10 @@ impl Attempt {
             self.shared.identities.give_back(identity.first());
             chain(&error)
         })?;
-        self.start(image, &identity, held)
+        laps.end(Lap::Disk);
+        self.start(image, &identity, held, &mut laps)?;
+        laps.tell(self.sandbox.id());
+        Ok(())
     }
 
     fn start(
@@ -122,6 +127,7 @@ impl Attempt {
         image: Arc<Image>,
         identity: &Identity,
         starting: state::Held,
+        laps: &mut Laps,
     ) -> Result<(), String> {
         let (shared, launch) = (&self.shared, &self.sandbox.launch);
         let class = launch.runtime_class.as_ref();
@@ -152,7 +158,7 @@ impl Attempt {
             },
             starting,
         };
-        container::start(&start).map_err(|error| chain(&error))
+        container::start(&start, laps).map_err(|error| chain(&error))
     }
 
     fn limits(&self, launch: &Launch) -> Limits {
