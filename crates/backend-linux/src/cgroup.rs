@@ -7,6 +7,7 @@
 
 mod kill;
 mod mounts;
+mod pace;
 
 pub(crate) use self::kill::reap;
 
@@ -50,6 +51,8 @@ pub(crate) struct Cgroups {
     tree: Tree,
     /// The group that all sandboxes of the runner are in.
     parent: String,
+    /// Where the runner's own group lists its processes.
+    own: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,7 +72,8 @@ impl Cgroups {
             mounts::Detected::V1(mounts) => Tree::V1(mounts),
             mounts::Detected::V2(root) => Tree::V2(root),
         };
-        let cgroups = Self { tree, parent };
+        let own = pace::own_group(&tree);
+        let cgroups = Self { tree, parent, own };
         match NEEDED.into_iter().find(|name| !cgroups.has(name)) {
             Some(missing) => Err(CgroupError::Missing(missing)),
             None => Ok(cgroups),
@@ -119,6 +123,14 @@ impl Cgroups {
                 Ok(())
             }
             other => other.map_err(failed),
+        }
+    }
+
+    /// Takes the kernel's pause before a change of groups now, so that whoever
+    /// starts a sandbox within the next milliseconds has not to wait for it.
+    pub(crate) fn pass_pause(&self) {
+        if let Some(own) = &self.own {
+            pace::pass(own);
         }
     }
 

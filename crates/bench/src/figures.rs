@@ -27,6 +27,10 @@ pub(crate) fn print(measured: &Measured) {
         "",
         "",
     ));
+    for (name, laps) in &measured.laps {
+        let what = format!("… … the runner's part: {name}");
+        rows.push(row(&what, &sorted(laps), "", ""));
+    }
     rows.push(row(
         "… of that: `echo` by exec",
         &part(|s| s.echoed),

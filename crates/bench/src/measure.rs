@@ -1,5 +1,6 @@
 //! What is measured.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(crate) struct Measured {
     pub(crate) idle_kib: u64,
     /// Each start, in its parts.
     pub(crate) starts: Vec<Start>,
+    /// The parts of each start that are the runner's, by name.
+    pub(crate) laps: BTreeMap<String, Vec<Duration>>,
     /// The runtime alone, in turn with the starts.
     pub(crate) references: Vec<Duration>,
     /// Execs of `true`.
@@ -76,6 +79,7 @@ pub(crate) async fn all(
         starts.push(start(&client).await?);
         references.push(reference.run(&format!("palisade-bench-{run}")).await?);
     }
+    let laps = platform.laps()?;
     let mut execs = Vec::new();
     for _ in 0..runs * EXECS_EACH {
         let began = Instant::now();
@@ -96,6 +100,7 @@ pub(crate) async fn all(
     Ok(Measured {
         idle_kib,
         starts,
+        laps,
         references,
         execs,
         burst,

@@ -1,11 +1,12 @@
 //! A platform in a process of its own, with one profile and one runner.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -15,6 +16,9 @@ use tokio::time;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a state is looked at.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Little enough not to slow it down, and where the time of a start goes.
+const LOG: &str = "warn,palisade_backend_linux::laps=debug";
 
 /// A platform that is ready.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ impl Platform {
         let log = std::fs::File::create(directory.path().join("log"))?;
         let mut process = Command::new(bin.join("palisade"))
             .args(["dev", "--no-pull", "--listen", "127.0.0.1:0"])
+            .args(["--log-format", "json", "--log", LOG])
             .arg("--state-dir")
             .arg(&state)
             .arg("--image-dir")
@@ -68,6 +73,22 @@ impl Platform {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.context("the kernel tells no memory")?.parse()?)
+    }
+
+    /// How long the parts of each start took, as its log tells.
+    pub(crate) fn laps(&self) -> anyhow::Result<BTreeMap<String, Vec<Duration>>> {
+        let log = std::fs::read_to_string(self.directory.path().join("log"))?;
+        let events = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let mut laps = BTreeMap::<_, Vec<_>>::new();
+        for (key, value) in events.flat_map(|event: serde_json::Map<_, Value>| event) {
+            if let (Some(part), Some(micros)) = (key.strip_suffix("_us"), value.as_u64()) {
+                let lap = Duration::from_micros(micros);
+                laps.entry(part.to_owned()).or_default().push(lap);
+            }
+        }
+        Ok(laps)
     }
 
     /// Asks it to end and waits.

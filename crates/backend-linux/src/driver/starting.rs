@@ -27,6 +27,10 @@ impl Driver {
         let turn = turn.map_err(|_| self.failed("the runner is closing"))?;
         self.unless_stopped()?;
         self.show_starting("starting");
+        let cgroups = self.shared.cgroups.clone();
+        self.shared
+            .tasks
+            .spawn_blocking(move || cgroups.pass_pause());
         let attempt = Attempt {
             shared: Arc::clone(&self.shared),
             sandbox: Arc::clone(&self.sandbox),
