@@ -132,10 +132,15 @@ impl Driver {
             grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
             signal: None,
         };
-        if let Err(error) = self.client().stop(stop).await {
-            // It is killed after the grace all the same.
-            let id = self.sandbox.id();
-            warn!(sandbox.id = %id, error = %error, "process 1 could not be told to stop");
+        // It is killed after the grace all the same, whatever it answers.
+        let told = time::timeout_at(by + STOP_MARGIN, self.client().stop(stop)).await;
+        let id = self.sandbox.id();
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(sandbox.id = %id, error = %error, "process 1 could not be told to stop");
+            }
+            Err(_) => warn!(sandbox.id = %id, "process 1 did not answer when told to stop"),
         }
     }
 

@@ -4,4 +4,5 @@
 mod conformance;
 mod hardening;
 mod recovery;
+mod stopping;
 mod support;

@@ -330,6 +330,21 @@ fn paths_that_name(id: &str, root: &Path, depth: u32) -> Vec<String> {
     found
 }
 
+/// The host's number of process 1 of a sandbox, as text.
+pub(crate) fn process_1(id: SandboxId) -> Option<String> {
+    let id = id.to_string();
+    let entries = std::fs::read_dir("/proc").expect("/proc is there");
+    entries.flatten().find_map(|entry| {
+        let read = |name: &str| std::fs::read_to_string(entry.path().join(name));
+        let is_first = read("status").ok()?.lines().any(|line| {
+            let numbers = line.strip_prefix("NSpid:").map(str::split_whitespace);
+            numbers.is_some_and(|numbers| numbers.skip(1).eq(["1"]))
+        });
+        let is_it = is_first && read("cgroup").ok()?.contains(&id);
+        is_it.then(|| entry.file_name().to_string_lossy().into_owned())
+    })
+}
+
 /// Processes in the control group of a sandbox, or with it in their arguments.
 fn processes_of(id: &str) -> Vec<String> {
     let mut found = Vec::new();
