@@ -121,16 +121,26 @@ impl FromStr for Cidr {
     type Err = CidrError;
 
     fn from_str(text: &str) -> Result<Self, CidrError> {
-        let Ok(net) = text.parse::<IpNet>() else {
-            return Err(match text.parse::<IpAddr>() {
-                Ok(address) => CidrError::NoPrefix {
+        let Some((address, prefix_len)) = text.split_once('/') else {
+            let address = text.parse::<IpAddr>();
+            return Err(
+                address.map_or(CidrError::Malformed, |address| CidrError::NoPrefix {
                     suggestion: Self::host(address),
-                },
-                Err(_) => CidrError::Malformed,
-            });
+                }),
+            );
         };
-        Self::checked(net)
+        let address = address
+            .parse::<IpAddr>()
+            .map_err(|_| CidrError::Malformed)?;
+        let prefix_len = decimal(prefix_len).ok_or(CidrError::Malformed)?;
+        Self::checked(IpNet::new(address, prefix_len).map_err(|_| CidrError::Malformed)?)
     }
+}
+
+/// A number written the one way: others would read `010` as eight, or refuse it.
+fn decimal(text: &str) -> Option<u8> {
+    let number = text.parse::<u8>().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 impl fmt::Display for Cidr {
@@ -161,6 +171,15 @@ mod tests {
         assert!(message("10.0.0.7").contains("10.0.0.7/32"));
         assert!(message("10.0.0.0/33").contains("must be an address range"));
         assert!(message("example.com").contains("must be an address range"));
+        for text in [
+            "010.0.0.0/8",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "/8",
+        ] {
+            assert!(message(text).contains("must be an address range"), "{text}");
+        }
         assert!(message("::ffff:10.0.0.0/104").contains("IPv4"));
     }
 

@@ -1,10 +1,15 @@
 //! Bodies, read within bounds.
+//!
+//! Of a body that is too large the rest is thrown away before the refusal goes
+//! out, as far as that is not much more: most clients read no answer before they
+//! have sent everything, and would see a broken connection instead.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use palisade_model::reason::Reason;
 use palisade_wire::document::{Format, Node, parse};
 use palisade_wire::spelling::Finding;
@@ -12,6 +17,10 @@ use palisade_wire::spelling::Finding;
 use super::BODY_BYTES_MAX;
 use crate::error::{ApiError, ApiResult};
 use crate::plane::ControlPlane;
+
+/// How much of a body is read and thrown away, so that its sender gets to read
+/// why it is refused.
+const DISCARDED_BYTES_MAX: usize = 32 * BODY_BYTES_MAX;
 
 /// The document that a request carries.
 pub(super) struct Document(pub(super) Node);
@@ -23,13 +32,13 @@ impl FromRequest<ControlPlane> for Document {
         let format = format(&request);
         let length = request.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        if length.is_some_and(|length| length > DISCARDED_BYTES_MAX as u64) {
             return Err(too_large());
         }
-        let reading = read(request.into_body());
-        let bytes = tokio::time::timeout(plane.limits.body_time, reading)
-            .await
-            .map_err(|_| broken())??;
+        let mut reading = Reading::default();
+        let all = reading.all(request.into_body());
+        let ended = tokio::time::timeout(plane.limits.body_time, all).await;
+        let bytes = reading.bytes(ended.unwrap_or_else(|_| Err(broken())))?;
         let node = parse(&bytes, format)
             .map_err(|fault| ApiError::invalid(vec![located(Finding::from(fault))]))?;
         Ok(Self(node))
@@ -45,11 +54,37 @@ fn format(request: &Request) -> Format {
     if is_yaml { Format::Yaml } else { Format::Json }
 }
 
-async fn read(body: Body) -> ApiResult<bytes::Bytes> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(broken()),
+/// What has been read of a body.
+#[derive(Debug, Default)]
+struct Reading {
+    kept: BytesMut,
+    len: usize,
+}
+
+impl Reading {
+    async fn all(&mut self, mut body: Body) -> ApiResult<()> {
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| broken())?.into_data() else {
+                continue;
+            };
+            self.len = self.len.saturating_add(data.len());
+            if self.len <= BODY_BYTES_MAX {
+                self.kept.extend_from_slice(&data);
+            } else if self.len <= DISCARDED_BYTES_MAX {
+                self.kept = BytesMut::new();
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole body. That it is too large counts more than how it ended.
+    fn bytes(self, ended: ApiResult<()>) -> ApiResult<Bytes> {
+        if self.len > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        ended.map(|()| self.kept.freeze())
     }
 }
 

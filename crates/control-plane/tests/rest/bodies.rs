@@ -16,7 +16,7 @@ async fn post(admin: &Caller<'_>, body: impl Into<bytes::Bytes>) -> Answer {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_unread() {
+async fn a_body_that_is_too_large_is_refused() {
     let plane = Plane::start().await;
     let admin = plane.admin().await;
     let mib = 1024 * 1024;
@@ -27,8 +27,31 @@ async fn a_body_that_is_too_large_is_refused_unread() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_is_bounded_too() {
+async fn whoever_sends_all_before_reading_reads_the_refusal() {
     let plane = Plane::start().await;
+    let admin = plane.admin().await;
+    let len = 10 * 1024 * 1024;
+    let mut stream = plane.raw().await;
+    let head = format!(
+        "POST {PROFILES} HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-length: {len}\r\n\r\n",
+        admin.authorization()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let sent = time::timeout(PATIENCE, stream.write_all(&vec![b' '; len])).await;
+    sent.unwrap().unwrap();
+    let mut answer = vec![0; 64];
+    let read = time::timeout(PATIENCE, stream.read(&mut answer)).await;
+    let answer = String::from_utf8_lossy(&answer[..read.unwrap().unwrap()]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_bounded_too() {
+    let limits = Limits {
+        body_time: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let plane = Plane::start_with(limits).await;
     let admin = plane.admin().await;
     let token = admin.authorization();
     let mut stream = plane.raw().await;
