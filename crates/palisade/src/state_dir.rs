@@ -3,12 +3,12 @@
 //! Only its owner can look inside: it holds the database and tokens. The
 //! layout is here and nowhere else.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 /// Nobody but the owner.
 const PRIVATE_DIRECTORY: u32 = 0o700;
@@ -27,6 +27,26 @@ impl StateDir {
             .with_context(failed)?;
         let path = fs::canonicalize(path).with_context(failed)?;
         Ok(Self(path))
+    }
+
+    /// Keeps other servers from this directory until the claim is dropped.
+    pub(crate) fn claim(&self) -> anyhow::Result<Claim> {
+        let path = self.0.join("server.lock");
+        let failed = || format!("could not open {}", path.display());
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let file = options
+            .mode(PRIVATE_FILE)
+            .open(&path)
+            .with_context(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Claim(file)),
+            Err(TryLockError::WouldBlock) => bail!(
+                "another palisade serves from {}; stop it, or give --state-dir another directory",
+                self.0.display()
+            ),
+            Err(TryLockError::Error(error)) => Err(error).with_context(failed),
+        }
     }
 
     /// The database.
@@ -54,6 +74,12 @@ impl StateDir {
         &self.0
     }
 }
+
+/// The right to serve from a state directory; the kernel takes it back from
+/// whoever is killed.
+#[derive(Debug)]
+#[must_use = "others may serve from the directory once it is dropped"]
+pub(crate) struct Claim(#[expect(dead_code, reason = "held for its lock")] File);
 
 /// Reads a secret; `None` if there is no such file.
 pub(crate) fn read_secret(path: &Path) -> anyhow::Result<Option<String>> {
@@ -88,6 +114,17 @@ fn write_private(path: &Path, secret: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_has_one_server_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        let first = state.claim().unwrap();
+        let refused = state.claim().unwrap_err().to_string();
+        assert!(refused.contains("--state-dir"), "{refused}");
+        drop(first);
+        let _second = state.claim().unwrap();
+    }
 
     #[test]
     fn secrets_are_for_their_owner_and_come_back_as_they_were() {

@@ -11,6 +11,7 @@ use crate::state_dir::StateDir;
 /// Runs until somebody asks it to end.
 pub(super) async fn run(args: DevArgs, out: &mut Out) -> anyhow::Result<()> {
     let state = StateDir::open(&args.host.state.state_dir)?;
+    let _claim = state.claim()?;
     let store = store::open_in(&state).await?;
     let join_token = bootstrap::prepare(&*store, &state).await?;
     let mut supervisor = Supervisor::new();

@@ -4,10 +4,13 @@ use crate::cli::ServeArgs;
 use crate::out::Out;
 use crate::parts::supervisor::Supervisor;
 use crate::parts::{platform, store};
+use crate::state_dir::StateDir;
 
 /// Runs until somebody asks it to end.
 pub(super) async fn run(args: ServeArgs, out: &mut Out) -> anyhow::Result<()> {
-    let store = store::open(&args.state).await?;
+    let state = StateDir::open(&args.state.state_dir)?;
+    let _claim = state.claim()?;
+    let store = store::open_in(&state).await?;
     let mut supervisor = Supervisor::new();
     let platform = platform::start(store, &args.listen, &mut supervisor).await?;
     out.line(format_args!("listening on {}", platform.url));
