@@ -1,7 +1,32 @@
 //! `cwic sandbox profile`.
 
-pub(super) mod create;
-pub(super) mod delete;
-pub(super) mod describe;
-pub(super) mod edit;
-pub(super) mod get;
+mod create;
+mod delete;
+mod describe;
+mod edit;
+mod get;
+
+use palisade_client::Client;
+use palisade_wire::rest::ProfileTemplate;
+
+use crate::cli::ProfileCommand;
+use crate::commands::Ended;
+use crate::error::CliError;
+use crate::out::Out;
+
+/// Picks the command.
+pub(super) async fn run(command: ProfileCommand, client: &Client, out: &mut Out) -> Ended {
+    match command {
+        ProfileCommand::Create(file) => create::run(&file, client, out).await,
+        ProfileCommand::Get(args) => get::run(&args, client, out).await,
+        ProfileCommand::Describe(args) => describe::run(&args, client, out).await,
+        ProfileCommand::Edit(args) => edit::run(&args, client, out).await,
+        ProfileCommand::Delete(args) => delete::run(&args, client, out).await,
+    }
+}
+
+/// A profile by its id or display name.
+async fn find(text: &str, client: &Client) -> Result<ProfileTemplate, CliError> {
+    let found = client.get_profile(text).await;
+    found.map_err(|error| CliError::call(&format!("profile {text} was not found"), &error))
+}

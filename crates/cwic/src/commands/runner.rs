@@ -1,15 +1,29 @@
 //! `cwic sandbox runner`.
 
-pub(super) mod create;
-pub(super) mod delete;
-pub(super) mod describe;
-pub(super) mod edit;
-pub(super) mod get;
+mod create;
+mod delete;
+mod describe;
+mod edit;
+mod get;
 
 use palisade_client::Client;
 use palisade_wire::rest::{ProfileTemplate, Runner};
 
+use crate::cli::RunnerCommand;
+use crate::commands::Ended;
 use crate::error::CliError;
+use crate::out::Out;
+
+/// Picks the command.
+pub(super) async fn run(command: RunnerCommand, client: &Client, out: &mut Out) -> Ended {
+    match command {
+        RunnerCommand::Create(args) => create::run(&args, client, out).await,
+        RunnerCommand::Get(args) => get::run(&args, client, out).await,
+        RunnerCommand::Describe(args) => describe::run(&args, client, out).await,
+        RunnerCommand::Edit(args) => edit::run(&args, client, out).await,
+        RunnerCommand::Delete(args) => delete::run(&args, client, out).await,
+    }
+}
 
 /// A runner by its id.
 async fn find(text: &str, client: &Client) -> Result<Runner, CliError> {

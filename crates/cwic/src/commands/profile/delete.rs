@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use palisade_client::{CallError, Change, Client};
 use palisade_model::reason::Reason;
 
-use crate::cli::ConfirmArgs;
+use crate::cli::DeleteProfilesArgs;
 use crate::commands::Ended;
 use crate::commands::confirm::confirm;
 use crate::error::{CliError, Exit};
@@ -15,16 +15,19 @@ use crate::out::Out;
 /// Runs the command. The exit code is that of the worst outcome: a skipped one
 /// is a conflict.
 pub(in crate::commands) async fn run(
-    profiles: &[String],
-    args: ConfirmArgs,
+    args: &DeleteProfilesArgs,
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let what = match profiles {
+    let DeleteProfilesArgs {
+        profiles,
+        confirm: asking,
+    } = args;
+    let what = match profiles.as_slice() {
         [one] => format!("profile {one}"),
         many => format!("{} profiles ({})", many.len(), many.join(", ")),
     };
-    confirm(args, &format!("Delete {what} for good?"), out)?;
+    confirm(*asking, &format!("Delete {what} for good?"), out)?;
     let mut worst: Option<Exit> = None;
     for text in profiles {
         let deleted = client.delete_profile(text, &Change::default()).await;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use palisade_client::{Change, Client};
 
-use crate::cli::FileArgs;
+use crate::cli::EditProfileArgs;
 use crate::commands::Ended;
 use crate::error::CliError;
 use crate::input::{self, Kind};
@@ -12,14 +12,17 @@ use crate::out::Out;
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
-    text: &str,
-    args: &FileArgs,
+    args: &EditProfileArgs,
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let document = input::read_one(&args.file, Kind::ProfileChange)?;
+    let EditProfileArgs {
+        profile: text,
+        file,
+    } = args;
+    let document = input::read_one(&file.file, Kind::ProfileChange)?;
     let change = Change {
-        is_dry_run: args.dry_run,
+        is_dry_run: file.dry_run,
         etag: None,
     };
     let updated = client
@@ -33,7 +36,7 @@ pub(in crate::commands) async fn run(
         )
     })?;
     let (name, revision) = (&updated.display_name, updated.revision);
-    if args.dry_run {
+    if file.dry_run {
         out.note(format_args!("profile {name} would be changed"));
     } else {
         out.line(format_args!("profile {name} is at revision {revision}"));

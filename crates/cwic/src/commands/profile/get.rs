@@ -6,7 +6,7 @@ use palisade_client::Client;
 use palisade_wire::rest::ProfileTemplate;
 use serde_json::Value;
 
-use crate::cli::Format;
+use crate::cli::{Format, GetProfilesArgs};
 use crate::commands::Ended;
 use crate::error::CliError;
 use crate::out::Out;
@@ -14,19 +14,19 @@ use crate::present;
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
-    profile: Option<&str>,
-    format: Format,
+    args: &GetProfilesArgs,
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    match profile {
+    let format = args.output.output;
+    match &args.profile {
         None => {
             let profiles = client.list_profiles().await;
             let profiles =
                 profiles.map_err(|error| CliError::call("profiles were not listed", &error))?;
             write_all(&profiles, format, out);
         }
-        Some(text) => write_one(&super::describe::find(text, client).await?, format, out),
+        Some(text) => write_one(&super::find(text, client).await?, format, out),
     }
     Ok(ExitCode::SUCCESS)
 }

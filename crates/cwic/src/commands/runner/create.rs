@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use palisade_client::{Change, Client};
 use palisade_model::name::RunnerId;
 
-use crate::cli::FileArgs;
+use crate::cli::CreateRunnerArgs;
 use crate::commands::Ended;
 use crate::error::{CliError, Exit};
 use crate::input::{self, Kind};
@@ -13,15 +13,15 @@ use crate::out::Out;
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
-    id: Option<&str>,
-    args: &FileArgs,
+    args: &CreateRunnerArgs,
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let id = id.map(parse_id).transpose()?;
-    let document = input::read_one(&args.file, Kind::NewRunner(id.as_ref()))?;
+    let CreateRunnerArgs { runner, file } = args;
+    let id = runner.as_deref().map(parse_id).transpose()?;
+    let document = input::read_one(&file.file, Kind::NewRunner(id.as_ref()))?;
     let change = Change {
-        is_dry_run: args.dry_run,
+        is_dry_run: file.dry_run,
         etag: None,
     };
     let created = client
@@ -34,7 +34,7 @@ pub(in crate::commands) async fn run(
     let created = created
         .map_err(|error| CliError::call_about("the runner was not created", &error, &document))?;
     let name = &created.identity.runner_id;
-    if args.dry_run {
+    if file.dry_run {
         out.note(format_args!("runner {name} would be created"));
     } else {
         out.line(&created.id);

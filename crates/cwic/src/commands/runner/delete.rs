@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use palisade_client::{Change, Client};
 
-use crate::cli::ConfirmArgs;
+use crate::cli::DeleteRunnerArgs;
 use crate::commands::Ended;
 use crate::commands::confirm::confirm;
 use crate::error::CliError;
@@ -13,20 +13,22 @@ use crate::out::Out;
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
-    text: &str,
-    is_forced: bool,
-    args: ConfirmArgs,
-    (client, out): (&Client, &mut Out),
+    args: &DeleteRunnerArgs,
+    client: &Client,
+    out: &mut Out,
 ) -> Ended {
-    let also = if is_forced {
+    let DeleteRunnerArgs {
+        runner: text,
+        force,
+        confirm: asking,
+    } = args;
+    let also = if *force {
         " and end all its sandboxes"
     } else {
         ""
     };
-    confirm(args, &format!("Delete runner {text}{also}?"), out)?;
-    let left = client
-        .delete_runner(text, is_forced, &Change::default())
-        .await;
+    confirm(*asking, &format!("Delete runner {text}{also}?"), out)?;
+    let left = client.delete_runner(text, *force, &Change::default()).await;
     let left =
         left.map_err(|error| CliError::call(&format!("runner {text} was not deleted"), &error))?;
     match left {

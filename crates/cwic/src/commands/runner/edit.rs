@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use palisade_client::{Change, Client};
 use palisade_wire::rest::Runner;
 
-use crate::cli::FileArgs;
+use crate::cli::EditRunnerArgs;
 use crate::commands::Ended;
 use crate::error::CliError;
 use crate::input::{self, Kind};
@@ -16,15 +16,15 @@ use crate::out::Out;
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
-    text: &str,
-    args: &FileArgs,
+    args: &EditRunnerArgs,
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let document = input::read_one(&args.file, Kind::RunnerChange)?;
+    let EditRunnerArgs { runner: text, file } = args;
+    let document = input::read_one(&file.file, Kind::RunnerChange)?;
     let before = super::find(text, client).await?;
     let change = Change {
-        is_dry_run: args.dry_run,
+        is_dry_run: file.dry_run,
         etag: None,
     };
     let after = client
@@ -34,7 +34,7 @@ pub(in crate::commands) async fn run(
         CliError::call_about(&format!("runner {text} was not changed"), &error, &document)
     })?;
     let name = &after.identity.runner_id;
-    if args.dry_run {
+    if file.dry_run {
         out.note(format_args!("runner {name} would be changed"));
     } else {
         out.line(format_args!(

@@ -6,7 +6,7 @@ use palisade_client::{Client, RunnerFilter};
 use palisade_wire::rest::Runner;
 use serde_json::Value;
 
-use crate::cli::Format;
+use crate::cli::{Format, GetRunnersArgs};
 use crate::commands::Ended;
 use crate::error::CliError;
 use crate::out::Out;
@@ -14,18 +14,27 @@ use crate::present;
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
-    runner: Option<&str>,
-    filter: &RunnerFilter,
-    format: Format,
-    (client, out): (&Client, &mut Out),
+    args: &GetRunnersArgs,
+    client: &Client,
+    out: &mut Out,
 ) -> Ended {
+    let GetRunnersArgs {
+        runner,
+        cluster,
+        zone,
+        output,
+    } = args;
+    let filter = RunnerFilter {
+        cluster: cluster.clone(),
+        zone: zone.clone(),
+    };
     let runners = if let Some(text) = runner {
         vec![super::find(text, client).await?]
     } else {
-        let runners = client.list_runners(filter).await;
+        let runners = client.list_runners(&filter).await;
         runners.map_err(|error| CliError::call("runners were not listed", &error))?
     };
-    match (format, runner, runners.as_slice()) {
+    match (output.output, runner, runners.as_slice()) {
         (Format::Table, _, all) => {
             present::runner::table(all, &super::profiles(client).await?, out);
         }

@@ -1,0 +1,25 @@
+//! The words of `cwic auth`.
+
+use clap::{Args, Subcommand};
+
+use super::Secret;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// Check a token and keep it for later commands
+    #[command(after_help = "Example:\n  cwic auth login --server http://127.0.0.1:8700 - < token")]
+    Login(LoginArgs),
+    /// Tell which server is used, and whether its token works
+    #[command(after_help = "Example:\n  cwic auth status")]
+    Status,
+    /// Forget the token
+    #[command(after_help = "Example:\n  cwic auth logout")]
+    Logout,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LoginArgs {
+    /// The token, or - to read it from standard input
+    #[arg(id = "login_token", value_name = "TOKEN")]
+    pub(crate) token: Secret,
+}

@@ -1,0 +1,63 @@
+//! The words of `cwic sandbox profile`.
+
+use clap::{Args, Subcommand};
+
+use super::{ConfirmArgs, FileArgs, OutputArgs};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileCommand {
+    /// Create profiles from a file; prints their ids
+    #[command(after_help = "Example:\n  cwic sandbox profile create -f profile.yaml")]
+    Create(FileArgs),
+    /// List profiles, or show one
+    #[command(
+        visible_alias = "ls",
+        after_help = "Examples:\n  cwic sandbox profile ls\n  cwic sandbox profile get agents -o yaml"
+    )]
+    Get(GetProfilesArgs),
+    /// Show one profile with everything that belongs to it
+    #[command(after_help = "Example:\n  cwic sandbox profile describe agents")]
+    Describe(DescribeProfileArgs),
+    /// Change a profile to what a file says
+    #[command(after_help = "Example:\n  cwic sandbox profile edit agents -f profile.yaml")]
+    Edit(EditProfileArgs),
+    /// Delete profiles; those that a runner binds are reported and skipped
+    #[command(
+        after_help = "Example:\n  cwic sandbox profile delete team-default beta-template --yes"
+    )]
+    Delete(DeleteProfilesArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GetProfilesArgs {
+    /// An id or a display name; all without one
+    #[arg(value_name = "PROFILE-ID")]
+    pub(crate) profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DescribeProfileArgs {
+    /// An id or a display name
+    #[arg(value_name = "PROFILE-ID")]
+    pub(crate) profile: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EditProfileArgs {
+    /// An id or a display name
+    #[arg(value_name = "PROFILE-ID")]
+    pub(crate) profile: String,
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DeleteProfilesArgs {
+    /// Ids or display names
+    #[arg(required = true, value_name = "PROFILE-ID")]
+    pub(crate) profiles: Vec<String>,
+    #[command(flatten)]
+    pub(crate) confirm: ConfirmArgs,
+}
