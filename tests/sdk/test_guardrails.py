@@ -4,8 +4,11 @@ inside a sandbox."""
 import json
 import os
 
+import grpc
 import pytest
+from cwsandbox._proto import gateway_pb2, gateway_pb2_grpc
 from cwsandbox import CWSandboxAuthenticationError, CWSandboxError, NetworkOptions, Sandbox
+from cwsandbox.exceptions import SandboxFailedError
 
 pytestmark = pytest.mark.usefixtures("platform")
 
@@ -37,6 +40,20 @@ def test_a_ceiling_is_enforced_and_the_default_is_not_one():
     error = refusal(profile_names=["closed"], resources={"cpu": "500m", "memory": "512Mi"})
     assert error.reason == "CWSANDBOX_PROFILE_MISMATCH"
     assert "256Mi" in str(error)
+
+
+def test_a_runtime_class_that_the_runner_lacks_fails_the_sandbox_with_the_reason(platform):
+    box = Sandbox.run(profile_names=["elsewhere"])
+    with pytest.raises(SandboxFailedError):
+        box.wait(timeout=60)
+    stub = gateway_pb2_grpc.GatewayServiceStub(grpc.insecure_channel(platform.url.removeprefix("http://")))
+    seen = stub.Get(
+        gateway_pb2.GetSandboxRequest(sandbox_id=box.sandbox_id),
+        metadata=[("authorization", f"Bearer {platform.token('user')}")],
+        timeout=10,
+    )
+    assert "firecracker" in seen.status_reason
+    assert "crun" in seen.status_reason, "it says which classes there are"
 
 
 def test_an_unknown_profile_is_told_with_the_names_that_exist():

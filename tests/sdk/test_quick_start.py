@@ -42,7 +42,8 @@ def test_output_arrives_while_the_command_runs(sandbox):
     script = "import time\nfor n in range(10):\n print(n, flush=True)\n time.sleep(0.2)"
     began = time.monotonic()
     arrivals = [(line, time.monotonic() - began) for line in sandbox.exec(["python3", "-c", script]).stdout]
-    assert [line for line, _ in arrivals] == [f"{n}\n" for n in range(10)]
+    # Lines may arrive together when the machine is busy.
+    assert "".join(text for text, _ in arrivals) == "".join(f"{n}\n" for n in range(10))
     assert arrivals[-1][1] - arrivals[0][1] > 1.0
 
 
@@ -231,7 +232,7 @@ def test_profiles_and_runners_can_be_discovered():
     assert list_runners()[0].resources is None
     assert get_runner("local").resources is not None
     names = {profile.profile_name for profile in list_profiles()}
-    assert names == {"open", "closed"} == set(runners[0].profile_names)
+    assert names == {"open", "closed", "elsewhere"} == set(runners[0].profile_names)
     modes = {mode.name for mode in get_profile("open").egress_modes}
     assert modes == {"internet", "deny-all"}
     with pytest.raises(ProfileNotFoundError):

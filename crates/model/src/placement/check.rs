@@ -46,7 +46,6 @@ pub(super) fn gap<'a>(case: &Case<'a>, constraint: Constraint) -> Option<Gap<'a>
         C::HttpRoute => network::http_route(case),
         C::HostName => network::host_name(case),
         C::Image => machine::image(case),
-        C::RuntimeClass => machine::runtime_class(case),
         C::GpuType => machine::gpu_type(case),
         C::GpuMemory => machine::gpu_memory(case),
         C::Architecture => machine::architecture(case),

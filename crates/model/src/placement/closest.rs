@@ -61,11 +61,10 @@ pub struct Lowered {
 const TRIED_MAX: usize = 16;
 
 /// Constraints that no request can help.
-const FIXED: [Constraint; 13] = [
+const FIXED: [Constraint; 12] = [
     Constraint::RunnerKept,
     Constraint::ProfileResolves,
     Constraint::Image,
-    Constraint::RuntimeClass,
     Constraint::Architecture,
     Constraint::InstanceType,
     Constraint::NodeSelector,

@@ -116,8 +116,6 @@ constraints! {
     HostName = "host_name", Ingress, Spec;
     /// The request or the profile names an image.
     Image = "image", Machine, Spec;
-    /// The runner has the isolation backend.
-    RuntimeClass = "runtime_class", Machine, Pair;
     /// The runner has the type of GPU.
     GpuType = "gpu_type", Machine, Pair;
     /// The runner has GPUs with that much memory.

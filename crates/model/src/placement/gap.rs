@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::name::{InstanceType, LevelName, ModeName, RuntimeClass};
+use crate::name::{InstanceType, LevelName, ModeName};
 use crate::profile::{EgressMode, EgressType, Exposure, ServiceType};
 use crate::quantity::Quantity;
 use crate::template::HostTemplate;
@@ -36,7 +36,6 @@ pub(super) enum Side<'a> {
     Levels(&'a BTreeMap<LevelName, Exposure>),
     EgressTypes(&'a BTreeSet<EgressType>),
     ServiceTypes(&'a BTreeSet<ServiceType>),
-    RuntimeClasses(&'a BTreeSet<RuntimeClass>),
     InstanceTypes(&'a [InstanceType]),
     Labels(&'a BTreeMap<String, String>),
     Violations(&'a [Violation]),
@@ -79,7 +78,6 @@ impl fmt::Display for Side<'_> {
             Self::Levels(levels) => list(f, levels.keys()),
             Self::EgressTypes(types) => list(f, types.iter().map(|kind| kind.as_str())),
             Self::ServiceTypes(types) => list(f, types.iter().map(|kind| kind.as_str())),
-            Self::RuntimeClasses(classes) => list(f, classes.iter()),
             Self::InstanceTypes(types) => list(f, types.iter()),
             Self::Labels(labels) => list(f, labels.iter().map(|(k, v)| format!("{k}={v}"))),
             Self::Violations(violations) => list(f, violations.iter()),

@@ -130,7 +130,6 @@ fn clause(violated: &Violated) -> String {
         C::HttpRoute => format!("{runner} makes no HTTP entry points, which {asked} would serve"),
         C::HostName => format!("the host names {asked} of {profile} are too long for DNS"),
         C::Image => format!("neither the request nor {profile} names an image"),
-        C::RuntimeClass => format!("{runner} has no runtime class {asked}; it has {allowed}"),
         C::GpuType => format!("{runner} has no GPU of type {asked}; it has {allowed}"),
         C::GpuMemory => {
             format!("{runner} cannot tell which of its GPUs have {asked} of memory")

@@ -10,15 +10,6 @@ pub(super) fn image<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     (case.image().is_none()).then(|| Gap::new(wanted, Side::Text("no image of its own")))
 }
 
-/// A runner that names no classes does not know what it has; then the class is
-/// passed on, and the runner says so if it cannot be had.
-pub(super) fn runtime_class<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let class = case.runtime_class()?;
-    let known = &case.report()?.capabilities.runtime_classes;
-    let has_it = known.is_empty() || known.contains(class);
-    (!has_it).then(|| Gap::new(Side::Text(class.as_str()), Side::RuntimeClasses(known)))
-}
-
 pub(super) fn gpu_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let GpuKind::Type(wanted) = &case.amounts?.gpu?.kind else {
         return None;

@@ -163,6 +163,23 @@ fn gpus_are_left_to_those_who_need_them() {
 }
 
 #[test]
+fn a_runtime_class_chooses_a_runner_and_refuses_none() {
+    let kata = spec(&json!({ "container_image": "python:3.11", "runtime_class": "kata" }));
+    let mut plan = plan(vec![kata], 2);
+    for (runner, class) in plan.runners.iter_mut().zip(["runc", "kata"]) {
+        let classes = &mut report(&mut runner.live).capabilities.runtime_classes;
+        classes.insert(class.parse().unwrap());
+    }
+    let caller = Caller::new(StartRequest::default());
+    let chosen = caller.select(&plan.build()).unwrap();
+    assert_eq!(chosen.runner_id.as_str(), "runner-1");
+    // Nobody has it now, and the runner is the one to say so.
+    plan.runners.remove(1);
+    let chosen = caller.select(&plan.build()).unwrap();
+    assert_eq!(chosen.runtime_class.unwrap().as_str(), "kata");
+}
+
+#[test]
 fn an_exposed_sandbox_opens_what_it_listens_on() {
     let profile = json!({
         "container_image": "python:3.11",

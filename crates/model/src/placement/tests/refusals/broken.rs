@@ -96,7 +96,6 @@ fn machine() -> Vec<Case> {
     let disk = json!({ "node_selector": { "disk": "ssd" } });
     let types = json!({ "instance_types": ["h100"] });
     let pod = json!({ "pod": { "spec": { "schedulerName": "sunk" } } });
-    let kata = json!({ "runtime_class": "kata" });
     let h100 = gpu(GpuKind::Type("H100".to_owned()));
     let large = gpu(GpuKind::MemoryGb(40));
     vec![
@@ -106,10 +105,6 @@ fn machine() -> Vec<Case> {
             nothing(),
             SAME,
         ),
-        case(Constraint::RuntimeClass, &kata, nothing(), |live| {
-            let classes = &mut report(live).capabilities.runtime_classes;
-            classes.insert("runc".parse().unwrap());
-        }),
         case(Constraint::GpuType, &none, h100, WITH_GPUS),
         case(Constraint::GpuMemory, &none, large, WITH_GPUS),
         case(Constraint::Architecture, &arm, nothing(), SAME),
