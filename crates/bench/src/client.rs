@@ -14,8 +14,6 @@ use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
-/// How often a starting sandbox is looked at.
-const LOOK: Duration = Duration::from_micros(500);
 /// The longest wait for a sandbox.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -49,11 +47,11 @@ impl Client {
         Ok(answer.into_inner().sandbox_id)
     }
 
-    /// Waits until the sandbox runs.
-    pub(crate) async fn running(&self, id: &str) -> anyhow::Result<()> {
+    /// Waits until the sandbox runs, and looks this often.
+    pub(crate) async fn running(&self, id: &str, look: Duration) -> anyhow::Result<()> {
         time::timeout(PATIENCE, async {
             while !self.is_running(id).await? {
-                time::sleep(LOOK).await;
+                time::sleep(look).await;
             }
             Ok(())
         })

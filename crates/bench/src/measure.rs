@@ -13,6 +13,11 @@ use crate::reference::Reference;
 
 /// How many execs make a distribution, for each run of the others.
 const EXECS_EACH: usize = 25;
+/// How often the one sandbox that starts is looked at.
+const LOOK: Duration = Duration::from_micros(500);
+/// How often each of many is, so that looking does not take the processors
+/// from starting; the official SDKs look less often still.
+const LOOK_AT_MANY: Duration = Duration::from_millis(10);
 
 /// All that was measured.
 #[derive(Debug)]
@@ -68,7 +73,7 @@ pub(crate) async fn all(
     let idle_kib = platform.resident_kib()?;
     let client = Client::connect(&platform.url, &platform.token).await?;
     let steady = client.start().await?;
-    client.running(&steady).await?;
+    client.running(&steady, LOOK).await?;
     let reference = Reference::of_sandbox(&steady, images)?;
 
     // The first of each is not counted: caches are cold.
@@ -115,7 +120,7 @@ async fn start(client: &Client) -> anyhow::Result<Start> {
     let acknowledged = began.elapsed();
 
     let began = Instant::now();
-    client.running(&id).await?;
+    client.running(&id, LOOK).await?;
     let running = began.elapsed();
 
     let began = Instant::now();
@@ -133,7 +138,7 @@ async fn start(client: &Client) -> anyhow::Result<Start> {
 
 async fn one_of_many(client: &Client) -> anyhow::Result<String> {
     let id = client.start().await?;
-    client.running(&id).await?;
+    client.running(&id, LOOK_AT_MANY).await?;
     client.exec(&id, &["echo", "hello"]).await?;
     Ok(id)
 }
