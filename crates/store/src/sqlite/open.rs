@@ -122,3 +122,37 @@ pub(super) async fn check_integrity(readers: &SqlitePool) -> Result<(), Fault> {
         Err(Fault::Damaged(Arc::new(Unsound)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn setting(pool: &SqlitePool, question: &'static str) -> String {
+        let answer = sqlx::query_scalar::<_, i64>(question).fetch_one(pool).await;
+        match answer {
+            Ok(number) => number.to_string(),
+            Err(_) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_connection_keeps_what_it_acknowledged_and_its_references() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        prepare_file(&path).unwrap();
+        let (writer, readers) = (writer(&path).await.unwrap(), readers(&path).await.unwrap());
+        for (question, answer) in [
+            ("PRAGMA journal_mode", "wal"),
+            // 2 is FULL: a commit is on the disk before it is told.
+            ("PRAGMA synchronous", "2"),
+            ("PRAGMA foreign_keys", "1"),
+            ("PRAGMA secure_delete", "1"),
+            ("PRAGMA trusted_schema", "0"),
+        ] {
+            assert_eq!(setting(&writer, question).await, answer, "{question}");
+            assert_eq!(setting(&readers, question).await, answer, "{question}");
+        }
+        assert_eq!(setting(&writer, "PRAGMA query_only").await, "0");
+        assert_eq!(setting(&readers, "PRAGMA query_only").await, "1");
+    }
+}
