@@ -101,6 +101,26 @@ impl Client {
         .await
     }
 
+    /// Changes the fields of a profile that `mask` names, to what `profile`
+    /// holds; what it lacks of them is emptied.
+    pub async fn patch_profile(
+        &self,
+        id: &str,
+        profile: Value,
+        mask: &[&str],
+        change: &Change,
+    ) -> Result<ProfileTemplate, CallError> {
+        let body = json!({ "profileTemplate": profile, "updateMask": mask.join(",") });
+        let path = [BASE[0], BASE[1], PROFILES, id];
+        self.write(Call {
+            query: change.query(),
+            body: Some(&body),
+            if_match: change.etag.as_deref(),
+            ..Call::new(Method::PATCH, &path)
+        })
+        .await
+    }
+
     /// Deletes a profile that no runner binds.
     pub async fn delete_profile(&self, id: &str, change: &Change) -> Result<(), CallError> {
         let path = [BASE[0], BASE[1], PROFILES, id];

@@ -99,6 +99,26 @@ impl Client {
         .await
     }
 
+    /// Changes the fields of a runner that `mask` names, to what `runner`
+    /// holds; what it lacks of them gets its default.
+    pub async fn patch_runner(
+        &self,
+        id: &str,
+        runner: Value,
+        mask: &[&str],
+        change: &Change,
+    ) -> Result<Runner, CallError> {
+        let body = json!({ "runner": runner, "updateMask": mask.join(",") });
+        let path = [BASE[0], BASE[1], RUNNERS, id];
+        self.write(Call {
+            query: change.query(),
+            body: Some(&body),
+            if_match: change.etag.as_deref(),
+            ..Call::new(Method::PATCH, &path)
+        })
+        .await
+    }
+
     /// Deletes a runner; returns it if it is not gone yet.
     ///
     /// Without force, one on which sandboxes live is left as it is.

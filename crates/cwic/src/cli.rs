@@ -14,7 +14,7 @@ mod runner;
 mod sandbox;
 
 pub(crate) use auth::{AuthCommand, LoginArgs};
-pub(crate) use document::{ConfirmArgs, FileArgs};
+pub(crate) use document::{ConfirmArgs, CreateArgs, FileArgs};
 pub(crate) use output::{Format, OutputArgs};
 pub(crate) use profile::{
     DeleteProfilesArgs, DescribeProfileArgs, EditProfileArgs, GetProfilesArgs, ProfileCommand,

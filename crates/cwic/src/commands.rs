@@ -23,7 +23,10 @@ pub(crate) fn run(cli: Cli, out: &mut Out) -> Ended {
         .map_err(|error| {
             CliError::new(Exit::Failure, "no call can be made").because(error.to_string())
         })?;
-    runtime.block_on(dispatch(cli.command, settings, out))
+    let ended = runtime.block_on(dispatch(cli.command, settings, out));
+    // A prompt that the process was told to leave still waits for a key.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn dispatch(command: Command, settings: Settings, out: &mut Out) -> Ended {

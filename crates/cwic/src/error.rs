@@ -29,6 +29,10 @@ pub(crate) enum Exit {
     TimedOut = 6,
     /// The command line or a document is wrong.
     Usage = 64,
+    /// A person left with Ctrl-C or Ctrl-D.
+    Interrupted = 130,
+    /// The process was told to end.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use palisade_model::name::RunnerId;
-use palisade_model::violation::{Step, Violation, ViolationKind};
+use palisade_model::violation::{FieldPath, Step, Violation, ViolationKind};
 use palisade_wire::Source;
 use palisade_wire::document::{self, BYTES_MAX, Format, Node};
 use palisade_wire::profile_document::{read_profile_draft, read_profile_edit};
@@ -20,6 +20,8 @@ use palisade_wire::spelling::{
 use serde_json::Value;
 
 use crate::error::{CliError, Exit};
+
+pub(crate) mod typed;
 
 /// Under which names documents are sent.
 const AROUND: [&str; 2] = ["profileTemplate", "runner"];
@@ -69,6 +71,14 @@ pub(crate) struct Document {
 }
 
 impl Document {
+    /// A top field as people write it.
+    pub(crate) fn friendly(&self, field: &str) -> Option<Value> {
+        let node = Node::from_value(&self.value);
+        let around = FieldPath::root();
+        let friendly = translate(&node, self.shape, Dialect::Wire, &around).value;
+        friendly.get(field).cloned()
+    }
+
     /// Where its writer finds a field that the server calls `field`, and what
     /// it is called there.
     pub(crate) fn locate(&self, field: &str) -> Option<String> {

@@ -3,12 +3,16 @@
 mod cli;
 mod commands;
 mod config_file;
+mod editor;
 mod error;
 mod input;
 mod out;
 mod present;
+mod prompt;
 mod settings;
+mod terminal;
 mod usage;
+mod wizard;
 
 use std::process::ExitCode;
 

@@ -19,7 +19,6 @@ const PLAIN: &str = "\u{1b}[0m";
 /// Where results and failures go.
 #[derive(Debug)]
 pub(crate) struct Out {
-    stdin: io::Stdin,
     stdout: io::Stdout,
     stderr: io::Stderr,
     has_color: bool,
@@ -36,13 +35,17 @@ impl Out {
             Color::Auto => io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none(),
         };
         Self {
-            stdin: io::stdin(),
             stdout: io::stdout(),
             stderr: io::stderr(),
             has_color,
             error_format,
             lost: None,
         }
+    }
+
+    /// Whether what people read is coloured.
+    pub(crate) fn has_color(&self) -> bool {
+        self.has_color
     }
 
     /// Writes one line of the result.
@@ -127,17 +130,5 @@ impl Out {
         if let Some(id) = &error.request_id {
             self.note(format_args!("  {dim}request {id}{plain}"));
         }
-    }
-
-    /// Asks a person, who must say yes in full. `None` without a terminal.
-    pub(crate) fn confirm(&mut self, question: &str) -> Option<bool> {
-        if !self.stdin.is_terminal() {
-            return None;
-        }
-        let _ = write!(self.stderr, "{question} [y/N] ");
-        let mut answer = String::new();
-        let read = self.stdin.read_line(&mut answer);
-        let said = answer.trim().to_lowercase();
-        Some(read.is_ok() && matches!(said.as_str(), "y" | "yes"))
     }
 }

@@ -1,5 +1,6 @@
 //! How answers of the server look to people.
 
+mod plain;
 pub(crate) mod profile;
 pub(crate) mod runner;
 
@@ -10,6 +11,8 @@ use palisade_wire::document::Node;
 use palisade_wire::spelling::{Dialect, Shape, translate};
 use serde::Serialize;
 use serde_json::Value;
+
+pub(crate) use plain::plain;
 
 /// An answer as the API gave it.
 pub(crate) fn json(answer: &impl Serialize) -> Value {

@@ -2,13 +2,15 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfirmArgs, FileArgs, OutputArgs};
+use super::{ConfirmArgs, CreateArgs, FileArgs, OutputArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
-    /// Create profiles from a file; prints their ids
-    #[command(after_help = "Example:\n  cwic sandbox profile create -f profile.yaml")]
-    Create(FileArgs),
+    /// Create a profile with a wizard, or profiles from a file; prints their ids
+    #[command(
+        after_help = "Examples:\n  cwic sandbox profile create\n  cwic sandbox profile create -f profile.yaml\n  cwic sandbox profile create --print-only > profile.yaml"
+    )]
+    Create(CreateArgs),
     /// List profiles, or show one
     #[command(
         visible_alias = "ls",
@@ -18,8 +20,13 @@ pub(crate) enum ProfileCommand {
     /// Show one profile with everything that belongs to it
     #[command(after_help = "Example:\n  cwic sandbox profile describe agents")]
     Describe(DescribeProfileArgs),
-    /// Change a profile to what a file says
-    #[command(after_help = "Example:\n  cwic sandbox profile edit agents -f profile.yaml")]
+    /// Change a profile in your editor, or to what a file says
+    ///
+    /// The editor is that of VISUAL or EDITOR. Only what you changed is sent,
+    /// and nothing that somebody else changed meanwhile is lost.
+    #[command(
+        after_help = "Examples:\n  cwic sandbox profile edit agents\n  cwic sandbox profile edit agents -f profile.yaml"
+    )]
     Edit(EditProfileArgs),
     /// Delete profiles; those that a runner binds are reported and skipped
     #[command(

@@ -2,12 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfirmArgs, FileArgs, OutputArgs};
+use super::{ConfirmArgs, CreateArgs, FileArgs, OutputArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunnerCommand {
-    /// Create a runner from a file; prints its id
-    #[command(after_help = "Example:\n  cwic sandbox runner create -f runner.yaml")]
+    /// Create a runner with a wizard, or from a file; prints its id
+    #[command(
+        after_help = "Examples:\n  cwic sandbox runner create\n  cwic sandbox runner create -f runner.yaml"
+    )]
     Create(CreateRunnerArgs),
     /// List runners, or show one
     #[command(
@@ -18,8 +20,14 @@ pub(crate) enum RunnerCommand {
     /// Show one runner with everything that belongs to it
     #[command(after_help = "Example:\n  cwic sandbox runner describe local")]
     Describe(DescribeRunnerArgs),
-    /// Change a runner to what a file says; a list of bindings replaces the present one
-    #[command(after_help = "Example:\n  cwic sandbox runner edit local -f bindings.yaml")]
+    /// Change a runner with a wizard, or to what a file says; a list of bindings
+    /// replaces the present one
+    ///
+    /// What is attached, kept and detached is told before. In a terminal you are
+    /// asked, unless you say --yes.
+    #[command(
+        after_help = "Examples:\n  cwic sandbox runner edit local\n  cwic sandbox runner edit local -f bindings.yaml --yes"
+    )]
     Edit(EditRunnerArgs),
     /// Delete a runner on which no sandbox lives
     #[command(after_help = "Example:\n  cwic sandbox runner delete local --yes")]
@@ -32,7 +40,7 @@ pub(crate) struct CreateRunnerArgs {
     #[arg(value_name = "RUNNER-ID")]
     pub(crate) runner: Option<String>,
     #[command(flatten)]
-    pub(crate) file: FileArgs,
+    pub(crate) create: CreateArgs,
 }
 
 #[derive(Args, Debug)]
@@ -64,6 +72,8 @@ pub(crate) struct EditRunnerArgs {
     pub(crate) runner: String,
     #[command(flatten)]
     pub(crate) file: FileArgs,
+    #[command(flatten)]
+    pub(crate) confirm: ConfirmArgs,
 }
 
 #[derive(Args, Debug)]

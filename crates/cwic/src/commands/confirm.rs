@@ -3,20 +3,28 @@
 use crate::cli::ConfirmArgs;
 use crate::error::{CliError, Exit};
 use crate::out::Out;
+use crate::present::plain;
+use crate::terminal::{Terminal, Undone};
+
+const UNDONE: Undone = Undone {
+    what: "nothing was deleted",
+    instead: "say --yes",
+};
 
 /// Asks, unless that is not wanted. Without a terminal nobody can be asked, and
 /// silence is no consent.
-pub(super) fn confirm(args: ConfirmArgs, question: &str, out: &mut Out) -> Result<(), CliError> {
+pub(super) async fn confirm(
+    args: ConfirmArgs,
+    question: &str,
+    out: &mut Out,
+) -> Result<(), CliError> {
     if args.yes {
         return Ok(());
     }
-    match out.confirm(question) {
-        Some(true) => Ok(()),
-        Some(false) => {
-            Err(CliError::new(Exit::Failure, "nothing was deleted").because("you did not say yes"))
-        }
-        None => Err(CliError::new(Exit::Usage, "nothing was deleted")
-            .because("nobody can be asked: standard input is no terminal")
-            .next("say --yes")),
+    let mut terminal = Terminal::open(UNDONE, out.has_color())?;
+    if terminal.agrees(plain(question)).await? {
+        Ok(())
+    } else {
+        Err(CliError::new(Exit::Failure, UNDONE.what).because("you did not say yes"))
     }
 }

@@ -17,7 +17,7 @@ use crate::out::Out;
 /// Picks the command.
 pub(super) async fn run(command: ProfileCommand, client: &Client, out: &mut Out) -> Ended {
     match command {
-        ProfileCommand::Create(file) => create::run(&file, client, out).await,
+        ProfileCommand::Create(args) => create::run(&args, client, out).await,
         ProfileCommand::Get(args) => get::run(&args, client, out).await,
         ProfileCommand::Describe(args) => describe::run(&args, client, out).await,
         ProfileCommand::Edit(args) => edit::run(&args, client, out).await,

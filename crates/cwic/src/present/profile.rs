@@ -112,7 +112,7 @@ fn row(profile: &ProfileTemplate) -> [String; 7] {
 }
 
 /// The modes, the default one first and marked.
-fn egress(document: &Value) -> String {
+pub(crate) fn egress(document: &Value) -> String {
     let Some(egress) = document.pointer("/spec/network/egress") else {
         return "-".to_owned();
     };

@@ -4,8 +4,13 @@
 
 mod bad_input;
 mod deleting;
+mod editor_sessions;
 mod help;
 mod logging_in;
+mod profile_editing;
+mod profile_wizard;
 mod profiles;
+mod pty;
 mod rig;
+mod runner_wizard;
 mod runners;

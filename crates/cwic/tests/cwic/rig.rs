@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use palisade_control_plane::{ControlPlane, NoRunners, router};
 use palisade_model::clock::{Clock, Ids, Timestamp};
@@ -70,8 +71,8 @@ pub(crate) struct Plane {
     /// Of an administrator of `acme`.
     pub(crate) token: String,
     store: Arc<SqliteStore>,
-    _stop: DropGuard,
-    _tasks: TaskTracker,
+    stop: DropGuard,
+    tasks: TaskTracker,
 }
 
 /// What the program did.
@@ -106,8 +107,8 @@ impl Plane {
             home,
             token: String::new(),
             store,
-            _stop: stop.drop_guard(),
-            _tasks: tasks,
+            stop: stop.drop_guard(),
+            tasks,
         };
         plane.token = plane.token_of(Role::SandboxAdmin).await;
         plane
@@ -130,6 +131,14 @@ impl Plane {
         };
         self.store.create_token(record).await.unwrap();
         token.reveal()
+    }
+
+    /// Ends the server; nobody answers at its address any more.
+    pub(crate) async fn vanish(&self) {
+        self.stop.token().cancel();
+        self.tasks.close();
+        let gone = tokio::time::timeout(Duration::from_mins(1), self.tasks.wait());
+        gone.await.expect("the server ends");
     }
 
     pub(crate) fn url(&self) -> String {

@@ -1,24 +1,33 @@
-//! `cwic sandbox profile create -f`: prints the id of each new profile.
+//! `cwic sandbox profile create`: prints the id of each new profile.
 
 use std::process::ExitCode;
 
 use palisade_client::{Change, Client};
 use serde_json::Value;
 
-use crate::cli::FileArgs;
+use crate::cli::CreateArgs;
 use crate::commands::Ended;
 use crate::error::CliError;
 use crate::input::{self, Kind};
 use crate::out::Out;
+use crate::wizard::{self, Wish};
 
 /// Runs the command. Documents are created in their order; the first that is
 /// refused ends it, and those before it stay.
-pub(in crate::commands) async fn run(args: &FileArgs, client: &Client, out: &mut Out) -> Ended {
+pub(in crate::commands) async fn run(args: &CreateArgs, client: &Client, out: &mut Out) -> Ended {
+    let CreateArgs {
+        file: args,
+        print_only,
+    } = args;
+    let Some(file) = &args.file else {
+        let wish = Wish::of_new(args.dry_run, *print_only);
+        return wizard::create_profile(client, out, wish).await;
+    };
     let change = Change {
         is_dry_run: args.dry_run,
         etag: None,
     };
-    for document in input::read_all(&args.file, Kind::NewProfile)? {
+    for document in input::read_all(file, Kind::NewProfile)? {
         let name = document
             .value
             .get("displayName")

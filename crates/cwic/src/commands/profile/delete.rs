@@ -27,7 +27,7 @@ pub(in crate::commands) async fn run(
         [one] => format!("profile {one}"),
         many => format!("{} profiles ({})", many.len(), many.join(", ")),
     };
-    confirm(*asking, &format!("Delete {what} for good?"), out)?;
+    confirm(*asking, &format!("Delete {what} for good?"), out).await?;
     let mut worst: Option<Exit> = None;
     for text in profiles {
         let deleted = client.delete_profile(text, &Change::default()).await;

@@ -1,4 +1,5 @@
-//! `cwic sandbox profile edit -f`: changes what the file names, nothing else.
+//! `cwic sandbox profile edit`: changes what differs in the editor, or what the
+//! file names; nothing else.
 
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use crate::commands::Ended;
 use crate::error::CliError;
 use crate::input::{self, Kind};
 use crate::out::Out;
+use crate::wizard::{self, Wish};
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
@@ -18,11 +20,15 @@ pub(in crate::commands) async fn run(
 ) -> Ended {
     let EditProfileArgs {
         profile: text,
-        file,
+        file: args,
     } = args;
-    let document = input::read_one(&file.file, Kind::ProfileChange)?;
+    let Some(file) = &args.file else {
+        let wish = Wish::of_change(args.dry_run, false);
+        return wizard::edit_profile(text, client, out, wish).await;
+    };
+    let document = input::read_one(file, Kind::ProfileChange)?;
     let change = Change {
-        is_dry_run: file.dry_run,
+        is_dry_run: args.dry_run,
         etag: None,
     };
     let updated = client
@@ -36,7 +42,7 @@ pub(in crate::commands) async fn run(
         )
     })?;
     let (name, revision) = (&updated.display_name, updated.revision);
-    if file.dry_run {
+    if args.dry_run {
         out.note(format_args!("profile {name} would be changed"));
     } else {
         out.line(format_args!("profile {name} is at revision {revision}"));

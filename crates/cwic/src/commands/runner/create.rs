@@ -1,15 +1,16 @@
-//! `cwic sandbox runner create -f`: prints the id of the new runner.
+//! `cwic sandbox runner create`: prints the id of the new runner.
 
 use std::process::ExitCode;
 
 use palisade_client::{Change, Client};
 use palisade_model::name::RunnerId;
 
-use crate::cli::CreateRunnerArgs;
+use crate::cli::{CreateArgs, CreateRunnerArgs};
 use crate::commands::Ended;
 use crate::error::{CliError, Exit};
 use crate::input::{self, Kind};
 use crate::out::Out;
+use crate::wizard::{self, Wish};
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
@@ -17,11 +18,19 @@ pub(in crate::commands) async fn run(
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let CreateRunnerArgs { runner, file } = args;
+    let CreateRunnerArgs { runner, create } = args;
+    let CreateArgs {
+        file: args,
+        print_only,
+    } = create;
     let id = runner.as_deref().map(parse_id).transpose()?;
-    let document = input::read_one(&file.file, Kind::NewRunner(id.as_ref()))?;
+    let Some(file) = &args.file else {
+        let wish = Wish::of_new(args.dry_run, *print_only);
+        return wizard::create_runner(id.as_ref(), client, out, wish).await;
+    };
+    let document = input::read_one(file, Kind::NewRunner(id.as_ref()))?;
     let change = Change {
-        is_dry_run: file.dry_run,
+        is_dry_run: args.dry_run,
         etag: None,
     };
     let created = client
@@ -34,7 +43,7 @@ pub(in crate::commands) async fn run(
     let created = created
         .map_err(|error| CliError::call_about("the runner was not created", &error, &document))?;
     let name = &created.identity.runner_id;
-    if file.dry_run {
+    if args.dry_run {
         out.note(format_args!("runner {name} would be created"));
     } else {
         out.line(&created.id);

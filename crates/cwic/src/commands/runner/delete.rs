@@ -27,7 +27,7 @@ pub(in crate::commands) async fn run(
     } else {
         ""
     };
-    confirm(*asking, &format!("Delete runner {text}{also}?"), out)?;
+    confirm(*asking, &format!("Delete runner {text}{also}?"), out).await?;
     let left = client.delete_runner(text, *force, &Change::default()).await;
     let left =
         left.map_err(|error| CliError::call(&format!("runner {text} was not deleted"), &error))?;

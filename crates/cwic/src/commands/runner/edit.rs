@@ -1,4 +1,4 @@
-//! `cwic sandbox runner edit -f`: changes what the file names. A list of
+//! `cwic sandbox runner edit`: changes what a person or a file says. A list of
 //! bindings replaces the present one in one transaction, and what that attached
 //! and detached is told.
 
@@ -7,12 +7,21 @@ use std::process::ExitCode;
 
 use palisade_client::{Change, Client};
 use palisade_wire::rest::Runner;
+use serde_json::Value;
 
 use crate::cli::EditRunnerArgs;
 use crate::commands::Ended;
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 use crate::input::{self, Kind};
 use crate::out::Out;
+use crate::present::plain;
+use crate::terminal::{self, Terminal, Undone};
+use crate::wizard::{self, Bindings, Wish};
+
+const UNDONE: Undone = Undone {
+    what: "the runner was not changed",
+    instead: "say --yes",
+};
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
@@ -20,12 +29,27 @@ pub(in crate::commands) async fn run(
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let EditRunnerArgs { runner: text, file } = args;
-    let document = input::read_one(&file.file, Kind::RunnerChange)?;
+    let EditRunnerArgs {
+        runner: text,
+        file: args,
+        confirm: asking,
+    } = args;
+    let Some(file) = &args.file else {
+        let wish = Wish::of_change(args.dry_run, asking.yes);
+        return wizard::edit_runner(text, client, out, wish).await;
+    };
+    let document = input::read_one(file, Kind::RunnerChange)?;
     let before = super::find(text, client).await?;
+    if let Some(bindings) = document.friendly("profile_bindings") {
+        foretell(&before, &bindings, (client, out)).await?;
+        if !args.dry_run && !asking.yes && terminal::is_there() {
+            ask(&before, out).await?;
+        }
+    }
+    // What was told and agreed to is what is changed.
     let change = Change {
-        is_dry_run: file.dry_run,
-        etag: None,
+        is_dry_run: args.dry_run,
+        etag: Some(before.etag.clone()),
     };
     let after = client
         .update_runner(text, document.value.clone(), &change)
@@ -34,7 +58,7 @@ pub(in crate::commands) async fn run(
         CliError::call_about(&format!("runner {text} was not changed"), &error, &document)
     })?;
     let name = &after.identity.runner_id;
-    if file.dry_run {
+    if args.dry_run {
         out.note(format_args!("runner {name} would be changed"));
     } else {
         out.line(format_args!(
@@ -44,6 +68,29 @@ pub(in crate::commands) async fn run(
     }
     tell_bindings(&before, &after, out);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells what a list of bindings would do.
+async fn foretell(
+    before: &Runner,
+    bindings: &Value,
+    (client, out): (&Client, &mut Out),
+) -> Result<(), CliError> {
+    let profiles = super::profiles(client).await?;
+    let told = Bindings::between(&before.profile_bindings, bindings, &profiles);
+    let name = plain(&before.identity.runner_id);
+    out.note(format_args!("Profiles of runner {name}:\n{told}"));
+    Ok(())
+}
+
+async fn ask(before: &Runner, out: &mut Out) -> Result<(), CliError> {
+    let mut terminal = Terminal::open(UNDONE, out.has_color())?;
+    let name = plain(&before.identity.runner_id);
+    if terminal.agrees(format!("Change runner {name}?")).await? {
+        Ok(())
+    } else {
+        Err(CliError::new(Exit::Failure, UNDONE.what).because("you did not say yes"))
+    }
 }
 
 fn tell_bindings(before: &Runner, after: &Runner, out: &mut Out) {

@@ -1,0 +1,233 @@
+//! The wizards that make and change a runner, at a real terminal.
+
+use crate::pty::{CTRL_C, CTRL_D, DOWN, Desk, Session, erase};
+use crate::rig::Plane;
+
+async fn yaml(plane: &Plane) -> String {
+    let got = plane.cwic("sandbox runner get local -o yaml").run().await;
+    got.ok().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_is_made_by_answering() {
+    let plane = Plane::start().await;
+    let (ci, gpu) = (plane.profile("ci").await, plane.profile("gpu").await);
+    plane.profile("unused").await;
+    plane.runner("other", &ci).await;
+    let reply = "sed -i '/# gpu/,$s/^    #overrides_json:/    overrides_json:/; /# gpu/,$s/^    #  container_image/      container_image/' \"$1\"";
+    let desk = Desk::new(&plane, &[reply]);
+    let result = plane.home.path().join("result");
+    let call = desk.cwic("sandbox runner create");
+    let mut session = Session::start_with(call, (100, 70), Some(&result));
+    session.answer("? Cluster", "other");
+    session.see("has the runner other already");
+    session.answer("? Cluster other", "-cluster");
+    session.answer("? Runner id", "other");
+    session.see("is taken by another runner");
+    erase(&mut session, "other");
+    session.answer("? Runner id", "local");
+    session.answer("? Zone", "us-east");
+    session.answer("? Release channel", DOWN);
+    session.see("? Maintenance window");
+    session.press("0 2 * * NEVER");
+    session.see("as its day of week");
+    erase(&mut session, "NEVER");
+    session.answer("? Maintenance window", "SAT");
+    session.answer("? How long", "");
+    session.answer("? Another window", "");
+    session.answer("? Profiles", "");
+    session.see("choose at least 1");
+    session.answer("? Profiles", &format!(" {DOWN} "));
+    session.answer("? Alias of ci", "shared");
+    session.see("? Alias of gpu");
+    session.press("shared\r");
+    session.see("is the name of another profile here");
+    erase(&mut session, "shared");
+    session.answer("? Alias of gpu", "");
+    session.answer("? Default profile", DOWN);
+    session.see(&format!("attached {ci} ci as shared"));
+    session.see(&format!("attached {gpu} gpu, the default, with overrides"));
+    session.answer("? Create runner local?", "");
+    let ended = session.end();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    let id = std::fs::read_to_string(result).unwrap();
+    assert!(id.trim().parse::<uuid::Uuid>().is_ok(), "{id}");
+    insta::assert_snapshot!("a_runner_made_by_the_wizard", yaml(&plane).await);
+    insta::assert_snapshot!("what_the_editor_shows_of_a_new_runner", desk.seen(1));
+    assert_eq!(desk.left(), Vec::<std::path::PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_profile_there_is_nothing_to_offer() {
+    let plane = Plane::start().await;
+    let desk = Desk::new(&plane, &[]);
+    let ended = desk.sit("sandbox runner create").end();
+    assert_eq!(ended.code, 2, "{}", ended.screen);
+    assert!(
+        ended.screen.contains("cwic sandbox profile create"),
+        "{}",
+        ended.screen
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_at_any_prompt_makes_no_runner() {
+    let plane = Plane::start().await;
+    plane.profile("ci").await;
+    plane.profile("gpu").await;
+    let steps = [
+        ("? Cluster", "c1\r"),
+        ("? Runner id", "local\r"),
+        ("? Zone", "z\r"),
+        ("? Release channel", "\r"),
+        ("? Maintenance window", "0 2 * * SAT\r"),
+        ("? How long", "\r"),
+        ("? Another window", "\r"),
+        ("? Profiles", &*format!(" {DOWN} \r")),
+        ("? Alias of ci", "\r"),
+        ("? Alias of gpu", "\r"),
+        ("? Default profile", "\r"),
+        ("? Create runner local?", ""),
+    ];
+    for (at, key) in (0..steps.len()).zip([CTRL_D, CTRL_C].into_iter().cycle()) {
+        let desk = Desk::new(&plane, &[]);
+        let mut session = desk.sit("sandbox runner create");
+        for (question, keys) in &steps[..at] {
+            session.see(question);
+            session.press(keys);
+        }
+        session.see(steps[at].0);
+        session.press(key);
+        let ended = session.end();
+        assert_eq!(ended.code, 130, "{}", ended.screen);
+        assert!(
+            ended.screen.contains("no runner was created"),
+            "{}",
+            ended.screen
+        );
+        assert_eq!(desk.left(), Vec::<std::path::PathBuf>::new());
+    }
+    assert_eq!(plane.cwic("sandbox runner ls -o name").run().await.ok(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wizard_of_edit_tells_what_is_attached_kept_and_detached() {
+    let plane = Plane::start().await;
+    let (one, two) = (plane.profile("one").await, plane.profile("two").await);
+    let three = plane.profile("three").await;
+    plane.runner("local", &one).await;
+    let bindings = format!(
+        "profile_bindings:\n- profile_template_id: {two}\n  is_default: true\n- profile_template_id: {one}\n"
+    );
+    plane
+        .cwic("sandbox runner edit local -f -")
+        .input(bindings)
+        .run()
+        .await
+        .ok();
+    let desk = Desk::new(&plane, &[]);
+    let mut session = desk.sit("sandbox runner edit local");
+    session.answer("? Release channel", "");
+    session.answer("? Maintenance window", "");
+    // Bound ones come first, in their order: two stays, one goes, three comes.
+    session.see("two");
+    session.answer("? Profiles", &format!("{DOWN} {DOWN} "));
+    session.answer("? Alias of two", "");
+    session.answer("? Alias of three", "trois");
+    session.answer("? Default profile", "");
+    session.see(&format!("kept     {two} two, the default"));
+    session.see(&format!("attached {three} three as trois"));
+    session.see(&format!("detached {one} one"));
+    session.answer("? Change runner local?", "");
+    let ended = session.end();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    let made = yaml(&plane).await;
+    assert!(
+        made.contains("profile_name: trois") && !made.contains(&one),
+        "{made}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_change_nothing_are_not_sent() {
+    let plane = Plane::start().await;
+    let id = plane.profile("one").await;
+    plane.runner("local", &id).await;
+    let desk = Desk::new(&plane, &[]);
+    let mut session = desk.sit("sandbox runner edit local");
+    session.answer("? Release channel", "");
+    session.answer("? Maintenance window", "");
+    session.answer("? Profiles", "");
+    session.answer("? Alias of one", "");
+    let ended = session.end();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    assert!(
+        ended.screen.contains("nothing was sent"),
+        "{}",
+        ended.screen
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_defaults_in_the_editor_are_noted_at_the_second() {
+    let plane = Plane::start().await;
+    let (one, two) = (plane.profile("one").await, plane.profile("two").await);
+    plane.runner("local", &one).await;
+    let more =
+        format!("printf '  - profile_template_id: {two}\\n    is_default: true\\n' >> \"$1\"");
+    let desk = Desk::new(&plane, &[&more, "sed -i '$s/true/false/' \"$1\""]);
+    let mut session = desk.sit("sandbox runner edit local");
+    session.answer("? Release channel", "");
+    session.answer("? Maintenance window", "");
+    session.answer("? Profiles", "");
+    session.answer("? Alias of one", "");
+    session.answer("? Change runner local?", "");
+    let ended = session.end();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    let second = desk.seen(2);
+    assert!(
+        second.contains("    #! error: profile_bindings[1].is_default is a second default"),
+        "{second}"
+    );
+    assert!(second.ends_with("    is_default: true\n"), "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_bindings_is_told_and_asked_about_in_a_terminal_alone() {
+    let plane = Plane::start().await;
+    let (one, two) = (plane.profile("one").await, plane.profile("two").await);
+    plane.runner("local", &one).await;
+    plane.file(
+        "b.yaml",
+        "profile_bindings:\n- profile_template_id: two\n  is_default: true\n",
+    );
+    let desk = Desk::new(&plane, &[]);
+    for (keys, code) in [("n\r", 1), (CTRL_C, 130), ("y\r", 0)] {
+        let mut session = desk.sit("sandbox runner edit local -f b.yaml");
+        session.see(&format!("attached {two} two, the default"));
+        session.see(&format!("detached {one} one"));
+        session.see("? Change runner local?");
+        session.press(keys);
+        assert_eq!(session.end().code, code);
+    }
+    assert!(yaml(&plane).await.contains(&two));
+    // Neither --yes nor a pipe is asked.
+    plane.file(
+        "b.yaml",
+        "profile_bindings:\n- profile_template_id: one\n  is_default: true\n",
+    );
+    let session = desk.sit("sandbox runner edit local -f b.yaml --yes");
+    assert_eq!(session.end().code, 0);
+    let piped = plane
+        .cwic("sandbox runner edit local -f b.yaml")
+        .run()
+        .await;
+    piped.ok();
+    assert!(
+        piped
+            .stderr
+            .contains(&format!("kept     {one} one, the default")),
+        "{}",
+        piped.stderr
+    );
+}
