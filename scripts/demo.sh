@@ -49,6 +49,11 @@ done
 for address in 2606:50c0:8000::153/128 2606:4700:4700::1111/128; do
   ip -n "$internet" address add "$address" dev lo nodad
 done
+# Kernels before 6.17 forward IPv6 for all interfaces or for none. Which one it is
+# is left to the operator of a machine, who decides here that they do.
+if [ ! -e /proc/sys/net/ipv6/conf/all/force_forwarding ]; then
+  nsenter --net="/run/netns/$machine" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+fi
 # The link-local address of clouds' metadata services, reachable from the machine.
 ip -n "$machine" route add 169.254.169.254/32 via 198.51.100.1
 

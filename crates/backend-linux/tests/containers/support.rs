@@ -283,10 +283,13 @@ impl Drop for Place {
 
 /// Ends what a test that failed has left running, and removes its groups.
 fn remove_groups(parent: &str) {
-    let roots = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
-    let roots = roots.flatten().map(|root| root.path());
-    let groups = roots
-        .map(|root| root.join(parent))
+    let root = PathBuf::from("/sys/fs/cgroup");
+    let trees = std::fs::read_dir(&root).into_iter().flatten();
+    let trees = trees.flatten().map(|tree| tree.path());
+    // Version 1 has a tree below the root for each controller, version 2 is one.
+    let groups = trees
+        .chain([root])
+        .map(|tree| tree.join(parent))
         .filter(|group| group.exists());
     for group in groups {
         for sandbox in std::fs::read_dir(&group).into_iter().flatten().flatten() {

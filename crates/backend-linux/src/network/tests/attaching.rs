@@ -14,7 +14,7 @@ fn traces(world: &World) -> String {
     run(
         &world.host,
         "ip -o link | grep -v wan0; ip route; ip -6 route; nft list tables;
-        sysctl net.ipv4.conf.wan0.forwarding net.ipv6.conf.wan0.force_forwarding \
+        sysctl -e net.ipv4.conf.wan0.forwarding net.ipv6.conf.wan0.force_forwarding \
             net.ipv4.ip_forward net.ipv6.conf.all.forwarding",
     )
 }

@@ -82,6 +82,7 @@ impl World {
                 "sysctl -qw net.ipv6.conf.wan0.accept_dad=0; ip link set lo up; ip link set wan0 up",
             );
         }
+        self.forward_v6();
         for address in HOST_ADDRESSES {
             run(&self.host, &format!("ip addr add {address} dev wan0"));
             run(&self.outside, &format!("ip route add {address} dev wan0"));
@@ -93,6 +94,16 @@ impl World {
                 &format!("ip route add {address} dev wan0; ip route add default via {address}"),
             );
         }
+    }
+
+    /// Older kernels forward version 6 everywhere or nowhere, which is left to
+    /// the operator: here it is done.
+    fn forward_v6(&self) {
+        run(
+            &self.host,
+            "test -e /proc/sys/net/ipv6/conf/all/force_forwarding ||
+            sysctl -qw net.ipv6.conf.all.forwarding=1",
+        );
     }
 
     /// Makes everybody answer to every address and port.
