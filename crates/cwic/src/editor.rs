@@ -7,9 +7,10 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -109,7 +110,10 @@ impl Editor {
     }
 
     fn write(&self, text: &str) -> io::Result<Scratch> {
-        let dir = tempfile::Builder::new().prefix("cwic-").tempdir()?;
+        let dir = tempfile::Builder::new()
+            .prefix("cwic-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
         let path = dir.path().join(self.file_name);
         fs::write(&path, text)?;
         Ok(Scratch { dir, path })

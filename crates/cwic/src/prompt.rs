@@ -122,6 +122,7 @@ impl Terminal {
                 .with_help_message(help)
                 .with_starting_cursor(start)
                 .with_page_size(PAGE)
+                .with_scorer(&|typed, _, option, index| score(typed, option, index))
                 .raw_prompt()
                 .map(|picked| picked.index)
         })
@@ -145,6 +146,7 @@ impl Terminal {
                 .with_help_message(help)
                 .with_default(&chosen)
                 .with_page_size(PAGE)
+                .with_scorer(&|typed, _, option, index| score(typed, option, index))
                 .with_validator(move |picked: &[ListOption<&String>]| {
                     Ok(enough(picked.len(), at_least))
                 })
@@ -203,6 +205,12 @@ fn validation(text: &str, as_typed: &Check, at_enter: &Check) -> Validation {
         Ok(()) => Validation::Valid,
         Err(what) => invalid(what),
     }
+}
+
+/// Whether an option holds what is typed; those that do keep their order.
+fn score(typed: &str, option: &str, index: usize) -> Option<i64> {
+    let holds = option.to_lowercase().contains(&typed.to_lowercase());
+    holds.then(|| i64::try_from(index).map_or(i64::MIN, |index| -index))
 }
 
 fn enough(count: usize, at_least: usize) -> Validation {

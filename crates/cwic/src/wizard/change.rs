@@ -244,12 +244,8 @@ impl<S: Subject> Letter for Change<S> {
             etag: Some(self.base.etag().to_owned()),
         };
         let changed = self.base.patch(body, &mask, &change, client).await?;
-        Ok(format!(
-            "{} {} is at {}",
-            S::NOUN,
-            changed.name(),
-            changed.version()
-        ))
+        let name = plain(&changed.name());
+        Ok(format!("{} {name} is at {}", S::NOUN, changed.version()))
     }
 
     async fn catch_up(

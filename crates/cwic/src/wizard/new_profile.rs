@@ -30,6 +30,9 @@ pub(crate) async fn create_profile(
     wish: Wish,
 ) -> Result<ExitCode, CliError> {
     let mut terminal = Terminal::open(UNDONE, out.has_color())?;
+    // Nobody types for a server that is not there, or does not know him.
+    let reached = terminal.wait(client.list_profiles_page(1, "")).await?;
+    reached.map_err(|error| CliError::call(UNDONE.what, &error))?;
     let answers = profile_questions::ask(&mut terminal, client).await?;
     let mut desk = Desk {
         terminal,

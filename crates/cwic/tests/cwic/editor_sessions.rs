@@ -1,5 +1,7 @@
 //! What happens around the editor: mistakes, failures, and what is kept.
 
+use rustix::process::Signal;
+
 use crate::pty::{CTRL_C, Desk, Session};
 use crate::rig::Plane;
 
@@ -217,4 +219,41 @@ async fn a_name_that_is_taken_meanwhile_is_noted_and_can_be_changed() {
     assert_eq!(ended.code, 0, "{}", ended.screen);
     assert!(desk.seen(2).contains("#! error: "), "{}", desk.seen(2));
     assert_eq!(desk.profiles().await, "agents\nothers\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_is_kept_when_the_process_is_told_to_end() {
+    let plane = Plane::start().await;
+    let reply = "echo '  tags: [mine]' >> \"$1\"";
+    let waits = format!("{reply}; echo 'now in the editor' >&2; exec sleep 600");
+    for (reply, sign) in [
+        (reply, "? Create profile agents?"),
+        (&waits, "now in the editor"),
+    ] {
+        let desk = Desk::new(&plane, &[reply]);
+        let mut session = desk.sit(CREATE);
+        answer_all(&mut session);
+        session.see(sign);
+        session.signal(Signal::TERM);
+        let ended = session.end();
+        assert_eq!(ended.code, 143, "{}", ended.screen);
+        assert!(desk.kept(&ended).ends_with("  tags: [mine]\n"));
+        for dir in desk.left() {
+            std::fs::remove_dir_all(dir).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_can_read_what_is_typed() {
+    let plane = Plane::start().await;
+    let home = plane.home.path().display();
+    let reply = format!("stat -c %a \"$(dirname \"$1\")\" > {home}/mode; exit 1");
+    let desk = Desk::new(&plane, &[&reply]);
+    let mut session = desk.sit(CREATE);
+    answer_all(&mut session);
+    let ended = session.end();
+    desk.kept(&ended);
+    let mode = std::fs::read_to_string(plane.home.path().join("mode")).unwrap();
+    assert_eq!(mode, "700\n");
 }

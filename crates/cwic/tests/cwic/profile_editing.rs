@@ -93,6 +93,21 @@ async fn the_name_and_the_whole_spec_cannot_be_taken_away() {
     assert!(!yaml(&plane).await.contains("strategy"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_shows_the_change_and_makes_none() {
+    let plane = Plane::start().await;
+    plane.profile("agents").await;
+    let desk = Desk::new(&plane, &["sed -i 's/per-user$/per-org/' \"$1\""]);
+    let ended = desk.sit("sandbox profile edit agents --dry-run").end();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    assert!(
+        ended.screen.contains("+    strategy: per-org"),
+        "{}",
+        ended.screen
+    );
+    assert!(yaml(&plane).await.contains("strategy: per-user\n"));
+}
+
 /// What another administrator does while the editor is open.
 fn meanwhile(document: &str) -> String {
     let cwic = env!("CARGO_BIN_EXE_cwic");

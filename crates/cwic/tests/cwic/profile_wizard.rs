@@ -1,5 +1,8 @@
 //! The wizard that makes a profile, at a real terminal.
 
+use rustix::process::Signal;
+use tokio::net::TcpListener;
+
 use crate::pty::{CTRL_C, CTRL_D, DOWN, Desk, Session, erase};
 use crate::rig::Plane;
 
@@ -229,8 +232,45 @@ async fn a_dry_run_is_checked_by_the_server_and_creates_nothing() {
 async fn a_process_that_is_told_to_end_restores_the_terminal() {
     let plane = Plane::start().await;
     let desk = Desk::new(&plane, &[]);
-    let session = desk.sit(CREATE);
-    session.see("? Display name");
-    session.signal(rustix::process::Signal::TERM);
-    assert_eq!(session.end().code, 143);
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
+        let session = desk.sit(CREATE);
+        session.see("? Display name");
+        session.signal(signal);
+        assert_eq!(session.end().code, code);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_know_the_caller_is_told_before_anything_is_typed() {
+    let plane = Plane::start().await;
+    let desk = Desk::new(&plane, &[]);
+    let call = desk.cwic(CREATE).env("CWIC_TOKEN", "nobody");
+    let ended = Session::start(call, (100, 70)).end();
+    assert_eq!(ended.code, 4, "{}", ended.screen);
+    plane.vanish().await;
+    let ended = desk.sit(CREATE).end();
+    assert_eq!(ended.code, 1, "{}", ended.screen);
+    assert!(!ended.screen.contains("Display name"), "{}", ended.screen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_server_that_hangs_can_be_left() {
+    let plane = Plane::start().await;
+    let desk = Desk::new(&plane, &[]);
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for call in [
+        "profile create",
+        "profile edit x",
+        "runner create",
+        "runner edit x",
+    ] {
+        let call = desk
+            .cwic(&format!("sandbox {call}"))
+            .env("CWIC_SERVER", &url);
+        let mut session = Session::start(call, (100, 70));
+        let _held = silent.accept().await.unwrap();
+        session.press(CTRL_C);
+        assert_eq!(session.end().code, 130);
+    }
 }

@@ -28,7 +28,13 @@ pub(crate) const CTRL_C: &str = "\u{3}";
 pub(crate) const CTRL_D: &str = "\u{4}";
 pub(crate) const DOWN: &str = "\u{1b}[B";
 
-type Screen = Arc<(Mutex<vt100::Parser>, Condvar)>;
+/// What is on the screen, and all that was written there.
+struct Drawn {
+    parser: vt100::Parser,
+    bytes: Vec<u8>,
+}
+
+type Screen = Arc<(Mutex<Drawn>, Condvar)>;
 
 /// The program while it runs.
 pub(crate) struct Session {
@@ -86,7 +92,11 @@ impl Session {
         let pid = Pid::from_child(&child);
         let (send, ended) = channel();
         thread::spawn(move || send.send(child.wait().unwrap()));
-        let screen: Screen = Arc::new((Mutex::new(emulator(columns, rows)), Condvar::new()));
+        let blank = Drawn {
+            parser: emulator(columns, rows),
+            bytes: Vec::new(),
+        };
+        let screen: Screen = Arc::new((Mutex::new(blank), Condvar::new()));
         let keys = File::from(master);
         draw(keys.try_clone().unwrap(), screen.clone());
         Self {
@@ -102,11 +112,11 @@ impl Session {
     /// Waits until a text is on the screen.
     #[track_caller]
     pub(crate) fn see(&self, text: &str) {
-        let (parser, drawn) = &*self.screen;
-        let missing = |parser: &mut vt100::Parser| !parser.screen().contents().contains(text);
-        let guard = parser.lock().unwrap();
+        let (screen, drawn) = &*self.screen;
+        let missing = |drawn: &mut Drawn| !drawn.parser.screen().contents().contains(text);
+        let guard = screen.lock().unwrap();
         let (guard, waited) = drawn.wait_timeout_while(guard, LIMIT, missing).unwrap();
-        let contents = guard.screen().contents();
+        let contents = guard.parser.screen().contents();
         drop(guard);
         assert!(
             !waited.timed_out(),
@@ -128,18 +138,29 @@ impl Session {
 
     /// What is on the screen.
     pub(crate) fn screen(&self) -> String {
-        self.screen.0.lock().unwrap().screen().contents()
+        self.drawn(|drawn| drawn.parser.screen().contents())
+    }
+
+    fn drawn<T>(&self, look: impl FnOnce(&Drawn) -> T) -> T {
+        look(&self.screen.0.lock().unwrap())
+    }
+
+    /// All that was written to the terminal.
+    pub(crate) fn bytes(&self) -> String {
+        self.drawn(|drawn| String::from_utf8_lossy(&drawn.bytes).into_owned())
     }
 
     /// Whether nothing on the screen has a colour.
     pub(crate) fn is_plain(&self) -> bool {
-        let parser = self.screen.0.lock().unwrap();
-        let (rows, columns) = parser.screen().size();
-        let cells =
-            (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
-        cells
-            .filter_map(|(row, column)| parser.screen().cell(row, column))
-            .all(|cell| cell.fgcolor() == vt100::Color::Default)
+        self.drawn(|drawn| {
+            let screen = drawn.parser.screen();
+            let (rows, columns) = screen.size();
+            let cells =
+                (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
+            cells
+                .filter_map(|(row, column)| screen.cell(row, column))
+                .all(|cell| cell.fgcolor() == vt100::Color::Default)
+        })
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -160,7 +181,7 @@ impl Session {
         // What was drawn at last may still be on its way.
         writeln!(&self.tty, "\r\nthe end").unwrap();
         self.see("the end");
-        let is_hidden = self.screen.0.lock().unwrap().screen().hide_cursor();
+        let is_hidden = self.drawn(|drawn| drawn.parser.screen().hide_cursor());
         assert!(!is_hidden, "the cursor is hidden");
         Ended {
             code: status.code().expect("it ends by itself"),
@@ -204,8 +225,10 @@ fn draw(mut master: File, screen: Screen) {
     thread::spawn(move || {
         let mut bytes = [0; 4096];
         while let Ok(len @ 1..) = master.read(&mut bytes) {
-            let (parser, drawn) = &*screen;
-            parser.lock().unwrap().process(&bytes[..len]);
+            let (screen, drawn) = &*screen;
+            let mut screen = screen.lock().unwrap();
+            screen.parser.process(&bytes[..len]);
+            screen.bytes.extend_from_slice(&bytes[..len]);
             drawn.notify_all();
         }
     });

@@ -1,5 +1,8 @@
 //! The wizards that make and change a runner, at a real terminal.
 
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
 use crate::pty::{CTRL_C, CTRL_D, DOWN, Desk, Session, erase};
 use crate::rig::Plane;
 
@@ -229,5 +232,102 @@ async fn a_file_of_bindings_is_told_and_asked_about_in_a_terminal_alone() {
             .contains(&format!("kept     {one} one, the default")),
         "{}",
         piped.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_two_administrators_to_a_runner_are_put_together() {
+    let plane = Plane::start().await;
+    let (one, two) = (plane.profile("one").await, plane.profile("two").await);
+    plane.runner("local", &one).await;
+    let cwic = env!("CARGO_BIN_EXE_cwic");
+    let reply =
+        format!("printf 'display_name: theirs\\n' | {cwic} sandbox runner edit local -f - >&2");
+    let desk = Desk::new(&plane, &[&reply]);
+    let mut session = desk.sit("sandbox runner edit local");
+    session.answer("? Release channel", "");
+    session.answer("? Maintenance window", "");
+    session.answer("? Profiles", &format!("{DOWN} "));
+    session.answer("? Alias of one", "");
+    session.answer("? Alias of two", "");
+    session.answer("? Default profile", "");
+    session.see("Somebody else changed runner local meanwhile");
+    session.answer("? Edit again", "y");
+    session.see("? Change runner local?");
+    session.see(&format!("attached {two} two"));
+    session.press("\r");
+    let ended = session.end();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    let made = yaml(&plane).await;
+    assert!(
+        made.starts_with("display_name: theirs\n") && made.contains(&two),
+        "{made}"
+    );
+}
+
+/// A server whose profiles have names that would move a cursor.
+async fn hostile_server() -> String {
+    let name = "evil\u{1b}]0;pwned\u{7}\u{1b}[2J\u{202e}";
+    let id = "019b5000-0000-7000-8000-000000000001";
+    let profile = serde_json::json!({
+        "id": id, "displayName": name, "spec": {}, "revision": 1, "etag": "x",
+    });
+    let profiles = serde_json::json!({ "profileTemplates": [profile] });
+    let runner = serde_json::json!({
+        "id": id, "identity": {"runnerId": "local", "zone": "z", "clusterName": "c", "runnerGroupId": "default"},
+        "profileBindings": [{"profileTemplateId": id, "profileName": name, "isDefault": true}],
+        "etag": "x",
+    });
+    let answer = move |uri: axum::http::Uri| {
+        let answer = match uri.path().rsplit_once('/') {
+            Some((_, "profile-templates")) => profiles.clone(),
+            Some((_, "managed-runners")) => serde_json::json!({}),
+            Some((_, "local")) => runner.clone(),
+            _ => profile.clone(),
+        };
+        async move { axum::Json(answer) }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = axum::serve(listener, axum::Router::new().fallback(answer));
+    TaskTracker::new().spawn(async move { server.await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_the_server_never_move_the_cursor() {
+    let plane = Plane::start().await;
+    let url = hostile_server().await;
+    let desk = Desk::new(&plane, &["echo 'display_name: x' >> \"$1\""]);
+    let call = desk
+        .cwic("sandbox runner edit local")
+        .env("CWIC_SERVER", &url);
+    let mut session = Session::start(call, (100, 70));
+    session.answer("? Release channel", "");
+    session.answer("? Maintenance window", "");
+    // The emulator draws nothing for what stands in place of a command.
+    session.see("evil]0;pwned[2J");
+    session.answer("? Profiles", "");
+    session.see("? Alias of evil");
+    erase(&mut session, &"x".repeat(60));
+    session.press("\r");
+    session.see("? Change runner local?");
+    let bytes = session.bytes();
+    session.press(CTRL_C);
+    session.end();
+    for command in ["\u{1b}]0;", "\u{1b}[2J", "\u{202e}"] {
+        assert!(!bytes.contains(command), "{command:?}");
+    }
+    let desk = Desk::new(&plane, &["echo 'description: x' >> \"$1\""]);
+    let call = desk
+        .cwic("sandbox profile edit evil")
+        .env("CWIC_SERVER", &url);
+    let session = Session::start(call, (100, 70));
+    session.see("display_name contains");
+    let bytes = session.bytes();
+    session.end();
+    assert!(
+        !bytes.contains("\u{1b}]0;") && !bytes.contains('\u{202e}'),
+        "{bytes:?}"
     );
 }
