@@ -3,10 +3,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev test fmt lint docs deny unit fuzz sdk story bench clean
+.PHONY: help setup build demo dev test fmt lint docs deny unit test-network fuzz sdk story bench clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## Install what building, testing and the demo need
 	scripts/setup.sh
@@ -24,7 +24,7 @@ dev: build ## Run the platform in the foreground
 
 test: ## Run everything that CI runs
 	scripts/setup.sh test
-	$(MAKE) fmt lint docs deny unit sdk story fuzz
+	$(MAKE) fmt lint docs deny unit test-network sdk story fuzz
 
 fmt: ## Check the formatting
 	cargo fmt --all --check
@@ -43,6 +43,9 @@ deny: ## Check licences, bans and sources of dependencies
 unit: ## Run the tests of all crates
 	cargo nextest run --workspace --locked --profile ci
 	cargo test --workspace --doc --locked --quiet
+
+test-network: ## Probe every egress mode and ingress level with real sockets
+	scripts/test-network.sh
 
 sdk: ## Drive the platform with the official Python SDK
 	scripts/sdk.sh

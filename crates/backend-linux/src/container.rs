@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use palisade_image::Image;
 use palisade_init_protocol::config::Config;
+use palisade_model::policy::Standing;
 use palisade_model::profile::EgressMode;
 use palisade_model::sandbox::Launch;
 use rustix::thread::UnshareFlags;
@@ -170,14 +171,14 @@ fn on_this_thread(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> 
 
 fn connect(start: &Start<'_>) -> Result<crate::network::Addresses, StartError> {
     let namespace = std::fs::File::open(OWN_NETWORK).map_err(step("open a network namespace"))?;
-    let (id, egress) = (start.launch.id, &start.launch.egress.mode);
+    let (id, standing) = (start.launch.id, &Standing::of(start.launch));
     let network = start.host.network;
-    let attached = match network.attach(id, egress, namespace.as_fd()) {
+    let attached = match network.attach(id, standing, namespace.as_fd()) {
         // Left by a start that was cut short.
         Err(AttachError::AlreadyAttached) => {
             let detached = network.detach(id).map_err(io::Error::other);
             detached.map_err(step("free the addresses of an earlier attempt"))?;
-            network.attach(id, egress, namespace.as_fd())?
+            network.attach(id, standing, namespace.as_fd())?
         }
         other => other?,
     };
@@ -187,8 +188,12 @@ fn connect(start: &Start<'_>) -> Result<crate::network::Addresses, StartError> {
 /// Where the sandbox looks names up, if it may.
 fn resolver(start: &Start<'_>) -> Option<crate::network::Addresses> {
     match start.launch.egress.mode {
-        EgressMode::Internet | EgressMode::Allowlist(_) => Some(start.host.network.resolver()),
-        EgressMode::None | EgressMode::User | EgressMode::Org | EgressMode::Profile => None,
+        EgressMode::Internet
+        | EgressMode::Allowlist(_)
+        | EgressMode::User
+        | EgressMode::Org
+        | EgressMode::Profile => Some(start.host.network.resolver()),
+        EgressMode::None => None,
     }
 }
 

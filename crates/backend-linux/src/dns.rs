@@ -10,14 +10,16 @@
 //! may not connect to.** So with `internet` a name cannot be made to lead to
 //! private, shared, link-local, metadata, host or sandbox addresses, however
 //! they are written (DNS rebinding), and with `allowlist` only addresses inside
-//! the list are told. Modes that resolve nothing are refused, should a packet
-//! of theirs get here at all. Reverse names of addresses that are closed do not
+//! the list are told. With `org`, `user` and `profile` nothing is asked of others:
+//! the only names are those of sandboxes, `<sandbox-id>.<level>.sandbox.internal`,
+//! and each exists exactly for those who may open a connection there. Modes that
+//! resolve nothing are refused, should a packet of theirs get here at all. Reverse names of addresses that are closed do not
 //! exist, since the names of a private network are nobody's business either. What was
 //! withheld is told by the extended error `Filtered` (RFC 8914).
 //!
 //! What it does not do: no cache (the upstream servers have one), no recursion
 //! of its own, no validation (signatures pass, and what was withheld makes them
-//! fail as it should), no zone transfers, no `ANY`, no names of other sandboxes.
+//! fail as it should), no zone transfers, no `ANY`.
 //!
 //! Everything is bounded: questions in flight for one sandbox and for all, their
 //! rate, their size, connections, and every wait. At a bound a datagram is
@@ -30,6 +32,7 @@ mod config;
 mod directory;
 mod question;
 mod resolver;
+mod sandbox_name;
 mod service;
 mod stream;
 mod tally;

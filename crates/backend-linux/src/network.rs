@@ -21,6 +21,7 @@ mod layout;
 mod members;
 pub(crate) mod namespace;
 mod nft;
+mod numbers;
 mod open;
 mod openings;
 mod pool;
@@ -42,8 +43,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use palisade_model::cidr::Cidr;
 use palisade_model::id::SandboxId;
-use palisade_model::policy::Surroundings;
-use palisade_model::profile::{EgressMode, EgressType};
+use palisade_model::policy::{Standing, Surroundings};
+use tokio::time::Instant;
 
 pub use addressing::PoolConflict;
 pub use cable::CableError;
@@ -67,27 +68,21 @@ pub use crate::netlink::KernelError;
 pub(crate) use config::hex;
 
 use crate::dns::Directory;
-use crate::netlink::{Socket, conntrack};
+use crate::netlink::Socket;
+use crate::netlink::conntrack::{self, Opened};
 use host::Host;
 use layout::{Layout, Slot};
 use namespace::{Lock, Namespace};
 use pool::Pool;
 use rules::{Bound, Rules};
 
-/// The egress types that are enforced here.
-pub const EGRESS_TYPES: [EgressType; 3] = [
-    EgressType::None,
-    EgressType::Internet,
-    EgressType::Allowlist,
-];
-
 /// A sandbox that may still be connected from an earlier run.
 #[derive(Clone, Debug)]
 pub struct Known {
     /// The sandbox.
     pub id: SandboxId,
-    /// The egress mode that it was launched with.
-    pub egress: EgressMode,
+    /// Where it stands, as it was launched.
+    pub standing: Standing,
 }
 
 /// A sandbox that is connected.
@@ -162,15 +157,12 @@ impl Network {
     pub fn attach(
         &self,
         id: SandboxId,
-        egress: &EgressMode,
+        standing: &Standing,
         namespace: BorrowedFd<'_>,
     ) -> Result<Attached, AttachError> {
-        if !is_supported(egress) {
-            return Err(AttachError::Unsupported(egress.kind()));
-        }
         let record = self.reserve(id)?;
         let addresses = self.layout.addresses(record.slot);
-        let connected = self.connect(id, &record, egress, namespace);
+        let connected = self.connect(id, &record, standing, namespace);
         if let Err(error) = connected {
             // What cannot be undone now is undone by the next detach.
             match self.disconnect(&record) {
@@ -188,13 +180,10 @@ impl Network {
     }
 
     /// Puts another policy in force for a sandbox that runs, and ends the
-    /// connections that it opened under the old one.
-    pub fn change(&self, id: SandboxId, egress: &EgressMode) -> Result<(), ChangeError> {
-        if !is_supported(egress) {
-            return Err(ChangeError::Unsupported(egress.kind()));
-        }
+    /// connections that it or others opened under the old one.
+    pub fn change(&self, id: SandboxId, standing: &Standing) -> Result<(), ChangeError> {
         let record = self.claim(id)?.ok_or(ChangeError::NotAttached)?;
-        let changed = self.replace(&record, egress);
+        let changed = self.replace(id, &record, standing);
         self.settle(id, record);
         changed
     }
@@ -221,6 +210,12 @@ impl Network {
     /// How many packets of a sandbox were refused; zero if it is not connected.
     pub fn denials(&self, id: SandboxId) -> Result<u64, KernelError> {
         lock(&self.rules).denied(&layout::interface(id))
+    }
+
+    /// How many questions of a sandbox the resolver refused, or answered without
+    /// something; zero if it is not connected.
+    pub fn questions_refused(&self, id: SandboxId) -> u64 {
+        self.directory.refused(id)
     }
 
     /// Repairs what others may have changed on the host since, such as rules
@@ -270,7 +265,7 @@ impl Network {
         &self,
         id: SandboxId,
         record: &Record,
-        egress: &EgressMode,
+        standing: &Standing,
         namespace: BorrowedFd<'_>,
     ) -> Result<(), AttachError> {
         let addresses = self.layout.addresses(record.slot);
@@ -285,9 +280,9 @@ impl Network {
         lock(&self.rules).admit(Bound {
             interface: record.interface.clone(),
             addresses,
-            egress: egress.clone(),
+            standing: standing.clone(),
         })?;
-        self.directory.insert(addresses.iter(), egress);
+        self.directory.insert(id, addresses, standing);
         laid.open(addresses)?;
         Ok(())
     }
@@ -295,31 +290,52 @@ impl Network {
     /// Undoes [`Self::connect`], or as much of it as was done.
     fn disconnect(&self, record: &Record) -> Result<(), DetachError> {
         let addresses = self.layout.addresses(record.slot);
-        self.directory.remove(addresses.iter());
-        lock(&self.rules).expel(&record.interface)?;
+        self.directory.remove(addresses);
+        let is_exposed = {
+            let mut rules = lock(&self.rules);
+            let is_exposed = rules.is_exposed(&record.interface);
+            rules.expel(&record.interface)?;
+            is_exposed
+        };
         cable::cut(&mut lock(&self.cutting), &record.interface)?;
-        for address in addresses.iter() {
-            self.forget_flows(address)?;
-        }
-        Ok(())
+        Ok(self.forget_flows(addresses.iter(), is_exposed)?)
     }
 
-    fn replace(&self, record: &Record, egress: &EgressMode) -> Result<(), ChangeError> {
+    fn replace(
+        &self,
+        id: SandboxId,
+        record: &Record,
+        standing: &Standing,
+    ) -> Result<(), ChangeError> {
         let addresses = self.layout.addresses(record.slot);
         // What either policy refuses is refused in between.
-        self.directory.remove(addresses.iter());
-        lock(&self.rules).change(&record.interface, egress.clone())?;
-        self.directory.insert(addresses.iter(), egress);
-        for address in addresses.iter() {
-            self.forget_flows(address)?;
-        }
-        Ok(())
+        self.directory.remove(addresses);
+        let was_exposed = {
+            let mut rules = lock(&self.rules);
+            let was_exposed = rules.is_exposed(&record.interface);
+            rules.change(&record.interface, standing.clone())?;
+            was_exposed
+        };
+        self.directory.insert(id, addresses, standing);
+        Ok(self.forget_flows(addresses.iter(), was_exposed)?)
     }
 
-    fn forget_flows(&self, address: IpAddr) -> Result<(), KernelError> {
+    /// Ends the flows that a sandbox opened, and those that others opened to it
+    /// if they could. Whoever gets its addresses next hears nothing of them.
+    fn forget_flows(
+        &self,
+        addresses: impl Iterator<Item = IpAddr>,
+        is_exposed: bool,
+    ) -> Result<(), KernelError> {
         let mut flows = lock(&self.flows);
-        conntrack::forget(&mut flows.router, address)?;
-        conntrack::forget(&mut flows.host, address)
+        for address in addresses {
+            conntrack::forget(&mut flows.router, Opened::By(address))?;
+            conntrack::forget(&mut flows.host, Opened::By(address))?;
+            if is_exposed {
+                conntrack::forget(&mut flows.router, Opened::To(address))?;
+            }
+        }
+        Ok(())
     }
 
     fn surroundings(&self, host: Vec<Cidr>) -> Surroundings {
@@ -337,7 +353,7 @@ impl Network {
         if sandboxes.by_id.contains_key(&id) {
             return Err(AttachError::AlreadyAttached);
         }
-        let slot = sandboxes.pool.take()?;
+        let slot = sandboxes.pool.take(Instant::now())?;
         sandboxes.by_id.insert(id, Entry::Busy);
         Ok(Record {
             interface: layout::interface(id),
@@ -365,16 +381,12 @@ impl Network {
     fn release(&self, id: SandboxId, slot: Slot) {
         let mut sandboxes = self.sandboxes();
         sandboxes.by_id.remove(&id);
-        sandboxes.pool.give_back(slot);
+        sandboxes.pool.give_back(slot, Instant::now());
     }
 
     fn sandboxes(&self) -> MutexGuard<'_, Sandboxes> {
         lock(&self.sandboxes)
     }
-}
-
-fn is_supported(egress: &EgressMode) -> bool {
-    EGRESS_TYPES.contains(&egress.kind())
 }
 
 /// A panic elsewhere does not make the kernel's state any less true.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use palisade_backend::View;
 use palisade_image::{HolderError, ImageError};
 use palisade_model::id::SandboxId;
+use palisade_model::policy::Standing;
 use palisade_model::sandbox::Launch;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -220,7 +221,7 @@ fn known(found: &Found, cgroups: &Cgroups) -> Vec<Known> {
         .filter(|(launch, _)| runs(launch.id))
         .map(|(launch, _)| Known {
             id: launch.id,
-            egress: launch.egress.mode.clone(),
+            standing: Standing::of(launch),
         })
         .collect()
 }

@@ -7,23 +7,27 @@ use std::collections::BTreeSet;
 
 use palisade_backend::EnsureError;
 use palisade_model::name::{InstanceType, RuntimeClass};
+use palisade_model::policy::Standing;
+use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{Capabilities, PodFieldSupport, Resources};
-use palisade_model::sandbox::Launch;
+use palisade_model::sandbox::{Launch, Protocol};
 
 use crate::config::LinuxConfig;
 use crate::machine;
-use crate::network::EGRESS_TYPES;
 
 /// What of a pod patch has a meaning here: labels and annotations, which are
 /// recorded with the sandbox.
 const POD_FIELDS: [&str; 2] = ["metadata.labels", "metadata.annotations"];
 
+/// How many ports a sandbox can expose: their rules fit into one transaction.
+const DOORS_MAX: usize = 128;
+
 /// What this backend can do.
 pub(crate) fn capabilities(config: &LinuxConfig, total: Resources) -> Capabilities {
     Capabilities {
-        egress: EGRESS_TYPES.into_iter().collect(),
-        services: BTreeSet::new(),
+        egress: BTreeSet::from(EgressType::ALL),
+        services: BTreeSet::from([ServiceType::ClusterIp]),
         routes: false,
         runtime_classes: config.handlers.keys().cloned().collect(),
         architectures: BTreeSet::from([machine::architecture().to_owned()]),
@@ -42,6 +46,7 @@ pub(crate) fn check(launch: &Launch, offered: &Capabilities) -> Result<(), Ensur
     let refused = [
         egress(launch, offered),
         ingress(launch, offered),
+        doors(launch),
         gpu(launch, offered),
         runtime_class(launch, offered),
         instance_type(launch, offered),
@@ -73,6 +78,20 @@ fn ingress(launch: &Launch, offered: &Capabilities) -> Option<String> {
     (!is_offered || !has_route).then(|| {
         let name = level.name.as_str();
         format!("this runner cannot expose ports as ingress level {name:?} wants it")
+    })
+}
+
+/// Connection tracking of a protocol that the kernel does not know tells no port
+/// from another, so that an open one would open them all.
+fn doors(launch: &Launch) -> Option<String> {
+    let exposed = Standing::of(launch).exposed?;
+    let mut doors = exposed.doors.iter();
+    if let Some(door) = doors.find(|door| door.protocol == Protocol::Sctp) {
+        return Some(format!("this runner cannot expose SCTP port {}", door.port));
+    }
+    let len = exposed.doors.len();
+    (len > DOORS_MAX).then(|| {
+        format!("{len} ports are exposed, and at most {DOORS_MAX} are possible on this runner")
     })
 }
 
@@ -135,7 +154,7 @@ fn pod_fields() -> PodFieldSupport {
 
 #[cfg(test)]
 mod tests {
-    use palisade_model::profile::{EgressMode, EgressType, form};
+    use palisade_model::profile::{EgressMode, form};
     use palisade_model::sandbox::{GpuKind, GpuRequest};
     use palisade_model::testing::sample_launch;
     use serde_json::json;

@@ -16,8 +16,10 @@ use serde_json::{Map, Value, json};
 
 pub mod fleet;
 mod launch;
+mod standing;
 
 pub use launch::{launch, sample_launch};
+pub use standing::{knock, standing};
 
 use crate::cidr::Cidr;
 use crate::image::ImageReference;

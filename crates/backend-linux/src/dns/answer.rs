@@ -7,16 +7,22 @@
 use hickory_proto::op::{Edns, Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::rdata::svcb::{SVCB, SvcParamValue};
+use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
 use super::directory::Asker;
 use super::question::{self, PAYLOAD_MIN, Question, Request};
+use crate::network::Addresses;
 
 /// The longest datagram that is sent or asked for: longer ones may be lost
 /// where packets have to be cut into fragments.
 pub(super) const PAYLOAD_MAX: u16 = 1232;
 /// What fits behind the two bytes of length on a connection.
 pub(super) const STREAM_MAX: usize = u16::MAX as usize;
+
+/// How long the address of a sandbox may be remembered, in seconds: less than
+/// the time after which another one can have it.
+const SANDBOX_TTL: u32 = 5;
 
 const EXTENDED_ERROR: u16 = 15;
 const FILTERED: [u8; 2] = 17u16.to_be_bytes();
@@ -35,6 +41,23 @@ pub(super) fn of_code(request: &Request, code: ResponseCode) -> Message {
         edns.set_dnssec_ok(extension.dnssec_ok);
         answer.edns = Some(edns);
     }
+    answer
+}
+
+/// The answer that tells the addresses of a sandbox, of the version asked for.
+pub(super) fn of_sandbox(question: &Question, addresses: Addresses) -> Message {
+    let mut answer = of_code(&question.request, ResponseCode::NoError);
+    answer.metadata.authoritative = true;
+    let kind = question.query.query_type;
+    let data = if kind == RecordType::A {
+        Some(RData::A(A(addresses.v4)))
+    } else {
+        let v6 = addresses.v6.filter(|_| kind == RecordType::AAAA);
+        v6.map(|address| RData::AAAA(AAAA(address)))
+    };
+    let name = || question.query.name.clone();
+    let record = data.map(|data| Record::from_rdata(name(), SANDBOX_TTL, data));
+    answer.answers.extend(record);
     answer
 }
 

@@ -1,76 +1,97 @@
-//! Who is behind a source address, and what it may ask.
+//! Who is behind a source address, what it may ask, and which names it may know.
 //!
 //! Kept by the network, read by the resolver. The router lets no packet pass
 //! whose source address is not that of the sandbox it comes from, so that the
 //! address is proof enough. Each entry carries the egress rules that the router
-//! enforces for that sandbox, made from the same surroundings.
+//! enforces for that sandbox, made from the same surroundings, and the standing
+//! that decides between sandboxes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use palisade_model::policy::{Dns, EgressRules, Surroundings};
-use palisade_model::profile::EgressMode;
+use palisade_model::id::SandboxId;
+use palisade_model::policy::{Dns, EgressRules, Standing, Surroundings};
 use tokio::time::Instant;
 
 use super::allowance::Allowance;
+use super::sandbox_name::SandboxName;
+use crate::network::Addresses;
 
-/// The sandboxes by their addresses.
+/// The sandboxes by their addresses and by their ids.
 #[derive(Clone, Debug, Default)]
 pub struct Directory(Arc<RwLock<Entries>>);
 
 /// A sandbox that may come to the resolver.
 #[derive(Debug)]
 pub(super) struct Asker {
-    mode: EgressMode,
+    id: SandboxId,
+    addresses: Addresses,
+    standing: Standing,
     rules: EgressRules,
     /// Shared by the addresses of the sandbox.
     pub(super) allowance: Arc<Allowance>,
+    /// How many of its questions were refused.
+    refused: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     surroundings: Surroundings,
     askers: HashMap<IpAddr, Arc<Asker>>,
+    by_id: HashMap<SandboxId, Arc<Asker>>,
 }
 
 impl Directory {
     /// Makes the rules from other surroundings, those of all sandboxes included.
     pub(crate) fn surround(&self, surroundings: Surroundings) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Entries {
-            surroundings: here,
-            askers,
-        } = &mut *entries;
-        *here = surroundings;
-        for asker in askers.values_mut() {
-            *asker = Arc::new(Asker {
-                mode: asker.mode.clone(),
-                rules: EgressRules::new(&asker.mode, here),
+        entries.surroundings = surroundings;
+        let known = entries.by_id.values().map(Arc::clone).collect::<Vec<_>>();
+        for asker in known {
+            let renewed = Asker {
+                id: asker.id,
+                addresses: asker.addresses,
+                standing: asker.standing.clone(),
+                rules: EgressRules::new(&asker.standing.egress, &entries.surroundings),
                 allowance: Arc::clone(&asker.allowance),
-            });
+                refused: Arc::clone(&asker.refused),
+            };
+            entries.enter(Arc::new(renewed));
         }
     }
 
-    /// Lets a sandbox ask, in place of what it could ask before.
-    pub(crate) fn insert(&self, addresses: impl Iterator<Item = IpAddr>, mode: &EgressMode) {
+    /// Lets a sandbox ask, in place of what it could ask before, and gives it a
+    /// name for those who may call it.
+    pub(crate) fn insert(&self, id: SandboxId, addresses: Addresses, standing: &Standing) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let asker = Arc::new(Asker {
-            mode: mode.clone(),
-            rules: EgressRules::new(mode, &entries.surroundings),
+        let asker = Asker {
+            id,
+            addresses,
+            standing: standing.clone(),
+            rules: EgressRules::new(&standing.egress, &entries.surroundings),
             allowance: Arc::new(Allowance::new(Instant::now())),
-        });
-        entries
-            .askers
-            .extend(addresses.map(|address| (address, Arc::clone(&asker))));
+            refused: Arc::default(),
+        };
+        entries.enter(Arc::new(asker));
     }
 
-    /// Lets a sandbox ask no more.
-    pub(crate) fn remove(&self, addresses: impl Iterator<Item = IpAddr>) {
+    /// Lets a sandbox ask no more, and takes its name away.
+    pub(crate) fn remove(&self, addresses: Addresses) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for address in addresses {
-            entries.askers.remove(&address);
+        for address in addresses.iter() {
+            if let Some(asker) = entries.askers.remove(&address) {
+                entries.by_id.remove(&asker.id);
+            }
         }
+    }
+
+    /// How many questions of a sandbox were refused; zero if it is not known.
+    pub(crate) fn refused(&self, id: SandboxId) -> u64 {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let asker = entries.by_id.get(&id);
+        asker.map_or(0, |asker| asker.refused.load(Ordering::Relaxed))
     }
 
     /// The sandbox that has this address.
@@ -78,21 +99,38 @@ impl Directory {
         let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
         entries.askers.get(&address).map(Arc::clone)
     }
+
+    /// The addresses behind the name of a sandbox, if it exists for this one.
+    pub(super) fn look_up(&self, asker: &Asker, name: &SandboxName) -> Option<Addresses> {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let target = entries.by_id.get(&name.id)?;
+        let verdict = asker.standing.sees(&target.standing, &name.level);
+        verdict.is_allowed().then_some(target.addresses)
+    }
+}
+
+impl Entries {
+    fn enter(&mut self, asker: Arc<Asker>) {
+        let addresses = asker.addresses.iter();
+        self.askers
+            .extend(addresses.map(|address| (address, Arc::clone(&asker))));
+        self.by_id.insert(asker.id, asker);
+    }
 }
 
 impl Asker {
-    /// Whether names are looked up for it at all.
-    pub(super) fn may_ask(&self) -> bool {
-        match self.rules.dns {
-            Dns::Forward => true,
-            // Names of sandboxes are not served, and no mode that needs them is
-            // supported by the network.
-            Dns::Off | Dns::SandboxNamesOnly => false,
-        }
+    /// Which names are looked up for it.
+    pub(super) fn dns(&self) -> Dns {
+        self.rules.dns
     }
 
     /// Whether it may open connections to this address.
     pub(super) fn may_reach(&self, address: IpAddr) -> bool {
         self.rules.address(address).is_allowed()
+    }
+
+    /// Counts a question, or a part of an answer, that was refused.
+    pub(super) fn count_refusal(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 }

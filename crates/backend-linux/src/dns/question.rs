@@ -7,6 +7,7 @@ use hickory_proto::op::{Message, MessageType, Metadata, OpCode, Query, ResponseC
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
 use super::directory::Asker;
+use super::sandbox_name;
 use super::tally::Cause;
 
 /// The longest packet that can be a question: 255 bytes of name, and options.
@@ -46,6 +47,14 @@ pub(super) enum Objection {
     Silence(Cause),
     /// This is said.
     Reply(Box<Request>, ResponseCode, Cause),
+}
+
+impl Objection {
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::Silence(cause) | Self::Reply(_, _, cause) => *cause,
+        }
+    }
 }
 
 /// Reads a packet.
@@ -130,15 +139,9 @@ impl Question {
 /// Names of sandboxes, and of this machine: no server out there knows them, and
 /// none should hear of them.
 fn is_local(name: &Name) -> bool {
-    let ends_with = |suffix: &[&[u8]]| {
-        let mut labels = name.iter().rev();
-        suffix.iter().all(|label| {
-            labels
-                .next()
-                .is_some_and(|own| own.eq_ignore_ascii_case(label))
-        })
-    };
-    ends_with(&[b"internal", b"sandbox"]) || ends_with(&[b"localhost"])
+    let top = name.iter().next_back();
+    let is_this_machine = top.is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"));
+    is_this_machine || sandbox_name::is_within(name)
 }
 
 /// The types that programs in sandboxes have a use for. What is not here could

@@ -7,12 +7,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_proto::op::{Message, ResponseCode};
+use palisade_model::policy::Dns;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::answer;
 use super::directory::{Asker, Directory};
 use super::question::{self, Objection, Question, Request};
+use super::sandbox_name::{self, SandboxName};
 use super::tally::{Cause, Tally};
 use super::upstream::Servers;
 
@@ -62,24 +64,65 @@ impl Service {
             Ok(asker) => asker,
             Err(cause) => return self.refuse(packet, cause),
         };
-        if !asker.allowance.take(Instant::now()) {
-            return self.drop_for(Cause::Rate);
+        let decision = self.decide_for(&asker, packet);
+        if let Err(objection) = &decision
+            && objection.cause().is_refusal()
+        {
+            asker.count_refusal();
         }
-        let screened =
-            question::read(packet).and_then(|question| question.screen(&asker).map(|()| question));
-        let question = match screened {
-            Ok(question) => question,
-            Err(objection) => return self.object(objection),
+        decision.unwrap_or_else(|objection| self.object(objection))
+    }
+
+    fn decide_for(&self, asker: &Arc<Asker>, packet: &[u8]) -> Result<Decision, Objection> {
+        if !asker.allowance.take(Instant::now()) {
+            return Err(Objection::Silence(Cause::Rate));
+        }
+        let question = question::read(packet)?;
+        match asker.dns() {
+            Dns::SandboxNamesOnly => self.tell_sandbox(asker, &question),
+            Dns::Forward | Dns::Off => {
+                question.screen(asker)?;
+                self.queue(asker, question)
+            }
+        }
+    }
+
+    /// What is known here, and nothing else: such a sandbox has no use for what
+    /// others know.
+    fn tell_sandbox(&self, asker: &Asker, question: &Question) -> Result<Decision, Objection> {
+        let request = Box::new(question.request.clone());
+        if !sandbox_name::is_within(&question.query.name) {
+            return Err(Objection::Reply(
+                request,
+                ResponseCode::Refused,
+                Cause::Mode,
+            ));
+        }
+        let name = SandboxName::read(&question.query.name);
+        let addresses = name.and_then(|name| self.directory.look_up(asker, &name));
+        let Some(addresses) = addresses else {
+            return Err(Objection::Reply(
+                request,
+                ResponseCode::NXDomain,
+                Cause::LocalName,
+            ));
         };
+        self.tally.answered(0);
+        let answer = answer::of_sandbox(question, addresses);
+        Ok(Decision::Reply(request, Box::new(answer)))
+    }
+
+    /// Puts a question in the line of those that wait for others.
+    fn queue(&self, asker: &Arc<Asker>, question: Question) -> Result<Decision, Objection> {
         let own = asker.allowance.in_flight();
         let all = Arc::clone(&self.in_flight).try_acquire_owned().ok();
         match own.zip(all) {
-            Some((own, all)) => Decision::Forward(Box::new(Forward {
+            Some((own, all)) => Ok(Decision::Forward(Box::new(Forward {
                 question,
-                asker,
+                asker: Arc::clone(asker),
                 _places: [own, all],
-            })),
-            None => self.drop_for(Cause::Busy),
+            }))),
+            None => Err(Objection::Silence(Cause::Busy)),
         }
     }
 
@@ -94,16 +137,21 @@ impl Service {
         };
         let (answer, withheld) = answer::of_upstream(question, asker, said);
         self.tally.answered(withheld);
+        if withheld > 0 {
+            asker.count_refusal();
+        }
         answer
     }
 
     /// The sandbox that has this address, if it may ask at all.
     fn identify(&self, from: IpAddr) -> Result<Arc<Asker>, Cause> {
         let asker = self.directory.find(from).ok_or(Cause::UnknownAsker)?;
-        if asker.may_ask() {
-            Ok(asker)
-        } else {
-            Err(Cause::Mode)
+        match asker.dns() {
+            Dns::Forward | Dns::SandboxNamesOnly => Ok(asker),
+            Dns::Off => {
+                asker.count_refusal();
+                Err(Cause::Mode)
+            }
         }
     }
 

@@ -46,6 +46,21 @@ impl Cause {
         Self::Connection,
     ];
 
+    /// Whether it says that the sandbox may not have what it asked for, and not
+    /// merely that something did not work.
+    pub fn is_refusal(self) -> bool {
+        match self {
+            Self::UnknownAsker
+            | Self::Mode
+            | Self::Rate
+            | Self::Operation
+            | Self::Type
+            | Self::LocalName
+            | Self::ClosedAddress => true,
+            Self::Busy | Self::Malformed | Self::Upstream | Self::Connection => false,
+        }
+    }
+
     /// Its name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,5 +5,6 @@
 mod answering;
 mod bounds;
 mod hostile;
+mod naming;
 mod stage;
 mod trouble;

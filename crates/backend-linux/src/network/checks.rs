@@ -5,15 +5,18 @@
 
 use std::os::fd::AsFd as _;
 
+use palisade_model::policy::Door;
+use palisade_model::sandbox::Protocol;
+
 use super::addressing;
 use super::config::Config;
 use super::forwarding::{self, Opened, Reach};
 use super::host::{Host, Survey};
-use super::layout::{FAR_HARDWARE, INSIDE, Layout, NEAR_HARDWARE, UPLINK};
+use super::layout::{FAR_HARDWARE, INSIDE, Layout, NEAR_HARDWARE, Slot, UPLINK};
 use super::members;
 use super::namespace::Namespace;
 use super::nft;
-use super::openings::Openings;
+use super::numbers::Numbers;
 use super::ruleset;
 use crate::netlink::Socket;
 use crate::netlink::interface::{self, End};
@@ -93,11 +96,17 @@ fn rules(config: &Config, scratch: &Namespace) -> Finding {
     let Some(layout) = Layout::sample(&config.instance) else {
         return fatal("rules", "cannot make up addresses for a trial".to_owned());
     };
-    let mut classes = members::Classes::default();
+    let mut numbers = Numbers::default();
     let mut trial = Vec::new();
-    if let Ok((class, _)) = classes.enter(Openings::default()) {
-        let addresses = layout.addresses(super::layout::Slot(0));
-        trial = members::of_sandbox("p00000000000000", addresses, class, 0);
+    if let Ok((mark, _)) = numbers.enter(()) {
+        let (interface, addresses) = ("p00000000000000", layout.addresses(Slot(0)));
+        let door = Door {
+            protocol: Protocol::Tcp,
+            port: 80,
+        };
+        trial.extend(members::sources(interface, addresses, mark));
+        trial.extend(members::held(interface, &[mark]));
+        trial.extend(members::doors(addresses, &[mark], [door].into_iter()));
     }
     let router = ruleset::Router {
         layout: &layout,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use palisade_model::cidr::Cidr;
 use sha2::{Digest, Sha256};
@@ -27,6 +28,9 @@ pub struct Config {
     pub cluster: Vec<Cidr>,
     /// How many connections one sandbox can have at a time.
     pub flows_max: NonZeroU32,
+    /// How long an address rests before another sandbox can have it. Longer than
+    /// anybody may remember the answer to a question for a sandbox's name.
+    pub rest: Duration,
     /// The program that loads the rules.
     pub nft: PathBuf,
 }
@@ -42,6 +46,7 @@ impl Config {
             control: Vec::new(),
             cluster: Vec::new(),
             flows_max: const { NonZeroU32::new(4096).unwrap() },
+            rest: Duration::from_secs(10),
             nft: PathBuf::from("nft"),
         }
     }

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use palisade_model::profile::EgressType;
-
 use super::cable::CableError;
 use super::host::HostError;
 use super::pool::PoolExhausted;
@@ -19,9 +17,6 @@ pub struct Busy;
 /// Why a sandbox was not connected. Nothing of the attempt is left.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// This egress type is not enforced here.
-    #[error("this runner cannot enforce the egress type {}", .0.as_str())]
-    Unsupported(EgressType),
     /// It has to be disconnected first.
     #[error("the sandbox is connected already")]
     AlreadyAttached,
@@ -39,9 +34,6 @@ pub enum AttachError {
 /// Why another policy was not put in force. The old one still is.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// This egress type is not enforced here.
-    #[error("this runner cannot enforce the egress type {}", .0.as_str())]
-    Unsupported(EgressType),
     /// There is no such sandbox.
     #[error("the sandbox is not connected")]
     NotAttached,

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use palisade_model::cidr::Cidr;
 use palisade_model::id::SandboxId;
@@ -206,7 +207,7 @@ fn assemble(
             router: enter(&router, filter)?,
             host: enter(&host.namespace, filter)?,
         }),
-        sandboxes: Mutex::new(survivors.sandboxes(&layout)),
+        sandboxes: Mutex::new(survivors.sandboxes(&layout, config.rest)),
         host: Mutex::new(host),
         is_closed: AtomicBool::new(false),
         layout,
@@ -230,13 +231,12 @@ impl Network {
         lock(&self.host).await_uplink(&self.layout)?;
         for (interface, addresses) in &survivors.orphans {
             cable::cut(&mut socket, interface).map_err(RouterError::from)?;
-            for address in addresses {
-                self.forget_flows(*address).map_err(RouterError::from)?;
-            }
+            self.forget_flows(addresses.iter().copied(), true)
+                .map_err(RouterError::from)?;
         }
         for (known, record) in &survivors.kept {
             let addresses = self.layout.addresses(record.slot);
-            self.directory.insert(addresses.iter(), &known.egress);
+            self.directory.insert(known.id, addresses, &known.standing);
         }
         Ok(())
     }
@@ -263,12 +263,12 @@ impl Survivors {
         let bound = |(known, record): &(Known, Record)| Bound {
             interface: record.interface.clone(),
             addresses: layout.addresses(record.slot),
-            egress: known.egress.clone(),
+            standing: known.standing.clone(),
         };
         self.kept.iter().map(bound).collect()
     }
 
-    fn sandboxes(&self, layout: &Layout) -> Sandboxes {
+    fn sandboxes(&self, layout: &Layout, rest: Duration) -> Sandboxes {
         let taken = self.kept.iter().map(|(_, record)| record.slot).collect();
         let by_id = self
             .kept
@@ -278,7 +278,7 @@ impl Survivors {
         // Any place does to begin with, if only it differs from run to run.
         let start = getrandom::u32().unwrap_or(0);
         Sandboxes {
-            pool: Pool::new(layout.capacity(), taken, start),
+            pool: Pool::new(layout.capacity(), rest, taken, start),
             by_id,
         }
     }

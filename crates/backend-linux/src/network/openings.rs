@@ -32,8 +32,8 @@ impl Openings {
         Self {
             intervals: joined(intervals),
             can_resolve: match rules.dns {
-                Dns::Forward => true,
-                Dns::Off | Dns::SandboxNamesOnly => false,
+                Dns::Forward | Dns::SandboxNamesOnly => true,
+                Dns::Off => false,
             },
         }
     }

@@ -1,10 +1,13 @@
 //! Which places in the address pools are taken.
 //!
-//! A place that was given back is taken again only after all others have been:
-//! whatever still remembers an address has the longest possible time to forget
-//! it.
+//! A place that was given back rests before it is taken again, and is taken again
+//! only after all others have been: whatever still remembers an address, such as
+//! an answer to a question for a name, has the longest possible time to forget it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::layout::Slot;
 
@@ -12,41 +15,62 @@ use super::layout::Slot;
 #[derive(Debug)]
 pub(super) struct Pool {
     capacity: u32,
+    rest: Duration,
     taken: BTreeSet<Slot>,
+    /// Until when those rest that were given back.
+    resting: BTreeMap<Slot, Instant>,
     next: u32,
 }
 
-/// Every place is taken.
+/// Every place is taken, or was until a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "all {capacity} sandbox addresses of this runner are taken; \
-     remove sandboxes or give the runner a larger pool"
+    "all {capacity} sandbox addresses of this runner are taken{}; \
+     remove sandboxes or give the runner a larger pool",
+    Resting(*resting)
 )]
 pub struct PoolExhausted {
     /// How many there are.
     pub capacity: u32,
+    /// How many of them will be free in a moment.
+    pub resting: usize,
+}
+
+struct Resting(usize);
+
+impl std::fmt::Display for Resting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            count => write!(f, ", {count} of them for some seconds only"),
+        }
+    }
 }
 
 impl Pool {
     /// A pool with some places taken. The first place to be given out is
     /// `start`, so that a restart does not begin with those given back last.
-    pub(super) fn new(capacity: u32, taken: BTreeSet<Slot>, start: u32) -> Self {
+    pub(super) fn new(capacity: u32, rest: Duration, taken: BTreeSet<Slot>, start: u32) -> Self {
         Self {
             capacity,
+            rest,
             taken,
+            resting: BTreeMap::new(),
             next: start % capacity.max(1),
         }
     }
 
     /// Takes a place.
-    pub(super) fn take(&mut self) -> Result<Slot, PoolExhausted> {
+    pub(super) fn take(&mut self, now: Instant) -> Result<Slot, PoolExhausted> {
+        self.resting.retain(|_, until| *until > now);
         let exhausted = PoolExhausted {
             capacity: self.capacity,
+            resting: self.resting.len(),
         };
-        if self.taken.len() >= self.capacity as usize {
+        if self.taken.len() + self.resting.len() >= self.capacity as usize {
             return Err(exhausted);
         }
-        let free = |slot: &Slot| !self.taken.contains(slot);
+        let free = |slot: &Slot| !self.taken.contains(slot) && !self.resting.contains_key(slot);
         let slot = (self.next..self.capacity)
             .chain(0..self.next)
             .map(Slot)
@@ -58,8 +82,10 @@ impl Pool {
     }
 
     /// Gives a place back.
-    pub(super) fn give_back(&mut self, slot: Slot) {
-        self.taken.remove(&slot);
+    pub(super) fn give_back(&mut self, slot: Slot, now: Instant) {
+        if self.taken.remove(&slot) {
+            self.resting.insert(slot, now + self.rest);
+        }
     }
 }
 
@@ -69,34 +95,62 @@ mod tests {
 
     use super::*;
 
+    const REST: Duration = Duration::from_secs(10);
+
     #[test]
     fn a_place_given_back_is_the_last_to_be_taken_again() {
-        let mut pool = Pool::new(4, BTreeSet::new(), 2);
-        let first = pool.take().unwrap();
+        let mut pool = Pool::new(4, Duration::ZERO, BTreeSet::new(), 2);
+        let now = Instant::now();
+        let first = pool.take(now).unwrap();
         assert_eq!(first, Slot(2));
-        pool.give_back(first);
-        let others = [(); 3].map(|()| pool.take().unwrap());
+        pool.give_back(first, now);
+        let others = [(); 3].map(|()| pool.take(now).unwrap());
         assert_eq!(others, [Slot(3), Slot(0), Slot(1)]);
-        assert_eq!(pool.take(), Ok(first));
-        assert_eq!(pool.take(), Err(PoolExhausted { capacity: 4 }));
+        assert_eq!(pool.take(now), Ok(first));
+        let exhausted = PoolExhausted {
+            capacity: 4,
+            resting: 0,
+        };
+        assert_eq!(pool.take(now), Err(exhausted));
+    }
+
+    #[test]
+    fn a_place_given_back_rests_before_it_is_taken_again() {
+        let mut pool = Pool::new(2, REST, BTreeSet::from([Slot(1)]), 0);
+        let start = Instant::now();
+        let first = pool.take(start).unwrap();
+        pool.give_back(first, start);
+        let exhausted = PoolExhausted {
+            capacity: 2,
+            resting: 1,
+        };
+        let early = pool.take(start + REST / 2);
+        assert_eq!(early, Err(exhausted));
+        assert!(exhausted.to_string().contains("1 of them for some seconds"));
+        assert_eq!(pool.take(start + REST), Ok(first));
     }
 
     proptest! {
         #[test]
-        fn no_place_is_taken_twice(start in any::<u32>(), frees in prop::collection::vec(any::<bool>(), 0..100)) {
-            let mut pool = Pool::new(7, BTreeSet::from([Slot(3)]), start);
+        fn no_place_is_taken_twice(
+            start in any::<u32>(),
+            frees in prop::collection::vec((any::<bool>(), 0u64..20), 0..100),
+        ) {
+            let mut pool = Pool::new(7, REST, BTreeSet::from([Slot(3)]), start);
+            let mut now = Instant::now();
             let mut held = vec![Slot(3)];
-            for free in frees {
-                match (free, pool.take()) {
-                    (true, _) | (_, Err(_)) if !held.is_empty() => {
-                        let slot = held.remove(0);
-                        pool.give_back(slot);
-                    }
-                    (_, Ok(slot)) => {
-                        prop_assert!(slot.0 < 7 && !held.contains(&slot));
-                        held.push(slot);
-                    }
-                    (_, Err(_)) => prop_assert!(false, "exhausted with nothing held"),
+            let mut given = Vec::new();
+            for (free, pause) in frees {
+                now += Duration::from_secs(pause);
+                if free && !held.is_empty() {
+                    let slot = held.remove(0);
+                    pool.give_back(slot, now);
+                    given.push((slot, now));
+                } else if let Ok(slot) = pool.take(now) {
+                    prop_assert!(slot.0 < 7 && !held.contains(&slot));
+                    let rested = |(other, at): &(Slot, Instant)| *other != slot || *at + REST <= now;
+                    prop_assert!(given.iter().all(rested));
+                    held.push(slot);
                 }
             }
         }

@@ -10,13 +10,14 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use palisade_model::policy::{EgressRules, Surroundings};
+use palisade_model::policy::{self, Claim, EgressRules, Standing, Surroundings};
 use palisade_model::profile::EgressMode;
 
 use super::layout::{Addresses, Layout, ROUTER_TABLE};
-use super::members::{self, Class, Classes, Member, Set, TooManyClasses};
+use super::members::{self, Member, Set};
 use super::namespace::Namespace;
 use super::nft::{self, NftError};
+use super::numbers::{Mark, Numbers, TooManyKinds};
 use super::openings::Openings;
 use super::ruleset;
 use crate::netlink::filter::{self, Kind};
@@ -31,7 +32,7 @@ const INTERVALS_MAX: usize = 1024;
 pub(super) struct Bound {
     pub(super) interface: String,
     pub(super) addresses: Addresses,
-    pub(super) egress: EgressMode,
+    pub(super) standing: Standing,
 }
 
 /// Where the table is, and what it is made from besides sandboxes.
@@ -55,9 +56,9 @@ pub enum RulesError {
         /// How many ranges it opens.
         len: usize,
     },
-    /// There are too many different egress modes.
+    /// There are too many different egress modes or owners.
     #[error(transparent)]
-    TooManyClasses(#[from] TooManyClasses),
+    TooManyKinds(#[from] TooManyKinds),
     /// The kernel did not take it.
     #[error("the kernel refused the policy")]
     Kernel(#[from] KernelError),
@@ -72,15 +73,40 @@ pub(super) struct Rules {
     place: Place,
     socket: Socket,
     surroundings: Surroundings,
-    classes: Classes,
+    kinds: Kinds,
     /// By interface.
     sandboxes: BTreeMap<String, Admitted>,
+}
+
+/// What sandboxes have in common, by number.
+#[derive(Debug, Default)]
+struct Kinds {
+    classes: Numbers<Openings>,
+    claims: Numbers<Claim>,
+}
+
+/// What the table holds for some sandboxes.
+#[derive(Debug, Default)]
+pub(super) struct Compiled {
+    kinds: Kinds,
+    sandboxes: BTreeMap<String, Admitted>,
+    pub(super) members: Vec<Member>,
 }
 
 #[derive(Clone, Debug)]
 struct Admitted {
     sandbox: Bound,
-    class: Class,
+    numbers: Numbered,
+}
+
+/// A standing, in numbers.
+#[derive(Clone, Debug)]
+struct Numbered {
+    class: Mark,
+    /// The claims that it holds.
+    held: Vec<Mark>,
+    /// The claims that its doors take.
+    taken: Vec<Mark>,
 }
 
 impl Rules {
@@ -90,7 +116,7 @@ impl Rules {
             place,
             socket,
             surroundings: Surroundings::default(),
-            classes: Classes::default(),
+            kinds: Kinds::default(),
             sandboxes: BTreeMap::new(),
         }
     }
@@ -102,19 +128,11 @@ impl Rules {
         sandboxes: Vec<Bound>,
     ) -> Result<(), RulesError> {
         let denied = self.denied_so_far()?;
-        let mut classes = Classes::default();
-        let mut admitted = BTreeMap::new();
-        let mut members = Vec::new();
-        for sandbox in sandboxes {
-            let openings = openings(&sandbox.egress, &surroundings)?;
-            let (class, _) = classes.enter(openings)?;
-            let denied = denied.get(&sandbox.interface).copied().unwrap_or(0);
-            members.extend(sandbox.members(class, denied));
-            admitted.insert(sandbox.interface.clone(), Admitted { sandbox, class });
-        }
-        for (class, openings) in classes.iter() {
-            members.extend(members::of_class(class, openings));
-        }
+        let Compiled {
+            kinds,
+            sandboxes,
+            members,
+        } = compile(&surroundings, sandboxes, &denied)?;
         let text = ruleset::Router {
             layout: &self.place.layout,
             flows_max: self.place.flows_max,
@@ -122,8 +140,8 @@ impl Rules {
         }
         .text();
         nft::load(&self.place.nft, &self.place.namespace, &text)?;
-        self.classes = classes;
-        self.sandboxes = admitted;
+        self.kinds = kinds;
+        self.sandboxes = sandboxes;
         self.surroundings = surroundings;
         Ok(())
     }
@@ -144,64 +162,70 @@ impl Rules {
 
     /// Puts the policy of one more sandbox in force.
     pub(super) fn admit(&mut self, sandbox: Bound) -> Result<(), RulesError> {
-        let openings = openings(&sandbox.egress, &self.surroundings)?;
-        let (class, is_new) = self.classes.enter(openings.clone())?;
-        let mut members = sandbox.members(class, 0);
+        let openings = openings(&sandbox.standing.egress, &self.surroundings)?;
+        let (numbers, is_new) = self.kinds.enter(&sandbox.standing, openings.clone())?;
+        let mut members = sandbox.members(&numbers);
+        members.push(Member::Denied(sandbox.interface.clone(), 0));
         if is_new {
-            members.extend(members::of_class(class, &openings));
+            members.extend(members::of_class(numbers.class, &openings));
         }
         let added = self.apply(&[(Kind::Add, &members)]);
         if added.is_err() {
-            self.classes.leave(class);
+            self.kinds.leave(&numbers);
             return added;
         }
         let name = sandbox.interface.clone();
-        self.sandboxes.insert(name, Admitted { sandbox, class });
+        self.sandboxes.insert(name, Admitted { sandbox, numbers });
         Ok(())
     }
 
     /// Puts another policy in place of that of a sandbox. Flows that are open
     /// stay open; ending them is the caller's work.
-    pub(super) fn change(&mut self, interface: &str, egress: EgressMode) -> Result<(), RulesError> {
+    pub(super) fn change(&mut self, interface: &str, standing: Standing) -> Result<(), RulesError> {
         let Some(Admitted {
-            sandbox,
-            class: old,
+            sandbox: before,
+            numbers: old,
         }) = self.sandboxes.get(interface).cloned()
         else {
             return Ok(());
         };
-        let openings = openings(&egress, &self.surroundings)?;
-        let (new, is_new) = self.classes.enter(openings.clone())?;
-        let of_class = |class| members::sources(interface, sandbox.addresses, class);
-        let mut gone = of_class(old).collect::<Vec<_>>();
-        if let Some(openings) = self.classes.openings_if_last(old) {
-            gone.extend(members::of_class(old, &openings));
+        let openings = openings(&standing.egress, &self.surroundings)?;
+        let (new, is_new) = self.kinds.enter(&standing, openings.clone())?;
+        let after = Bound {
+            standing,
+            ..before.clone()
+        };
+        let mut gone = before.members(&old);
+        if let Some(openings) = self.kinds.classes.value_if_last(old.class) {
+            gone.extend(members::of_class(old.class, &openings));
         }
-        let mut come = of_class(new).collect::<Vec<_>>();
+        let mut come = after.members(&new);
         if is_new {
-            come.extend(members::of_class(new, &openings));
+            come.extend(members::of_class(new.class, &openings));
         }
         let changed = self.apply(&[(Kind::Remove, &gone), (Kind::Add, &come)]);
         if changed.is_err() {
-            self.classes.leave(new);
+            self.kinds.leave(&new);
             return changed;
         }
-        self.classes.leave(old);
-        if let Some(admitted) = self.sandboxes.get_mut(interface) {
-            admitted.class = new;
-            admitted.sandbox.egress = egress;
-        }
+        self.kinds.leave(&old);
+        let admitted = Admitted {
+            sandbox: after,
+            numbers: new,
+        };
+        self.sandboxes.insert(interface.to_owned(), admitted);
         Ok(())
     }
 
     /// Closes everything to a sandbox. Succeeds if parts of it are gone already.
     pub(super) fn expel(&mut self, interface: &str) -> Result<(), RulesError> {
-        let Some(Admitted { sandbox, class }) = self.sandboxes.get(interface).cloned() else {
+        let Some(Admitted { sandbox, numbers }) = self.sandboxes.get(interface).cloned() else {
             return Ok(());
         };
-        let mut members = sandbox.members(class, 0);
-        if let Some(openings) = self.classes.openings_if_last(class) {
-            members.extend(members::of_class(class, &openings));
+        let mut members = sandbox.members(&numbers);
+        members.push(Member::Denied(interface.to_owned(), 0));
+        if let Some(openings) = self.kinds.classes.value_if_last(numbers.class) {
+            members.extend(members::of_class(numbers.class, &openings));
         }
         match self.apply(&[(Kind::Remove, &members)]) {
             Err(RulesError::Kernel(error)) if error.is_absent() => self.remove_each(&members)?,
@@ -209,9 +233,15 @@ impl Rules {
         }
         // Only there if it ever opened a flow, which it cannot do any more.
         self.remove_each(&[Member::Flows(interface.to_owned())])?;
-        self.classes.leave(class);
+        self.kinds.leave(&numbers);
         self.sandboxes.remove(interface);
         Ok(())
+    }
+
+    /// Whether others may open flows to a sandbox.
+    pub(super) fn is_exposed(&self, interface: &str) -> bool {
+        let admitted = self.sandboxes.get(interface);
+        admitted.is_some_and(|admitted| !admitted.numbers.taken.is_empty())
     }
 
     /// How many packets of this sandbox were refused.
@@ -256,9 +286,72 @@ impl Rules {
     }
 }
 
+/// Works out what the table holds for these sandboxes.
+pub(super) fn compile(
+    surroundings: &Surroundings,
+    sandboxes: Vec<Bound>,
+    denied: &HashMap<String, u64>,
+) -> Result<Compiled, RulesError> {
+    let mut compiled = Compiled::default();
+    for sandbox in sandboxes {
+        let openings = openings(&sandbox.standing.egress, surroundings)?;
+        let (numbers, _) = compiled.kinds.enter(&sandbox.standing, openings)?;
+        let name = sandbox.interface.clone();
+        let denied = denied.get(&name).copied().unwrap_or(0);
+        compiled.members.push(Member::Denied(name.clone(), denied));
+        compiled.members.extend(sandbox.members(&numbers));
+        compiled
+            .sandboxes
+            .insert(name, Admitted { sandbox, numbers });
+    }
+    for (class, openings) in compiled.kinds.classes.iter() {
+        let members = members::of_class(class, openings);
+        compiled.members.extend(members);
+    }
+    Ok(compiled)
+}
+
 impl Bound {
-    fn members(&self, class: Class, denied: u64) -> Vec<Member> {
-        members::of_sandbox(&self.interface, self.addresses, class, denied)
+    /// Everything of a sandbox but its count of refusals and what its class opens.
+    fn members(&self, numbers: &Numbered) -> Vec<Member> {
+        let doors = self.standing.exposed.iter();
+        let doors = doors.flat_map(|exposed| exposed.doors.iter().copied());
+        members::sources(&self.interface, self.addresses, numbers.class)
+            .chain(members::held(&self.interface, &numbers.held))
+            .chain(members::doors(self.addresses, &numbers.taken, doors))
+            .collect()
+    }
+}
+
+impl Kinds {
+    /// Counts one more sandbox; tells whether it is the first one of its class.
+    fn enter(
+        &mut self,
+        standing: &Standing,
+        openings: Openings,
+    ) -> Result<(Numbered, bool), TooManyKinds> {
+        let (class, is_new) = self.classes.enter(openings)?;
+        let claims = self.claims.enter_all(policy::claims(standing));
+        let both = claims.and_then(|held| {
+            let taken = self.claims.enter_all(policy::taken(standing));
+            taken.map(|taken| (held.clone(), taken)).inspect_err(|_| {
+                self.claims.leave_all(&held);
+            })
+        });
+        match both {
+            Ok((held, taken)) => Ok((Numbered { class, held, taken }, is_new)),
+            Err(error) => {
+                self.classes.leave(class);
+                Err(error)
+            }
+        }
+    }
+
+    fn leave(&mut self, numbers: &Numbered) {
+        let Numbered { class, held, taken } = numbers;
+        self.classes.leave(*class);
+        self.claims.leave_all(held);
+        self.claims.leave_all(taken);
     }
 }
 

@@ -8,7 +8,10 @@
 //! A packet of a sandbox is first identified: its interface and source address
 //! must be in `source4` or `source6`, which say its class. Flows that were
 //! allowed pass until they end. A new one passes only if it leaves through the
-//! uplink towards an address that is open to its class, or asks the resolver.
+//! uplink towards an address that is open to its class, or asks the resolver, or
+//! goes to a door of another sandbox that takes a claim of the sender's. Those are
+//! shown one after the other, each in the mark: nothing that a packet says counts,
+//! only the interface through which it came.
 //! What is refused is counted for its interface, but for what a kernel says by
 //! itself when an interface comes up: nobody in the sandbox tried anything.
 
@@ -18,7 +21,7 @@ use std::num::NonZeroU32;
 
 use super::forwarding::Opened;
 use super::layout::{HOST_UPLINK_PREFIX, Layout, ROUTER_TABLE, UPLINK};
-use super::members::{Member, Set};
+use super::members::{Member, Place, Set};
 
 /// The sets of the host's table that note which interfaces were opened.
 pub(super) const OPENED4: &str = "opened4";
@@ -74,9 +77,14 @@ impl Router<'_> {
 		ct state established,related accept
 		ct state != new goto refuse
 		iifname "{UPLINK}" drop
-		oifname != "{UPLINK}" goto refuse
+		oifname != "{UPLINK}" goto visit
 		meta mark . ip daddr @open4 goto admit
 		meta mark . ip6 daddr @open6 goto admit
+		goto refuse
+	}}
+
+	chain visit {{
+		meta mark set 0{shows}
 		goto refuse
 	}}
 
@@ -105,6 +113,7 @@ impl Router<'_> {
 		{REFUSAL}
 	}}"#,
                 sets = self.sets(),
+                shows = Place::ALL.map(show).concat(),
                 resolver4 = resolver.v4,
                 flows_max = self.flows_max,
             ),
@@ -118,6 +127,19 @@ impl Router<'_> {
             (Set::Open4, "set", "type mark . ipv4_addr; flags interval;"),
             (Set::Open6, "set", "type mark . ipv6_addr; flags interval;"),
             (Set::Resolving, "set", "type mark;"),
+            (Set::Claim(Place::First), "map", "type ifname : mark;"),
+            (Set::Claim(Place::Second), "map", "type ifname : mark;"),
+            (Set::Claim(Place::Third), "map", "type ifname : mark;"),
+            (
+                Set::Door4,
+                "set",
+                "type mark . ipv4_addr . inet_proto . inet_service;",
+            ),
+            (
+                Set::Door6,
+                "set",
+                "type mark . ipv6_addr . inet_proto . inet_service;",
+            ),
             (Set::Denied, "set", "type ifname; counter;"),
             // Filled by the first flow of a sandbox. Elements added from here would
             // make the kernel lose count of who needs connection tracking, until
@@ -143,6 +165,17 @@ impl Router<'_> {
         }
         text
     }
+}
+
+/// Shows the claim at a place to the door that the packet is for.
+fn show(place: Place) -> String {
+    let claim = Set::Claim(place).name();
+    let door = |version: &str, set: Set| {
+        let set = set.name();
+        format!("\n\t\tmeta mark . {version} daddr . meta l4proto . th dport @{set} goto admit")
+    };
+    let (door4, door6) = (door("ip", Set::Door4), door("ip6", Set::Door6));
+    format!("\n\t\tmeta mark set iifname map @{claim}{door4}{door6}")
 }
 
 impl Host<'_> {

@@ -4,8 +4,12 @@ mod attaching;
 mod changing;
 mod closing;
 mod crowding;
+mod matrix;
+mod peers;
 mod probe;
 mod reopening;
 mod resolving;
 mod spoofing;
 mod world;
+
+pub(super) use world::alone;

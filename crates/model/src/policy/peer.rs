@@ -4,11 +4,12 @@
 //! which profile it runs, never by what it says of itself.
 
 use super::rules::Peers;
+use super::standing::{Exposed, Knock};
 use super::verdict::{Allowed, Refused, Verdict};
 use crate::id::ProfileId;
 use crate::name::OrganizationId;
 use crate::profile::Scope;
-use crate::sandbox::{AppliedExposure, Owner};
+use crate::sandbox::Owner;
 
 /// Who a sandbox is, as far as reaching goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,22 +31,25 @@ pub enum Visitor<'a> {
     Stranger,
 }
 
-/// Whether a sandbox lets a visitor in at `port`.
+/// Whether a sandbox lets a visitor in.
 ///
-/// Without an exposure level nothing comes in.
+/// Without an exposure level nothing comes in, and ICMP never does: it has no
+/// port that could be exposed.
 pub fn admits(
     host: Party<'_>,
-    exposure: Option<&AppliedExposure>,
-    port: u16,
+    exposed: Option<&Exposed>,
+    knock: Knock,
     visitor: Visitor<'_>,
 ) -> Verdict {
-    let Some(level) = exposure else {
+    let Some(exposed) = exposed else {
         return Verdict::Refused(Refused::NotExposed);
     };
-    if !level.ports.contains(&port) {
-        return Verdict::Refused(Refused::NotExposed);
+    match knock {
+        Knock::At(door) if exposed.doors.contains(&door) => {}
+        Knock::At(_) => return Verdict::Refused(Refused::NotExposed),
+        Knock::Icmp => return Verdict::Refused(Refused::NoPort),
     }
-    let scope = level.exposure.scope;
+    let scope = exposed.scope;
     let inside = match (scope, visitor) {
         (Scope::Any, _) => true,
         (Scope::Org, Visitor::Member(organization)) => *organization == host.owner.organization,

@@ -8,10 +8,10 @@ use std::net::IpAddr;
 
 use super::peer::{self, Party, Visitor};
 use super::ranges::{self, Special};
+use super::standing::{Exposed, Knock};
 use super::verdict::{Allowed, Closed, Closure, Refused, Verdict};
 use crate::cidr::Cidr;
 use crate::profile::EgressMode;
-use crate::sandbox::AppliedExposure;
 
 /// What lies around the sandboxes of one runner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,18 @@ pub enum Peers {
     Profile,
 }
 
+impl Peers {
+    /// The sandboxes that an egress mode reaches.
+    pub fn of(mode: &EgressMode) -> Self {
+        match mode {
+            EgressMode::None | EgressMode::Internet | EgressMode::Allowlist(_) => Self::None,
+            EgressMode::User => Self::User,
+            EgressMode::Org => Self::Org,
+            EgressMode::Profile => Self::Profile,
+        }
+    }
+}
+
 /// An open range and what stays closed inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -80,14 +92,14 @@ pub enum Target<'a> {
     Address(IpAddr),
     /// The runner's resolver, asked for such a name.
     Name(NameKind),
-    /// A port of another sandbox.
+    /// Another sandbox.
     Sandbox {
         /// Who that is.
         party: Party<'a>,
         /// What it exposes.
-        exposure: Option<&'a AppliedExposure>,
-        /// The port.
-        port: u16,
+        exposed: Option<&'a Exposed>,
+        /// What is asked of it.
+        knock: Knock,
     },
 }
 
@@ -103,23 +115,22 @@ pub enum NameKind {
 impl EgressRules {
     /// The rules of an egress mode on a runner with these surroundings.
     pub fn new(mode: &EgressMode, here: &Surroundings) -> Self {
-        let (allow, dns, peers) = match mode {
-            EgressMode::None => (Vec::new(), Dns::Off, Peers::None),
+        let (allow, dns) = match mode {
+            EgressMode::None => (Vec::new(), Dns::Off),
             EgressMode::Internet => (
                 vec![ranges::ALL_V4, ranges::GLOBAL_UNICAST_V6],
                 Dns::Forward,
-                Peers::None,
             ),
-            EgressMode::Allowlist(list) => (list.clone(), Dns::Forward, Peers::None),
-            EgressMode::User => (Vec::new(), Dns::SandboxNamesOnly, Peers::User),
-            EgressMode::Org => (Vec::new(), Dns::SandboxNamesOnly, Peers::Org),
-            EgressMode::Profile => (Vec::new(), Dns::SandboxNamesOnly, Peers::Profile),
+            EgressMode::Allowlist(list) => (list.clone(), Dns::Forward),
+            EgressMode::User | EgressMode::Org | EgressMode::Profile => {
+                (Vec::new(), Dns::SandboxNamesOnly)
+            }
         };
         Self {
             deny: closures(&allow, here),
             allow,
             dns,
-            peers,
+            peers: Peers::of(mode),
         }
     }
 
@@ -185,10 +196,10 @@ pub fn decide(rules: &EgressRules, caller: Party<'_>, target: Target<'_>) -> Ver
         Target::Name(kind) => rules.name(kind),
         Target::Sandbox {
             party,
-            exposure,
-            port,
+            exposed,
+            knock,
         } => match peer::includes(rules.peers, caller, party) {
-            Ok(()) => peer::admits(party, exposure, port, Visitor::Sandbox(caller)),
+            Ok(()) => peer::admits(party, exposed, knock, Visitor::Sandbox(caller)),
             Err(refused) => Verdict::Refused(refused),
         },
     }

@@ -6,8 +6,9 @@ use super::ranges::{SPECIAL, is_public, never_opens};
 use super::*;
 use crate::cidr::Cidr;
 use crate::id::ProfileId;
-use crate::profile::{EgressMode, Exposure, Scope, ServiceSpec, ServiceType};
-use crate::sandbox::{AppliedExposure, Owner};
+use crate::profile::{EgressMode, Exposure, Scope, ServiceSpec};
+use crate::sandbox::{AppliedExposure, Owner, Port, Protocol};
+use crate::testing::{knock, standing};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -252,21 +253,37 @@ fn ranges_that_no_list_can_open_are_known_to_be_such() {
     assert_eq!(names("0.0.0.0/0"), None);
 }
 
-fn exposure(scope: Scope, ports: &[u16]) -> AppliedExposure {
-    AppliedExposure {
+fn exposed(scope: Scope, ports: &[u16]) -> Exposed {
+    let level = AppliedExposure {
         name: "internal".parse().unwrap(),
         exposure: Exposure {
             scope,
             expects_external_address: false,
-            service: ServiceSpec {
-                service_type: ServiceType::ClusterIp,
-                selector_annotation: None,
-                dns_annotation: None,
-            },
+            service: ServiceSpec::default(),
             route: None,
         },
         ports: ports.to_vec(),
-    }
+    };
+    let listened = [80, 81].map(|number| Port {
+        number,
+        name: String::new(),
+        protocol: Protocol::Tcp,
+    });
+    Exposed::of(&level, &listened)
+}
+
+fn tcp(port: u16) -> Knock {
+    Knock::At(Door {
+        protocol: Protocol::Tcp,
+        port,
+    })
+}
+
+fn udp(port: u16) -> Knock {
+    Knock::At(Door {
+        protocol: Protocol::Udp,
+        port,
+    })
 }
 
 /// Callers beside ada's sandbox under profile 1 of acme.
@@ -315,8 +332,8 @@ fn modes() -> [EgressMode; 6] {
     ]
 }
 
-/// Whether each of the callers reaches `port` of ada's sandbox.
-fn reached(mode: &EgressMode, exposure: Option<&AppliedExposure>, port: u16) -> [bool; 5] {
+/// Whether each of the callers reaches ada's sandbox so.
+fn reached(mode: &EgressMode, exposed: Option<&Exposed>, knock: Knock) -> [bool; 5] {
     let rules = EgressRules::new(mode, &here());
     let target = owner("acme", "ada");
     let party = Party {
@@ -330,8 +347,8 @@ fn reached(mode: &EgressMode, exposure: Option<&AppliedExposure>, port: u16) -> 
         };
         let target = Target::Sandbox {
             party,
-            exposure,
-            port,
+            exposed,
+            knock,
         };
         decide(&rules, caller, target).is_allowed()
     })
@@ -341,12 +358,15 @@ fn reached(mode: &EgressMode, exposure: Option<&AppliedExposure>, port: u16) -> 
 fn a_sandbox_reaches_another_only_if_both_sides_agree() {
     for mode in modes() {
         for scope in Scope::ALL {
-            let level = exposure(scope, &[80]);
+            let level = exposed(scope, &[80]);
             let (egress, scope) = (by_egress(&mode), by_scope(scope));
             let both = std::array::from_fn(|place| egress[place] && scope[place]);
-            assert_eq!(reached(&mode, Some(&level), 80), both, "{mode:?} {level:?}");
-            assert_eq!(reached(&mode, Some(&level), 81), [false; 5], "other port");
-            assert_eq!(reached(&mode, None, 80), [false; 5], "nothing exposed");
+            let reached = |level, knock| reached(&mode, level, knock);
+            assert_eq!(reached(Some(&level), tcp(80)), both, "{mode:?} {level:?}");
+            assert_eq!(reached(Some(&level), tcp(81)), [false; 5], "other port");
+            assert_eq!(reached(Some(&level), udp(80)), [false; 5], "other protocol");
+            assert_eq!(reached(Some(&level), Knock::Icmp), [false; 5], "no port");
+            assert_eq!(reached(None, tcp(80)), [false; 5], "nothing exposed");
         }
     }
 }
@@ -366,8 +386,8 @@ fn from_outside_only_the_scope_decides() {
         (Scope::Org, true, false, false),
         (Scope::Any, true, true, true),
     ] {
-        let level = exposure(scope, &[80]);
-        let enters = |visitor| admits(host, Some(&level), 80, visitor).is_allowed();
+        let level = exposed(scope, &[80]);
+        let enters = |visitor| admits(host, Some(&level), tcp(80), visitor).is_allowed();
         assert_eq!(enters(Visitor::Member(&acme)), member, "{scope:?}");
         assert_eq!(enters(Visitor::Member(&evil)), foreign, "{scope:?}");
         assert_eq!(enters(Visitor::Stranger), stranger, "{scope:?}");
@@ -507,5 +527,51 @@ proptest! {
             let address = address.to_string();
             prop_assert!(!opens(&after, &address) || opens(&before, &address));
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_door_takes_a_claim_of_exactly_those_who_may_open_it(
+        caller in standing(),
+        target in standing(),
+        knock in knock(),
+    ) {
+        let held = claims(&caller);
+        prop_assert!(held.len() <= CLAIMS_MAX);
+        let taken = taken(&target);
+        let is_door = match (knock, &target.exposed) {
+            (Knock::At(door), Some(exposed)) => exposed.doors.contains(&door),
+            (Knock::At(_) | Knock::Icmp, _) => false,
+        };
+        let fits = held.iter().any(|claim| taken.contains(claim));
+        let verdict = caller.reaches(&target, knock);
+        prop_assert_eq!(is_door && fits, verdict.is_allowed(), "{}", verdict);
+    }
+
+    #[test]
+    fn two_organizations_never_reach_each_other(
+        caller in standing(),
+        target in standing(),
+        knock in knock(),
+    ) {
+        if caller.owner.organization != target.owner.organization {
+            prop_assert!(!caller.reaches(&target, knock).is_allowed());
+        }
+    }
+
+    #[test]
+    fn a_name_exists_exactly_for_those_who_may_open_something_there(
+        caller in standing(),
+        target in standing(),
+    ) {
+        let Some(exposed) = &target.exposed else {
+            return Ok(());
+        };
+        let reaches = |door: &Door| caller.reaches(&target, Knock::At(*door)).is_allowed();
+        let sees = caller.sees(&target, &exposed.level).is_allowed();
+        prop_assert_eq!(sees, exposed.doors.iter().any(reaches));
+        let other = "other".parse().unwrap();
+        prop_assert!(!caller.sees(&target, &other).is_allowed());
     }
 }

@@ -47,6 +47,8 @@ pub enum Refused {
     OtherProfile,
     /// The port is not exposed.
     NotExposed,
+    /// It asks for no port, and nothing but ports can be exposed.
+    NoPort,
     /// The port is exposed to a scope that the caller is not in.
     OutsideScope(Scope),
 }
@@ -115,6 +117,7 @@ impl fmt::Display for Refused {
             Self::OtherUser => f.write_str("it belongs to another user"),
             Self::OtherProfile => f.write_str("it runs under another profile"),
             Self::NotExposed => f.write_str("it does not expose that port"),
+            Self::NoPort => f.write_str("it asks for no port, and only ports can be exposed"),
             Self::OutsideScope(scope) => {
                 write!(f, "the port is exposed to scope {} only", scope.as_str())
             }

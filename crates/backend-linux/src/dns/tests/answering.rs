@@ -9,7 +9,8 @@ use palisade_model::profile::EgressMode;
 
 use super::super::Cause;
 use super::stage::{
-    ASKER, Stage, Upstream, address, addresses, alias, answer, question, with_payload,
+    ASKER_ADDRESSES, ASKER_ID, Stage, Upstream, address, addresses, alias, answer, question,
+    standing, with_payload,
 };
 
 /// Addresses that are not public, and a public one among them.
@@ -78,11 +79,17 @@ async fn with_an_allowlist_only_listed_addresses_are_told() {
 #[tokio::test]
 async fn modes_that_resolve_nothing_are_refused() {
     let upstream = Upstream::saying([address("140.82.112.4")]).await;
-    for mode in [EgressMode::None, EgressMode::User, EgressMode::Org] {
+    for mode in [
+        EgressMode::None,
+        EgressMode::User,
+        EgressMode::Org,
+        EgressMode::Profile,
+    ] {
         let stage = Stage::new(&mode, &[&upstream]);
         let told = stage.ask("example.com.", RecordType::A).await;
         assert_eq!(told.metadata.response_code, ResponseCode::Refused);
         assert_eq!(stage.refused(Cause::Mode), 1);
+        assert_eq!(stage.directory.refused(ASKER_ID), 1);
     }
     assert_eq!(upstream.asked(), 0);
 }
@@ -91,7 +98,7 @@ async fn modes_that_resolve_nothing_are_refused() {
 async fn who_is_no_sandbox_is_refused() {
     let upstream = Upstream::saying([address("140.82.112.4")]).await;
     let stage = Stage::new(&EgressMode::Internet, &[&upstream]);
-    stage.directory.remove([ASKER].into_iter());
+    stage.directory.remove(ASKER_ADDRESSES);
     let told = stage.ask("example.com.", RecordType::A).await;
     assert_eq!(told.metadata.response_code, ResponseCode::Refused);
     assert_eq!(stage.refused(Cause::UnknownAsker), 1);
@@ -105,7 +112,8 @@ async fn a_change_of_mode_holds_from_the_next_question_on() {
     let told = stage.ask("example.com.", RecordType::A).await;
     assert_eq!(addresses(&told), ["140.82.112.4"]);
     let mode = allowlist(&["10.0.0.0/24"]);
-    stage.directory.insert([ASKER].into_iter(), &mode);
+    let standing = standing(&mode);
+    stage.directory.insert(ASKER_ID, ASKER_ADDRESSES, &standing);
     let told = stage.ask("example.com.", RecordType::A).await;
     assert_eq!(addresses(&told), ["10.0.0.7"]);
 }

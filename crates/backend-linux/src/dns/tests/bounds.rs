@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use palisade_model::id::SandboxId;
 use palisade_model::profile::EgressMode;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use super::super::allowance::{BURST, CONNECTIONS_MAX, IN_FLIGHT_MAX};
 use super::super::{Cause, question as reading};
-use super::stage::{ASKER, PATIENCE, Stage, Upstream, address, addresses, question, receive, send};
+use super::stage::{
+    ASKER, PATIENCE, Stage, Upstream, address, addresses, question, receive, send, standing,
+};
+use crate::network::Addresses;
 
 const INTERNET: EgressMode = EgressMode::Internet;
 const OTHER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(127, 8, 8, 8);
@@ -42,9 +47,12 @@ async fn ask_as_other(stage: &Stage) -> Message {
 async fn a_flood_is_cut_to_the_rate_and_hurts_nobody_else() {
     let upstream = Upstream::saying([address("140.82.112.4")]).await;
     let stage = Stage::new(&INTERNET, &[&upstream]);
-    stage
-        .directory
-        .insert([OTHER.into()].into_iter(), &INTERNET);
+    let other = SandboxId::new(Uuid::from_u128(8));
+    let own = Addresses {
+        v4: OTHER,
+        v6: None,
+    };
+    stage.directory.insert(other, own, &standing(&INTERNET));
     let socket = stage.socket().await;
     let packet = question("flood.sandbox.internal.", RecordType::A)
         .to_vec()

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::super::question::{self, Objection};
 use super::super::{Cause, Directory, answer, upstream};
-use super::stage::{ASKER, Stage, Upstream, address, alias, text};
+use super::stage::{
+    ASKER, ASKER_ADDRESSES, ASKER_ID, Stage, Upstream, address, alias, standing, text,
+};
 
 /// A packet as it would be, with some bytes of it replaced.
 fn damaged(whole: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
@@ -49,7 +51,7 @@ fn said() -> Message {
 fn directory() -> Directory {
     let directory = Directory::default();
     directory.surround(Surroundings::default());
-    directory.insert([ASKER].into_iter(), &EgressMode::Internet);
+    directory.insert(ASKER_ID, ASKER_ADDRESSES, &standing(&EgressMode::Internet));
     directory
 }
 

@@ -9,21 +9,31 @@ use std::time::Duration;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use palisade_model::policy::Surroundings;
+use palisade_model::id::{ProfileId, SandboxId};
+use palisade_model::policy::{Standing, Surroundings};
 use palisade_model::profile::EgressMode;
+use palisade_model::sandbox::Owner;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::super::{Cause, Config, Directory, Resolver, RunError, Tally, Upstreams};
-use crate::network::{Listening, Outward};
+use crate::network::{Addresses, Listening, Outward};
 
 /// Far more than anything takes here.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Who asks.
 pub(super) const ASKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 9, 9, 9));
+
+/// The sandbox that asks.
+pub(super) const ASKER_ID: SandboxId = SandboxId::new(Uuid::from_u128(9));
+pub(super) const ASKER_ADDRESSES: Addresses = Addresses {
+    v4: Ipv4Addr::new(127, 9, 9, 9),
+    v6: None,
+};
 
 /// How often a port is looked for that is free for both protocols.
 const TRIES: u32 = 100;
@@ -108,7 +118,7 @@ impl Stage {
             control: vec!["151.101.0.9/32".parse().unwrap()],
             cluster: vec!["52.0.0.0/24".parse().unwrap()],
         });
-        directory.insert([ASKER].into_iter(), mode);
+        directory.insert(ASKER_ID, ASKER_ADDRESSES, &standing(mode));
         let listen = || Listening::on([Ipv4Addr::LOCALHOST.into()].into_iter(), 0);
         let listening = (0..TRIES).find_map(|_| listen().ok()).unwrap();
         let resolver = listening.datagrams[0].local_addr().unwrap();
@@ -181,6 +191,19 @@ impl Stage {
             .unwrap();
         let answer = timeout(PATIENCE, receive(&mut stream)).await.unwrap();
         Message::from_vec(&answer.expect("an answer must come")).unwrap()
+    }
+}
+
+/// The standing of ada's sandbox, which exposes nothing.
+pub(super) fn standing(mode: &EgressMode) -> Standing {
+    Standing {
+        owner: Owner {
+            organization: "acme".parse().unwrap(),
+            user: "ada".parse().unwrap(),
+        },
+        profile: ProfileId::new(Uuid::from_u128(1)),
+        egress: mode.clone(),
+        exposed: None,
     }
 }
 

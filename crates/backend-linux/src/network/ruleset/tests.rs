@@ -1,10 +1,16 @@
-use palisade_model::policy::{EgressRules, Surroundings};
-use palisade_model::profile::EgressMode;
+use std::collections::HashMap;
+
+use palisade_model::policy::{Door, Exposed, Standing, Surroundings};
+use palisade_model::profile::{EgressMode, Scope};
+use palisade_model::sandbox::Protocol;
 
 use super::super::layout::Slot;
-use super::super::members::{Classes, of_class, of_sandbox};
-use super::super::openings::Openings;
+use super::super::rules::{Bound, compile};
+use super::super::tests::alone;
 use super::*;
+
+mod interpreter;
+mod peers;
 
 fn layout() -> Layout {
     Layout::sample(&"dev".parse().unwrap()).unwrap()
@@ -37,18 +43,30 @@ fn each_sandbox_brings_its_elements() {
         EgressMode::None,
         EgressMode::Internet,
         EgressMode::Allowlist(list.map(|range| range.parse().unwrap()).to_vec()),
+        EgressMode::Org,
+        EgressMode::User,
     ];
-    let mut classes = Classes::default();
-    let mut members = Vec::new();
-    for (mode, slot) in modes.iter().zip(0..) {
-        let openings = Openings::new(&EgressRules::new(mode, &here));
-        let (class, _) = classes.enter(openings).unwrap();
-        let addresses = layout.addresses(Slot(slot));
-        members.extend(of_sandbox(&format!("p{slot:014}"), addresses, class, 0));
-    }
-    for (class, openings) in classes.iter() {
-        members.extend(of_class(class, openings));
-    }
+    let exposed = Exposed {
+        level: "web".parse().unwrap(),
+        scope: Scope::Org,
+        doors: [Protocol::Tcp, Protocol::Udp]
+            .map(|protocol| Door {
+                protocol,
+                port: 8080,
+            })
+            .into(),
+    };
+    let sandboxes = modes.into_iter().zip(0..).map(|(mode, slot)| Bound {
+        interface: format!("p{slot:014}"),
+        addresses: layout.addresses(Slot(slot)),
+        standing: Standing {
+            exposed: (slot == 0).then(|| exposed.clone()),
+            ..alone(mode)
+        },
+    });
+    let members = compile(&here, sandboxes.collect(), &HashMap::new())
+        .unwrap()
+        .members;
     let text = Router {
         layout: &layout,
         flows_max: flows_max(),

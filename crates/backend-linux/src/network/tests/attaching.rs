@@ -1,8 +1,6 @@
 //! Connecting sandboxes, and what is left when they are gone.
 
-use std::os::fd::AsFd as _;
-
-use palisade_model::profile::{EgressMode, EgressType};
+use palisade_model::profile::EgressMode;
 
 use super::super::{AttachError, Config, Network, Pool4, PoolChoice, Severity, examine, router};
 use super::probe::{Outcome, Protocol, probe};
@@ -27,6 +25,9 @@ pub(super) fn held(network: &Network) -> String {
         nft list map inet palisade source6; nft list set inet palisade open4;
         nft list set inet palisade open6; nft list set inet palisade resolving;
         nft list set inet palisade denied; nft list set inet palisade flows;
+        nft list map inet palisade claim1; nft list map inet palisade claim2;
+        nft list map inet palisade claim3; nft list set inet palisade door4;
+        nft list set inet palisade door6;
         cat /proc/net/nf_conntrack 2>/dev/null || true",
     )
 }
@@ -90,27 +91,15 @@ fn an_attempt_that_fails_leaves_nothing() {
         &sandbox.namespace,
         "ip link add eth0 type veth peer name other",
     );
-    let attached = network.attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd());
+    let attached = sandbox.attach(&network);
     assert!(
         matches!(attached, Err(AttachError::Cable(_))),
         "{attached:?}"
     );
     assert_eq!(held(&network), before);
     run(&sandbox.namespace, "ip link del eth0");
-    let attached = network.attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd());
+    let attached = sandbox.attach(&network);
     assert!(attached.is_ok(), "{attached:?}");
-}
-
-#[test]
-fn an_egress_type_that_is_not_enforced_is_refused() {
-    let world = World::new();
-    let network = world.open();
-    for egress in [EgressMode::User, EgressMode::Org, EgressMode::Profile] {
-        let kind: EgressType = egress.kind();
-        let sandbox = Sandbox::new(egress);
-        let attached = network.attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd());
-        assert!(matches!(attached, Err(AttachError::Unsupported(refused)) if refused == kind));
-    }
 }
 
 #[test]
@@ -118,7 +107,7 @@ fn a_sandbox_is_connected_only_once() {
     let world = World::new();
     let network = world.open();
     let (sandbox, _) = Sandbox::attached_to(EgressMode::None, &network);
-    let again = network.attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd());
+    let again = sandbox.attach(&network);
     assert!(matches!(again, Err(AttachError::AlreadyAttached)));
 }
 
@@ -134,7 +123,7 @@ fn a_full_pool_refuses_sandboxes_until_one_is_gone() {
     let mut sandboxes = Vec::new();
     let refused = loop {
         let sandbox = Sandbox::new(EgressMode::None);
-        let attached = network.attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd());
+        let attached = sandbox.attach(&network);
         match attached {
             Ok(_) => sandboxes.push(sandbox),
             Err(error) => break error,

@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -70,7 +69,7 @@ fn a_narrower_policy_ends_what_was_open() {
     for narrower in [EgressMode::None, allowlist(&["140.82.112.11/32"])] {
         let (sandbox, _) = Sandbox::attached_to(EgressMode::Internet, &network);
         let mut talk = Talk::open(&sandbox.namespace);
-        network.change(sandbox.id, &narrower).unwrap();
+        sandbox.change(&network, narrower.clone()).unwrap();
         assert_eq!(talk.go_on(), (false, false), "{narrower:?}");
         let seen = probe(&sandbox.namespace, Protocol::Udp, OUTSIDE.into());
         assert_eq!(seen, Outcome::Refused);
@@ -83,8 +82,7 @@ fn a_wider_policy_opens_at_once_and_only_for_that_sandbox() {
     let network = world.open();
     let (one, _) = Sandbox::attached_to(EgressMode::None, &network);
     let (other, _) = Sandbox::attached_to(EgressMode::None, &network);
-    network
-        .change(one.id, &allowlist(&["140.82.112.0/24"]))
+    one.change(&network, allowlist(&["140.82.112.0/24"]))
         .unwrap();
     assert_eq!(
         probe(&one.namespace, Protocol::Tcp, OUTSIDE.into()),
@@ -106,17 +104,13 @@ fn a_policy_that_cannot_be_enforced_leaves_the_old_one_in_force() {
     let ranges = ranges.collect::<Vec<_>>();
     let huge = allowlist(&ranges.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(matches!(
-        network.change(sandbox.id, &huge),
+        sandbox.change(&network, huge),
         Err(ChangeError::Rules(_))
-    ));
-    assert!(matches!(
-        network.change(sandbox.id, &EgressMode::Org),
-        Err(ChangeError::Unsupported(_))
     ));
     talk.wait(Duration::from_secs(5));
     assert_eq!(talk.go_on(), (true, true));
     let stranger = Sandbox::new(EgressMode::None);
-    let changed = network.change(stranger.id, &EgressMode::Internet);
+    let changed = stranger.change(&network, EgressMode::Internet);
     assert!(matches!(changed, Err(ChangeError::NotAttached)));
 }
 
@@ -193,9 +187,7 @@ fn nothing_gets_out_while_a_sandbox_is_being_connected() {
     for _ in 0..5 {
         let closed = Sandbox::new(EgressMode::None);
         let attach = |sandbox: &Sandbox| {
-            network
-                .attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd())
-                .unwrap();
+            sandbox.attach(&network).unwrap();
         };
         let (leaked, sent) = leaked_during(&closed.namespace, || attach(&closed));
         assert_eq!(leaked, 0);
@@ -203,9 +195,7 @@ fn nothing_gets_out_while_a_sandbox_is_being_connected() {
     }
     let open = Sandbox::new(EgressMode::Internet);
     let attach = || {
-        network
-            .attach(open.id, &open.egress, open.namespace.as_fd())
-            .unwrap();
+        open.attach(&network).unwrap();
     };
     let (passed, _) = leaked_during(&open.namespace, attach);
     assert!(passed > 0, "else the above proves nothing");

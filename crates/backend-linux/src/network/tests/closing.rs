@@ -50,7 +50,7 @@ fn assert_all(sandbox: &Sandbox, addresses: &[&str], expected: Outcome) {
     for address in addresses {
         for protocol in Protocol::ALL {
             let seen = probe(&sandbox.namespace, protocol, address.parse().unwrap());
-            let mode = sandbox.egress.kind();
+            let mode = sandbox.standing.egress.kind();
             assert_eq!(seen, expected, "{mode:?} {protocol:?} {address}");
         }
     }

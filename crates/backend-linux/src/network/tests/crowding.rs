@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::num::NonZeroU32;
-use std::os::fd::AsFd as _;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -26,7 +25,7 @@ fn come_and_go(network: &Network, worker: u8, turn: u8) -> Addresses {
     };
     let (sandbox, attached) = Sandbox::attached_to(mode, network);
     let seen = probe(&sandbox.namespace, Protocol::Tcp, PUBLIC.into());
-    assert_eq!(seen, expected, "{:?}", sandbox.egress);
+    assert_eq!(seen, expected, "{:?}", sandbox.standing.egress);
     network.detach(sandbox.id).unwrap();
     attached.addresses
 }
@@ -62,7 +61,7 @@ fn the_same_sandbox_is_never_connected_twice_at_once() {
     let before = held(&network);
     let sandbox = Sandbox::new(EgressMode::Internet);
     let attach = || {
-        let attached = network.attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd());
+        let attached = sandbox.attach(&network);
         attached.is_ok()
     };
     let won = thread::scope(|scope| {

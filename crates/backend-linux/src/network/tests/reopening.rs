@@ -1,7 +1,5 @@
 //! A runner that dies and starts again.
 
-use std::os::fd::AsFd as _;
-
 use palisade_model::profile::EgressMode;
 
 use super::super::{Config, OpenError, Pool4, PoolChoice};
@@ -30,7 +28,12 @@ fn sandboxes_keep_their_policy_while_nobody_watches_and_are_found_again() {
     ];
     let assert_all = |when: &str| {
         for (sandbox, expected) in &cases {
-            assert_eq!(reach(sandbox), *expected, "{when}: {:?}", sandbox.egress);
+            assert_eq!(
+                reach(sandbox),
+                *expected,
+                "{when}: {:?}",
+                sandbox.standing.egress
+            );
         }
     };
     assert_all("before");
@@ -66,10 +69,7 @@ fn who_is_not_known_any_more_is_disconnected() {
     assert_eq!(reach(&kept), [Outcome::Answered; 2]);
     assert_ne!(reach(&forgotten), [Outcome::Answered; 2]);
     // Its place and its name are free.
-    opening
-        .network
-        .attach(forgotten.id, &forgotten.egress, forgotten.namespace.as_fd())
-        .unwrap();
+    forgotten.attach(&opening.network).unwrap();
     assert_eq!(reach(&forgotten), [Outcome::Answered; 2]);
 }
 
@@ -79,7 +79,7 @@ fn a_policy_that_changed_meanwhile_is_in_force_after() {
     let network = world.open();
     let (mut sandbox, _) = Sandbox::attached_to(EgressMode::Internet, &network);
     drop(network);
-    sandbox.egress = EgressMode::None;
+    sandbox.standing.egress = EgressMode::None;
     let _network = world.open_knowing(&[&sandbox]).network;
     assert_eq!(reach(&sandbox), [Outcome::Refused; 2]);
 }

@@ -3,7 +3,6 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
-use std::os::fd::AsFd as _;
 use std::thread;
 use std::time::Duration;
 
@@ -224,11 +223,11 @@ fn a_change_of_policy_changes_the_answers() {
     let server = network.resolver().v4.into();
     let ask = || look_up(&sandbox.namespace, server, Protocol::Udp);
     assert_eq!(ask().unwrap().len(), 2);
-    network
-        .change(sandbox.id, &allowlist(&["192.168.1.1/32"]))
+    sandbox
+        .change(&network, allowlist(&["192.168.1.1/32"]))
         .unwrap();
     assert_eq!(ask().as_deref(), Ok(&["192.168.1.1".to_owned()][..]));
-    network.change(sandbox.id, &EgressMode::None).unwrap();
+    sandbox.change(&network, EgressMode::None).unwrap();
     assert!(ask().is_err());
 }
 
@@ -252,9 +251,7 @@ fn the_resolver_opens_again_after_it_has_ended() {
     let network = world.open();
     let sandbox = Sandbox::new(EgressMode::Internet);
     let known = [&sandbox];
-    network
-        .attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd())
-        .unwrap();
+    sandbox.attach(&network).unwrap();
     drop(network);
     let network = world.open_knowing(&known).network;
     let _serving = Serving::on(&network, &world);

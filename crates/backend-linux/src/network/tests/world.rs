@@ -8,14 +8,19 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
-use palisade_model::id::SandboxId;
+use palisade_model::id::{ProfileId, SandboxId};
+use palisade_model::policy::Standing;
 use palisade_model::profile::EgressMode;
+use palisade_model::sandbox::Owner;
 use uuid::Uuid;
 
 use super::super::layout::{FAR_HARDWARE, NEAR_HARDWARE};
 use super::super::namespace::{self, Namespace};
-use super::super::{Attached, Config, Known, Network, OpenError, Opening};
+use super::super::{
+    AttachError, Attached, ChangeError, Config, Known, Network, OpenError, Opening,
+};
 use crate::netlink::Socket;
 use crate::netlink::interface::{self, End};
 
@@ -42,7 +47,7 @@ pub(super) struct World {
 /// A sandbox that consists of its network namespace.
 pub(super) struct Sandbox {
     pub(super) id: SandboxId,
-    pub(super) egress: EgressMode,
+    pub(super) standing: Standing,
     pub(super) namespace: Namespace,
 }
 
@@ -122,7 +127,10 @@ impl World {
 
     pub(super) fn config(&self) -> Config {
         let instance = self.instance.parse().unwrap();
-        Config::new(instance, self.directory.path().to_owned())
+        Config {
+            rest: Duration::ZERO,
+            ..Config::new(instance, self.directory.path().to_owned())
+        }
     }
 
     pub(super) fn router_path(&self) -> PathBuf {
@@ -148,7 +156,7 @@ impl World {
     ) -> Result<Opening, OpenError> {
         let known = sandboxes.iter().map(|sandbox| Known {
             id: sandbox.id,
-            egress: sandbox.egress.clone(),
+            standing: sandbox.standing.clone(),
         });
         let known = known.collect::<Vec<_>>();
         self.host.visit(|| Network::open(config, &known)).unwrap()
@@ -163,20 +171,53 @@ impl Drop for World {
 }
 
 impl Sandbox {
+    /// One that has nothing in common with any other.
     pub(super) fn new(egress: EgressMode) -> Self {
+        Self::standing(alone(egress))
+    }
+
+    pub(super) fn standing(standing: Standing) -> Self {
         Self {
             id: SandboxId::new(Uuid::from_u128(random())),
-            egress,
+            standing,
             namespace: Namespace::make().unwrap(),
         }
     }
 
     pub(super) fn attached_to(egress: EgressMode, network: &Network) -> (Self, Attached) {
-        let sandbox = Self::new(egress);
-        let attached = network
-            .attach(sandbox.id, &sandbox.egress, sandbox.namespace.as_fd())
-            .unwrap();
+        Self::attached_as(alone(egress), network)
+    }
+
+    pub(super) fn attached_as(standing: Standing, network: &Network) -> (Self, Attached) {
+        let sandbox = Self::standing(standing);
+        let attached = sandbox.attach(network).unwrap();
         (sandbox, attached)
+    }
+
+    pub(super) fn attach(&self, network: &Network) -> Result<Attached, AttachError> {
+        network.attach(self.id, &self.standing, self.namespace.as_fd())
+    }
+
+    /// Puts another egress mode in force.
+    pub(super) fn change(&self, network: &Network, egress: EgressMode) -> Result<(), ChangeError> {
+        let standing = Standing {
+            egress,
+            ..self.standing.clone()
+        };
+        network.change(self.id, &standing)
+    }
+}
+
+/// The standing of a sandbox of an organization of its own.
+pub(in crate::network) fn alone(egress: EgressMode) -> Standing {
+    Standing {
+        owner: Owner {
+            organization: format!("org-{:x}", random() >> 64).parse().unwrap(),
+            user: "ada".parse().unwrap(),
+        },
+        profile: ProfileId::new(Uuid::from_u128(1)),
+        egress,
+        exposed: None,
     }
 }
 
@@ -195,8 +236,13 @@ pub(super) fn run(inside: &Namespace, script: &str) -> String {
 
 /// Echoes what comes to this namespace, until the process ends.
 pub(super) fn serve() {
-    let streams = TcpListener::bind((Ipv6Addr::UNSPECIFIED, ANSWERING_PORT)).unwrap();
-    let datagrams = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, ANSWERING_PORT)).unwrap();
+    serve_at(ANSWERING_PORT);
+}
+
+/// Likewise, what comes to this port.
+pub(super) fn serve_at(port: u16) {
+    let streams = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
+    let datagrams = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
     thread::spawn(move || {
         for stream in streams.incoming() {
             let stream = stream.unwrap();
