@@ -24,8 +24,9 @@ pub(crate) fn run(cli: Cli, out: &mut Out) -> Ended {
             CliError::new(Exit::Failure, "no call can be made").because(error.to_string())
         })?;
     let ended = runtime.block_on(dispatch(cli.command, settings, out));
-    // A prompt that the process was told to leave still waits for a key.
-    runtime.shutdown_background();
+    // A prompt that the process was told to leave still waits, for a key or for
+    // the server, and ends with the process. Its timers must not end before.
+    std::mem::forget(runtime);
     ended
 }
 

@@ -17,7 +17,7 @@ use inquire::{
 };
 
 use crate::error::{CliError, Exit};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, interruptible};
 
 /// Says what is wrong with an answer.
 pub(crate) type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -201,7 +201,7 @@ fn validation(text: &str, as_typed: &Check, at_enter: &Check) -> Validation {
     if text.starts_with(WRONG) {
         return invalid("that explains what is wrong, and is no answer".to_owned());
     }
-    match as_typed(text).and_then(|()| at_enter(text)) {
+    match as_typed(text).and_then(|()| interruptible(|| at_enter(text))) {
         Ok(()) => Validation::Valid,
         Err(what) => invalid(what),
     }

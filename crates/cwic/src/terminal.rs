@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::{Command, ExitStatus};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task;
 
@@ -52,6 +52,22 @@ pub(crate) enum ChildEnd {
 /// Whether somebody can be asked: the terminal is both read and written.
 pub(crate) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Does something that takes its time in the middle of a prompt. Ctrl-C is the
+/// signal meanwhile, as nobody reads keys.
+pub(crate) fn interruptible<T>(work: impl FnOnce() -> T) -> T {
+    let modes = tcgetattr(io::stdin()).ok();
+    let set = |modes: &Termios| tcsetattr(io::stdin(), OptionalActions::Now, modes);
+    if let Some(mut modes) = modes.clone() {
+        modes.local_modes.insert(LocalModes::ISIG);
+        let _ = set(&modes);
+    }
+    let done = work();
+    if let Some(modes) = modes {
+        let _ = set(&modes);
+    }
+    done
 }
 
 impl Terminal {

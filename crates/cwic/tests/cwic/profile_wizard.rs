@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::pty::{CTRL_C, CTRL_D, DOWN, Desk, Session, erase};
 use crate::rig::Plane;
@@ -273,4 +274,40 @@ async fn waiting_for_a_server_that_hangs_can_be_left() {
         session.press(CTRL_C);
         assert_eq!(session.end().code, 130);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_word_about_a_name_can_be_left() {
+    let plane = Plane::start().await;
+    let desk = Desk::new(&plane, &[]);
+    let (asked, mut was_asked) = tokio::sync::mpsc::channel(1);
+    // It lists profiles, and hangs when it is asked for one.
+    let answer = move |uri: axum::http::Uri| {
+        let asked = asked.clone();
+        async move {
+            if !uri.path().ends_with("/profile-templates") {
+                asked.send(()).await.unwrap();
+                std::future::pending::<()>().await;
+            }
+            axum::Json(serde_json::json!({}))
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = axum::serve(listener, axum::Router::new().fallback(answer));
+    TaskTracker::new().spawn(async move { server.await.unwrap() });
+    let call = desk.cwic(CREATE).env("CWIC_SERVER", &url);
+    let mut session = Session::start(call, (100, 70));
+    session.answer("? Display name", "agents");
+    was_asked.recv().await.unwrap();
+    session.press(CTRL_C);
+    let ended = session.end();
+    assert_eq!(ended.code, 130, "{}", ended.screen);
+    // Neither is the limit of the check waited for.
+    let told = ["panicked", "cannot be checked"];
+    assert!(
+        !told.iter().any(|told| ended.screen.contains(told)),
+        "{}",
+        ended.screen
+    );
 }
