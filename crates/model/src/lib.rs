@@ -10,6 +10,7 @@ pub mod document;
 pub mod id;
 pub mod image;
 pub mod label;
+pub mod lint;
 pub mod merge;
 pub mod name;
 pub mod namespace;
