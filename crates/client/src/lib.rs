@@ -7,6 +7,7 @@
 
 mod call;
 mod error;
+mod placing;
 mod profiles;
 mod runners;
 mod server;
@@ -14,5 +15,5 @@ mod server;
 pub use call::{Client, SetupError};
 pub use error::{CallError, Refused};
 pub use profiles::Change;
-pub use runners::RunnerFilter;
+pub use runners::{Ending, RunnerFilter};
 pub use server::{BadServer, Server};

@@ -11,7 +11,7 @@ use crate::error::CallError;
 
 pub(crate) const BASE: [&str; 2] = ["v1beta2", "sandbox"];
 
-const PROFILES: &str = "profile-templates";
+pub(crate) const PROFILES: &str = "profile-templates";
 
 /// How many items one page has.
 pub(crate) const PAGE_SIZE: usize = 200;
@@ -143,6 +143,31 @@ impl Client {
         self.read(Call {
             query: page(size, token),
             ..Call::new(Method::GET, &path)
+        })
+        .await
+    }
+
+    /// Makes a profile say again what it said at an earlier revision.
+    pub async fn rollback_profile(
+        &self,
+        id: &str,
+        revision: u32,
+        change: &Change,
+    ) -> Result<ProfileTemplate, CallError> {
+        let revision = revision.to_string();
+        let path = [
+            BASE[0],
+            BASE[1],
+            PROFILES,
+            id,
+            "revisions",
+            &revision,
+            "rollback",
+        ];
+        self.write(Call {
+            query: change.query(),
+            if_match: change.etag.as_deref(),
+            ..Call::new(Method::POST, &path)
         })
         .await
     }

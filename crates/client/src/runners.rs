@@ -1,5 +1,7 @@
 //! Calls about runners.
 
+use std::time::Duration;
+
 use palisade_wire::rest::{ApplyUpdateAnswer, ListManagedRunnersAnswer, Runner};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,7 +10,7 @@ use crate::call::{Call, Client};
 use crate::error::CallError;
 use crate::profiles::{BASE, Change, PAGE_SIZE, page};
 
-const RUNNERS: &str = "managed-runners";
+pub(crate) const RUNNERS: &str = "managed-runners";
 
 /// Which runners a list is to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +19,17 @@ pub struct RunnerFilter {
     pub cluster: Option<String>,
     /// Those in this zone.
     pub zone: Option<String>,
+}
+
+/// What becomes of the sandboxes that live on a runner that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// While there are any, the runner stays.
+    Refuse,
+    /// They may end by themselves for so long; whole seconds count.
+    Drain(Duration),
+    /// They are ended now.
+    Force,
 }
 
 impl Client {
@@ -121,16 +134,18 @@ impl Client {
 
     /// Deletes a runner; returns it if it is not gone yet.
     ///
-    /// Without force, one on which sandboxes live is left as it is.
+    /// One on which sandboxes live is left as it is, unless they are to end.
     pub async fn delete_runner(
         &self,
         id: &str,
-        is_forced: bool,
+        ending: Ending,
         change: &Change,
     ) -> Result<Option<Runner>, CallError> {
         let mut query = change.query();
-        if is_forced {
-            query.push(("force", "true".to_owned()));
+        match ending {
+            Ending::Refuse => {}
+            Ending::Drain(most) => query.push(("drain", most.as_secs().to_string())),
+            Ending::Force => query.push(("force", "true".to_owned())),
         }
         let path = [BASE[0], BASE[1], RUNNERS, id];
         let left: Runner = self

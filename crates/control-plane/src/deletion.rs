@@ -1,5 +1,5 @@
-//! The task that ends the sandboxes of runners that are being deleted, and then
-//! takes the runners away.
+//! The task that ends the sandboxes of runners that are being deleted, at once or
+//! after their drain, and then takes the runners away.
 //!
 //! Inputs: the marks in the store, looked at after every change and at the
 //! latest after [`PERIOD`]. Output: a wish to stop for each sandbox, and the
@@ -61,13 +61,15 @@ impl Deletions {
 
     async fn pass_and_wait(&self) -> Result<(), Fault> {
         let head = self.plane.store.head().await?;
-        self.pass().await?;
-        self.plane.store.wait_for_change(head, PERIOD).await?;
+        let next = self.pass().await?;
+        self.plane.store.wait_for_change(head, next).await?;
         Ok(())
     }
 
-    /// Looks once at every runner that is being deleted.
-    pub async fn pass(&self) -> Result<(), Fault> {
+    /// Looks once at every runner that is being deleted; returns after how long
+    /// to look again at the latest.
+    pub async fn pass(&self) -> Result<Duration, Fault> {
+        let mut next = PERIOD;
         let store = &self.plane.store;
         for organization in page::all(|page| store.list_organizations(page)).await? {
             let runners = page::all(|page| store.list_runners(&organization.id, page)).await?;
@@ -75,14 +77,15 @@ impl Deletions {
                 .iter()
                 .filter(|runner| runner.deleting_since.is_some())
             {
-                self.finish(runner).await?;
+                next = next.min(self.finish(runner).await?);
             }
         }
-        Ok(())
+        Ok(next)
     }
 
-    /// Takes the runner away, or asks its sandboxes to end.
-    async fn finish(&self, runner: &Runner) -> Result<(), Fault> {
+    /// Takes the runner away, or asks its sandboxes to end once they had their
+    /// time; returns after how long there is more to do.
+    async fn finish(&self, runner: &Runner) -> Result<Duration, Fault> {
         let store = &self.plane.store;
         let gone = store
             .delete_runner(&runner.organization, runner.uid, None)
@@ -90,13 +93,23 @@ impl Deletions {
         match gone {
             Ok(()) => {
                 info!(runner.uid = %runner.uid, runner.id = %runner.id, "runner deleted");
-                Ok(())
+                Ok(PERIOD)
             }
             // No revision was expected, so that none can be another one.
-            Err(DeleteError::NotFound | DeleteError::RevisionMismatch { .. }) => Ok(()),
-            Err(DeleteError::Occupied { .. }) => self.end_sandboxes(runner).await,
+            Err(DeleteError::NotFound | DeleteError::RevisionMismatch { .. }) => Ok(PERIOD),
+            Err(DeleteError::Occupied { .. }) => match self.time_left(runner) {
+                Some(left) => Ok(left),
+                None => self.end_sandboxes(runner).await.map(|()| PERIOD),
+            },
             Err(DeleteError::Fault(fault)) => Err(fault),
         }
+    }
+
+    /// How long its sandboxes may still end by themselves, if they may.
+    fn time_left(&self, runner: &Runner) -> Option<Duration> {
+        let left = runner.drain_until?.saturating_since(self.plane.now());
+        // A moment later it is over for sure.
+        (!left.is_zero()).then(|| left.saturating_add(Duration::from_millis(1)))
     }
 
     async fn end_sandboxes(&self, runner: &Runner) -> Result<(), Fault> {
@@ -129,6 +142,7 @@ impl Deletions {
     /// Whether the runner is away for so long that nobody will end anything.
     fn is_lost(&self, runner: &Runner) -> bool {
         let since = runner.deleting_since.unwrap_or(runner.updated_at);
+        let since = runner.drain_until.map_or(since, |until| until.max(since));
         let waited = self.plane.now().saturating_since(since);
         !self.plane.live.observe(runner.uid).is_connected && waited >= GIVE_UP_AFTER
     }

@@ -16,8 +16,10 @@ mod guard;
 mod health;
 mod openapi;
 mod params;
+mod placing;
 mod profile;
 mod runner;
+mod usage;
 
 pub use openapi::OpenApiDocument;
 
@@ -30,6 +32,7 @@ pub fn router(plane: ControlPlane) -> Router {
     let api = Router::new()
         .nest("/v1beta2/sandbox/profile-templates", profile::routes())
         .nest("/v1beta2/sandbox/managed-runners", runner::routes())
+        .nest("/v1beta2/sandbox/placement", placing::routes())
         .route_layer(middleware::from_fn_with_state(
             guard,
             guard::limit_concurrency,

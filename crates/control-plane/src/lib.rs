@@ -13,9 +13,11 @@ mod guardrails;
 mod http;
 mod live;
 mod page;
+mod placing;
 mod plane;
 mod profiles;
 mod runners;
+mod usage;
 
 pub use deletion::Deletions;
 pub use http::{OpenApiDocument, router};

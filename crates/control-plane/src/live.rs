@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use palisade_model::id::RunnerUid;
+use palisade_model::placement::Fleet;
 use palisade_wire::rest::RunnerObservation;
 
 /// Tells what is known of a runner at this moment.
@@ -15,9 +16,15 @@ use palisade_wire::rest::RunnerObservation;
 /// * A call returns at once, out of memory.
 /// * A runner that was never heard of is answered with the default: not
 ///   connected, no heartbeat.
+/// * The fleet is the one that sandboxes are placed from, with what runners
+///   reported and what is in use. It may be behind the store in what is
+///   configured, and never in what is set aside.
 pub trait RunnerLive: Debug + Send + Sync + 'static {
     /// What is known of the runner.
     fn observe(&self, uid: RunnerUid) -> RunnerObservation;
+
+    /// The fleet at this moment.
+    fn fleet(&self) -> Fleet;
 }
 
 /// For a control plane that no runner dials into.
@@ -27,5 +34,9 @@ pub struct NoRunners;
 impl RunnerLive for NoRunners {
     fn observe(&self, _uid: RunnerUid) -> RunnerObservation {
         RunnerObservation::default()
+    }
+
+    fn fleet(&self) -> Fleet {
+        Fleet::default()
     }
 }

@@ -12,6 +12,7 @@ use crate::etag;
 use crate::plane::ControlPlane;
 
 mod delete;
+mod rollback;
 mod write;
 
 pub(crate) use write::{Change, no_organization};

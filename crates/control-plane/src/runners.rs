@@ -15,6 +15,8 @@ mod candidate;
 mod delete;
 mod write;
 
+pub(crate) use delete::Ending;
+
 /// The name of the present state of the configuration of a runner.
 pub(crate) fn etag_of(runner: &Runner) -> String {
     etag::of(runner.uid.as_uuid(), runner.revision)

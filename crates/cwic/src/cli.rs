@@ -8,6 +8,7 @@ use palisade_client::Server;
 
 mod auth;
 mod document;
+mod insight;
 mod output;
 mod profile;
 mod runner;
@@ -15,13 +16,16 @@ mod sandbox;
 
 pub(crate) use auth::{AuthCommand, LoginArgs};
 pub(crate) use document::{ConfirmArgs, CreateArgs, FileArgs};
+pub(crate) use insight::{
+    Between, ExplainProfileArgs, ExplainRequestArgs, FailOn, LintArgs, RevisionsArgs, RollbackArgs,
+};
 pub(crate) use output::{Format, OutputArgs};
 pub(crate) use profile::{
     DeleteProfilesArgs, DescribeProfileArgs, EditProfileArgs, GetProfilesArgs, ProfileCommand,
 };
 pub(crate) use runner::{
     CreateRunnerArgs, DeleteRunnerArgs, DescribeRunnerArgs, EditRunnerArgs, GetRunnersArgs,
-    RunnerCommand,
+    RunnerCommand, UpgradeRunnerArgs,
 };
 pub(crate) use sandbox::SandboxCommand;
 

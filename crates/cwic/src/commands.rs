@@ -2,13 +2,16 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{AuthCommand, Cli, Command, SandboxCommand};
+use crate::cli::{AuthCommand, Cli, Command, ProfileCommand, SandboxCommand};
 use crate::error::{CliError, Exit};
 use crate::out::Out;
 use crate::settings::Settings;
 
+mod advice;
 mod auth;
 mod confirm;
+mod explain;
+mod preview;
 mod profile;
 mod runner;
 
@@ -35,11 +38,19 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Out) -> Ended 
         Command::Auth(AuthCommand::Login(args)) => auth::login::run(args, settings, out).await,
         Command::Auth(AuthCommand::Status) => auth::status::run(&settings, out).await,
         Command::Auth(AuthCommand::Logout) => auth::logout::run(settings, out),
+        Command::Sandbox(SandboxCommand::Profile(ProfileCommand::Lint(args)))
+            if args.file.is_some() =>
+        {
+            profile::lint::run(&args, None, out).await
+        }
         Command::Sandbox(SandboxCommand::Profile(command)) => {
             profile::run(command, &settings.client()?, out).await
         }
         Command::Sandbox(SandboxCommand::Runner(command)) => {
             runner::run(command, &settings.client()?, out).await
+        }
+        Command::Sandbox(SandboxCommand::Explain(args)) => {
+            explain::run(&args, &settings.client()?, out).await
         }
     }
 }

@@ -15,8 +15,9 @@ use palisade_wire::document::{self, BYTES_MAX, Format, Node};
 use palisade_wire::profile_document::{read_profile_draft, read_profile_edit};
 use palisade_wire::runner_document::{read_runner_draft, read_runner_edit};
 use palisade_wire::spelling::{
-    Dialect, Finding, Origin, PROFILE, RUNNER, Shape, parse_path, to_wire, translate,
+    Dialect, Finding, Origin, PROFILE, RUNNER, START_REQUEST, Shape, parse_path, to_wire, translate,
 };
+use palisade_wire::start_document::read_start_request;
 use serde_json::Value;
 
 use crate::error::{CliError, Exit};
@@ -37,6 +38,8 @@ pub(crate) enum Kind<'a> {
     NewRunner(Option<&'a RunnerId>),
     /// A change of a runner.
     RunnerChange,
+    /// A request for a sandbox.
+    StartRequest,
 }
 
 impl Kind<'_> {
@@ -44,6 +47,7 @@ impl Kind<'_> {
         match self {
             Self::NewProfile | Self::ProfileChange => &PROFILE,
             Self::NewRunner(_) | Self::RunnerChange => &RUNNER,
+            Self::StartRequest => &START_REQUEST,
         }
     }
 
@@ -55,6 +59,7 @@ impl Kind<'_> {
             Self::ProfileChange => read_profile_edit(node, &source).map(drop),
             Self::NewRunner(id) => read_runner_draft(node, &source, id).map(drop),
             Self::RunnerChange => read_runner_edit(node, &source).map(drop),
+            Self::StartRequest => read_start_request(node, &source).map(drop),
         };
         checked.err().unwrap_or_default()
     }
@@ -83,13 +88,18 @@ impl Document {
     /// it is called there.
     pub(crate) fn locate(&self, field: &str) -> Option<String> {
         let path = parse_path(field).ok()?;
-        // The server was sent the document inside another one.
-        let Some((Step::Key(around), inside)) = path.steps().split_first() else {
-            return None;
+        // The server was sent the document inside another one, but for requests.
+        let inside = if std::ptr::eq(self.shape, &START_REQUEST) {
+            path.steps()
+        } else {
+            let (Step::Key(around), inside) = path.steps().split_first()? else {
+                return None;
+            };
+            if !AROUND.contains(&around.as_str()) {
+                return None;
+            }
+            inside
         };
-        if !AROUND.contains(&around.as_str()) {
-            return None;
-        }
         let inside = self.shape.canonical(&inside.iter().cloned().collect());
         let found = self
             .origin

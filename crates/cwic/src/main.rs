@@ -1,5 +1,6 @@
 //! `cwic`: profiles, runners and bindings from the command line.
 
+mod changes;
 mod cli;
 mod commands;
 mod config_file;

@@ -14,6 +14,19 @@ use serde_json::Value;
 
 pub(crate) use plain::plain;
 
+use crate::cli::Format;
+use crate::out::Out;
+
+/// Writes an answer for programs; `false` if it is people who are to read it.
+pub(crate) fn for_programs(format: Format, answer: &impl Serialize, out: &mut Out) -> bool {
+    match format {
+        Format::Json => out.json(&json(answer)),
+        Format::Yaml => out.yaml(&json(answer)),
+        Format::Table | Format::Name => return false,
+    }
+    true
+}
+
 /// An answer as the API gave it.
 pub(crate) fn json(answer: &impl Serialize) -> Value {
     // Answers are made of text, numbers, lists and maps with text as keys.

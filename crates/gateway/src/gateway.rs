@@ -11,6 +11,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use palisade_model::clock::{Clock, Ids};
 use palisade_model::id::RunnerUid;
+use palisade_model::placement::Fleet;
 use palisade_store::Store;
 use palisade_wire::proto::DESCRIPTORS;
 use palisade_wire::proto::runner_v1::runner_service_server::RunnerServiceServer;
@@ -60,6 +61,7 @@ pub struct Gateway {
 #[derive(Clone, Debug)]
 pub struct LiveView {
     hub: Hub,
+    picture: Picture,
     progress: Progress,
 }
 
@@ -67,6 +69,12 @@ impl LiveView {
     /// What is known of the process behind a runner; at once, out of memory.
     pub fn observe(&self, runner: RunnerUid) -> RunnerObservation {
         self.hub.observe(runner)
+    }
+
+    /// The fleet that sandboxes are placed from, with what is set aside in it; a
+    /// snapshot, at once, out of memory.
+    pub fn fleet(&self) -> Fleet {
+        self.picture.fleet()
     }
 
     /// Whether the gateway has read everything and admits sandboxes.
@@ -129,6 +137,7 @@ impl Gateway {
     pub fn live(&self) -> LiveView {
         LiveView {
             hub: self.hub.clone(),
+            picture: self.picture.clone(),
             progress: self.progress.clone(),
         }
     }

@@ -44,6 +44,9 @@ pub struct Runner {
     pub updated_at: Timestamp,
     /// Set once it is being deleted.
     pub deleting_since: Option<Timestamp>,
+    /// Until when its sandboxes may end by themselves while it is being deleted;
+    /// `None` ends them at once.
+    pub drain_until: Option<Timestamp>,
 }
 
 /// A cluster, or the one machine of a Linux runner.

@@ -67,6 +67,7 @@ macro_rules! conformance_tests {
             revisions_stay_after_the_profile_is_deleted,
             an_update_changes_the_fields_that_it_names,
             a_write_that_expects_another_revision_is_refused,
+            a_change_that_was_judged_against_other_runners_is_refused,
             a_bound_profile_is_not_deleted,
             profiles_are_listed_in_the_order_of_their_names,
         );
@@ -83,6 +84,7 @@ macro_rules! conformance_tests {
             every_write_of_the_configuration_makes_the_next_revision,
             a_runner_write_that_expects_another_revision_is_refused,
             a_runner_is_marked_for_deletion_once,
+            the_earliest_end_of_a_drain_holds,
             a_runner_being_deleted_does_not_change,
             a_runner_with_live_sandboxes_is_not_deleted,
             deleting_a_runner_frees_its_profiles,
@@ -94,6 +96,7 @@ macro_rules! conformance_tests {
             bindings_that_answer_to_one_name_are_refused,
             bindings_of_another_organization_s_profile_are_refused,
             bindings_are_replaced_as_a_whole,
+            bindings_that_were_judged_against_older_profiles_are_refused,
         );
         $crate::conformance_tests!(@round_trip $harness;
             profiles_read_back_as_they_were_written,
@@ -129,6 +132,7 @@ macro_rules! conformance_tests {
             a_filter_with_too_many_terms_is_refused,
             the_largest_filter_is_answered,
             the_sandboxes_of_a_runner_are_the_live_ones,
+            occupancy_counts_the_live_ones_and_names_the_newest,
         );
         $crate::conformance_tests!(@changes $harness;
             every_change_is_in_the_feed,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use palisade_model::id::ProfileId;
+use palisade_model::id::{ProfileId, RunnerUid};
 use palisade_model::name::{DisplayName, OrganizationId, RunnerId};
 use palisade_model::profile::{Profile, ProfileSpec, Revision};
 
@@ -30,6 +30,9 @@ use crate::store::Stamp;
 /// * A write that expects another revision than the present one is refused and
 ///   told the present one. Of several writes that expect the same revision, one
 ///   succeeds.
+/// * A change that was judged against the runners that bind the profile is
+///   written only while these, at these revisions, are the ones that do, in the
+///   same transaction.
 /// * A profile that a runner binds is not deleted; the refusal names every such
 ///   runner, in the order of their ids. Deleting and binding exclude each other:
 ///   no runner ever binds a profile that does not exist.
@@ -119,6 +122,18 @@ pub struct ProfileUpdate {
     pub labels: Option<BTreeMap<String, String>>,
     /// The whole of the guardrails.
     pub spec: Option<ProfileSpec>,
+    /// The runners that bind the profile, as the change was judged against them;
+    /// `None` if it was not.
+    pub judged: Option<Vec<JudgedRunner>>,
+}
+
+/// A runner as it was when a decision was made that counts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JudgedRunner {
+    /// The runner.
+    pub runner: RunnerUid,
+    /// The revision of its configuration that was looked at.
+    pub revision: Revision,
 }
 
 /// A profile as it was at one revision.
@@ -172,6 +187,9 @@ pub enum UpdateError {
         /// The present revision.
         current: Revision,
     },
+    /// Other runners bind it, or the same ones otherwise; judge again.
+    #[error("the runners that bind the profile changed since they were looked at")]
+    RunnersMoved,
     /// The store failed.
     #[error(transparent)]
     Fault(#[from] Fault),

@@ -30,13 +30,16 @@ use crate::store::Stamp;
 ///   exist in the organization, or two bindings answer to one name (display
 ///   names counted for those without an alias), nothing changes and the refusal
 ///   tells every place.
+/// * Bindings that were judged against revisions of their profiles are written
+///   only while those are the present ones, in the same transaction.
 /// * Every write of the configuration makes the next revision, kept like those
 ///   of profiles. Marking for deletion does not.
 /// * A write that expects another revision than the present one is refused and
 ///   told the present one. Of several writes that expect the same revision, one
 ///   succeeds.
 /// * A runner is marked for deletion once; marking it again keeps the first
-///   time. From then on its configuration does not change.
+///   time. From then on its configuration does not change. Of the ends of several
+///   drains the earliest holds, and to end sandboxes at once is earlier than any.
 /// * A runner on which sandboxes live is not deleted. Deleting one frees its
 ///   profiles.
 /// * Runners are listed in the order of their ids and clusters in the order of
@@ -86,8 +89,7 @@ pub trait Runners: Debug + Send + Sync + 'static {
         &self,
         organization: &OrganizationId,
         uid: RunnerUid,
-        expected: Option<Revision>,
-        at: Timestamp,
+        mark: DeletionMark,
     ) -> Result<Runner, MarkError>;
 
     /// Deletes a runner on which no sandbox lives, marked or not.
@@ -141,6 +143,39 @@ pub struct NewRunner {
     pub settings: RunnerSettings,
     /// The profiles that it offers.
     pub bindings: Bindings,
+    /// What its bindings were judged against; `None` if they were not.
+    pub judged: Option<Vec<JudgedProfile>>,
+}
+
+/// A profile as it was when a decision was made that counts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JudgedProfile {
+    /// The profile.
+    pub profile: ProfileId,
+    /// The revision that was looked at.
+    pub revision: Revision,
+}
+
+/// How a runner is to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeletionMark {
+    /// The revision that the decision was made from; `None` takes any.
+    pub expected: Option<Revision>,
+    /// When it begins.
+    pub at: Timestamp,
+    /// Until when its sandboxes may end by themselves; `None` ends them at once.
+    pub drain_until: Option<Timestamp>,
+}
+
+impl DeletionMark {
+    /// Begins at this instant, whatever the revision, and waits for nothing.
+    pub fn at(at: Timestamp) -> Self {
+        Self {
+            expected: None,
+            at,
+            drain_until: None,
+        }
+    }
 }
 
 /// The cluster that a new runner is for.
@@ -172,6 +207,8 @@ pub struct RunnerUpdate {
     pub settings: Option<RunnerSettings>,
     /// The whole list of bindings.
     pub bindings: Option<Bindings>,
+    /// What the bindings were judged against; `None` if they were not.
+    pub judged: Option<Vec<JudgedProfile>>,
 }
 
 /// A runner as it was configured at one revision.
@@ -236,6 +273,9 @@ pub enum CreateError {
     /// Bindings that would answer to one name.
     #[error("{} binding(s) use a name a second time", .0.len())]
     NamesTaken(Vec<BindingsError>),
+    /// A profile is not what it was judged by; judge again.
+    #[error("a bound profile changed since it was looked at")]
+    ProfilesMoved,
     /// The store failed.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -262,6 +302,9 @@ pub enum UpdateError {
     /// Bindings that would answer to one name.
     #[error("{} binding(s) use a name a second time", .0.len())]
     NamesTaken(Vec<BindingsError>),
+    /// A profile is not what it was judged by; judge again.
+    #[error("a bound profile changed since it was looked at")]
+    ProfilesMoved,
     /// The store failed.
     #[error(transparent)]
     Fault(#[from] Fault),

@@ -32,6 +32,8 @@ use crate::page::{Page, PageRequest, PageSize};
 ///   are left out of every [`Sandbox`] that is returned.
 /// * The complete launch is readable while the sandbox lives. Once it is over,
 ///   the contents of its files are gone from the store.
+/// * Occupancy counts the live sandboxes of a profile or of a runner, apart for
+///   each runner and profile, and names the newest few of each.
 /// * A list holds the live sandboxes that pass every filter, the newest first:
 ///   in descending order of ids. Those that are over are in it when asked for,
 ///   or when the phase that is asked for is a terminal one.
@@ -80,6 +82,15 @@ pub trait Sandboxes: Debug + Send + Sync + 'static {
         page: PageRequest<SandboxId>,
     ) -> Result<Page<Sandbox, SandboxId>, Fault>;
 
+    /// Counts the live sandboxes of a profile or a runner; of each part, the
+    /// newest `named_max` are named.
+    async fn occupancy(
+        &self,
+        organization: &OrganizationId,
+        of: OccupancyOf,
+        named_max: PageSize,
+    ) -> Result<Vec<Occupancy>, Fault>;
+
     /// Applies one change of status, and returns what came of it.
     async fn change_status(
         &self,
@@ -117,6 +128,32 @@ pub struct Basis {
     pub runner: Revision,
     /// The revision of the profile.
     pub profile: Revision,
+}
+
+/// Whose sandboxes are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OccupancyOf {
+    /// Those that were started under a profile, wherever they are.
+    Profile(ProfileId),
+    /// Those on a runner, whatever their profile.
+    Runner(RunnerUid),
+}
+
+/// The live sandboxes of one profile on one runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occupancy {
+    /// The runner.
+    pub runner_uid: RunnerUid,
+    /// The operator's name of the runner.
+    pub runner_id: RunnerId,
+    /// The profile.
+    pub profile: ProfileId,
+    /// The name that the profile had there for the newest one.
+    pub profile_name: ProfileName,
+    /// How many there are.
+    pub count: u64,
+    /// The newest of them.
+    pub newest: Vec<SandboxId>,
 }
 
 /// Which sandboxes are wanted.

@@ -30,6 +30,7 @@ mod runner;
 mod runner_parts;
 mod runner_write;
 mod sandbox;
+mod sandbox_count;
 mod sandbox_list;
 mod sandbox_write;
 mod token;

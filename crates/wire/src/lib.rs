@@ -16,6 +16,7 @@ pub mod rest;
 pub mod runner;
 pub mod runner_document;
 pub mod spelling;
+pub mod start_document;
 pub mod status;
 pub mod timestamp;
 pub mod v1beta2;

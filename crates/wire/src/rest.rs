@@ -9,9 +9,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+mod placement;
 mod profile;
+mod resolved;
 mod runner;
+mod usage;
 
+pub use placement::{
+    ClosestChange, ConstraintCheck, Granted, PlacementCandidate, PlacementExplanation,
+    PlacementPreview, PlacementRefusal, PlacementWinner, UnmetConstraint, Verdict,
+};
 pub use profile::{
     ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, ProfileRevision, ProfileSpec,
     ProfileTemplate, ResourceCeiling, ResourceDefaults,
@@ -22,6 +29,9 @@ pub use runner::{
     ManagedSpec, ManagementMode, ProfileBinding, ReleaseChannel, ResourceAmounts, Runner,
     RunnerIdentity, RunnerObservation, Scaling, Toleration,
 };
+
+pub use resolved::{FieldLayer, ResolvedField, ResolvedProfile};
+pub use usage::{Usage, UsageBinding, UsagePart};
 
 /// A map of texts as JSON.
 pub(crate) fn strings(map: &BTreeMap<String, String>) -> Value {

@@ -22,7 +22,7 @@ pub(crate) use case::snake;
 pub use origin::Origin;
 pub use path::{BadPath, parse_path};
 pub use reading::{Translated, translate};
-pub use schema::{Field, PROFILE, RUNNER, SPEC, Shape};
+pub use schema::{Field, PROFILE, RUNNER, SPEC, START_REQUEST, Shape};
 pub use writing::to_wire;
 
 /// The way in which a document names fields that it could also name otherwise.

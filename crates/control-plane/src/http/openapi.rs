@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use palisade_wire::document::to_yaml;
 use palisade_wire::rest::{
     ApplyUpdateAnswer, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
-    ListProfileTemplatesAnswer, ProfileRevision, ProfileTemplate, Runner,
+    ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileRevision,
+    ProfileTemplate, ResolvedProfile, Runner, Usage,
 };
 use palisade_wire::status::Status;
 use serde_json::Value;
@@ -24,7 +25,9 @@ use utoipa::{Modify, OpenApi};
         paths::create_profile, paths::list_profiles, paths::get_profile, paths::update_profile,
         paths::delete_profile, paths::list_revisions, paths::get_revision,
         paths::create_runner, paths::list_runners, paths::get_runner, paths::update_runner,
-        paths::delete_runner, paths::apply_update, paths::healthz, paths::livez, paths::readyz,
+        paths::delete_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
+        paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
+        paths::explain, paths::healthz, paths::livez, paths::readyz,
     ),
     modifiers(&Token),
     security(("token" = [])),
@@ -73,7 +76,8 @@ pub(super) async fn yaml() -> Response {
 mod paths {
     use super::{
         ApplyUpdateAnswer, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
-        ListProfileTemplatesAnswer, ProfileRevision, ProfileTemplate, Runner, Status,
+        ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileRevision,
+        ProfileTemplate, ResolvedProfile, Runner, Status, Usage,
     };
 
     /// Create a profile
@@ -166,6 +170,97 @@ mod paths {
     )]
     fn get_revision() {}
 
+    /// Go back to what an earlier revision said, as a new revision
+    #[utoipa::path(
+        post, path = "/v1beta2/sandbox/profile-templates/{id}/revisions/{revision}/rollback", tag = "profiles",
+        params(
+            ("id" = String, Path, description = "Its id or display name"),
+            ("revision" = u32, Path, description = "The number of the earlier revision"),
+            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ("If-Match" = Option<String>, Header, description = "The etag that was read"),
+        ),
+        responses(
+            (status = 200, body = ProfileTemplate), (status = 400, body = Status), (status = 401, body = Status),
+            (status = 403, body = Status), (status = 404, body = Status),
+            (status = 409, description = "The profile changed since it was read", body = Status),
+        ),
+    )]
+    fn roll_back() {}
+
+    /// Tell who binds a profile, and which sandboxes live under it
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/profile-templates/{id}/usage", tag = "profiles",
+        params(("id" = String, Path, description = "Its id or display name")),
+        responses((status = 200, body = Usage), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn profile_usage() {}
+
+    /// Tell what a profile is on one runner, and which layer each field came from
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/profile-templates/{id}/resolved", tag = "profiles",
+        params(
+            ("id" = String, Path, description = "Its id or display name"),
+            ("runner" = String, Query, description = "The uid of the runner, or the id that its operator chose"),
+        ),
+        responses(
+            (status = 200, body = ResolvedProfile), (status = 400, description = "The runner does not bind it, or its layers do not go together", body = Status),
+            (status = 401, body = Status), (status = 404, body = Status),
+        ),
+    )]
+    fn resolved() {}
+
+    /// Tell what runners would make of a profile after a change, and change nothing
+    #[utoipa::path(
+        post, path = "/v1beta2/sandbox/profile-templates/{id}/preview", tag = "profiles",
+        params(
+            ("id" = String, Path, description = "Its id or display name"),
+            ("updateMask" = Option<String>, Query, description = "Any of description, labels, spec"),
+            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+        ),
+        request_body(content = ProfileTemplate, description = "As for an update"),
+        responses(
+            (status = 200, body = PlacementPreview), (status = 400, body = Status), (status = 401, body = Status),
+            (status = 403, body = Status), (status = 404, body = Status),
+        ),
+    )]
+    fn preview_profile() {}
+
+    /// Tell which profiles a runner binds, and which sandboxes live on it
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/managed-runners/{id}/usage", tag = "runners",
+        params(("id" = String, Path, description = "Its uid, or the id that its operator chose")),
+        responses((status = 200, body = Usage), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn runner_usage() {}
+
+    /// Tell what a runner would make of its profiles after a change, and change nothing
+    #[utoipa::path(
+        post, path = "/v1beta2/sandbox/managed-runners/{id}/preview", tag = "runners",
+        params(
+            ("id" = String, Path, description = "Its uid, or the id that its operator chose"),
+            ("updateMask" = Option<String>, Query, description = "As for an update"),
+            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+        ),
+        request_body(content = Runner, description = "As for an update"),
+        responses(
+            (status = 200, body = PlacementPreview), (status = 400, body = Status), (status = 401, body = Status),
+            (status = 403, body = Status), (status = 404, body = Status),
+        ),
+    )]
+    fn preview_runner() {}
+
+    /// Tell where a request for a sandbox would go now, and why
+    ///
+    /// The body is a `StartSandboxRequest` without files, secrets, buckets and
+    /// volumes. It is judged as a launch by the caller would be; nothing is
+    /// started or set aside.
+    #[utoipa::path(
+        post, path = "/v1beta2/sandbox/placement/explain", tag = "placement",
+        request_body(content = Object, description = "The request"),
+        responses((status = 200, body = PlacementExplanation), (status = 400, body = Status), (status = 401, body = Status)),
+    )]
+    fn explain() {}
+
     /// Create a runner
     #[utoipa::path(
         post, path = "/v1beta2/sandbox/managed-runners", tag = "runners",
@@ -219,13 +314,14 @@ mod paths {
 
     /// Delete a runner
     ///
-    /// One on which sandboxes live is deleted only by force: it is answered as
-    /// it is, and gone once they have ended.
+    /// One on which sandboxes live is deleted only by force or after a drain: it
+    /// is answered as it is, takes no new sandbox, and is gone once they ended.
     #[utoipa::path(
         delete, path = "/v1beta2/sandbox/managed-runners/{id}", tag = "runners",
         params(
             ("id" = String, Path, description = "Its uid, or the id that its operator chose"),
-            ("force" = Option<bool>, Query, description = "End the sandboxes that live on it"),
+            ("force" = Option<bool>, Query, description = "End the sandboxes that live on it now"),
+            ("drain" = Option<u32>, Query, description = "Let the sandboxes that live on it end by themselves for so many seconds, then end them"),
             ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
             ("If-Match" = Option<String>, Header, description = "The etag that was read"),
         ),

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use palisade_model::name::DisplayName;
 use palisade_model::profile::{Profile, Revision};
 use palisade_model::refusal::Refusal;
@@ -20,6 +20,7 @@ use super::answer::{empty, tagged};
 use super::auth::{Admin, Reader};
 use super::body::Document;
 use super::params::{Params, Place};
+use super::{placing, usage};
 use crate::error::{ApiError, ApiResult};
 use crate::page;
 use crate::plane::ControlPlane;
@@ -35,6 +36,10 @@ pub(super) fn routes() -> Router<ControlPlane> {
         .route("/{id}", get(read).patch(update).delete(delete))
         .route("/{id}/revisions", get(list_revisions))
         .route("/{id}/revisions/{revision}", get(read_revision))
+        .route("/{id}/revisions/{revision}/rollback", post(roll_back))
+        .route("/{id}/usage", get(usage::of_profile))
+        .route("/{id}/resolved", get(placing::resolved))
+        .route("/{id}/preview", post(placing::preview_profile))
 }
 
 async fn create(
@@ -105,7 +110,10 @@ async fn update(
 }
 
 /// What the mask leaves of the document; all of it without a mask.
-fn masked(edit: Located<ProfileEdit>, mask: Option<&[String]>) -> ApiResult<Located<ProfileEdit>> {
+pub(super) fn masked(
+    edit: Located<ProfileEdit>,
+    mask: Option<&[String]>,
+) -> ApiResult<Located<ProfileEdit>> {
     let Some(paths) = mask else {
         return Ok(edit);
     };
@@ -163,7 +171,15 @@ async fn read_revision(
     params: Params,
 ) -> ApiResult<Response> {
     params.known(&[])?;
-    let RevisionKey(revision) = revision.parse().map_err(|_| {
+    let revision = number(&revision)?;
+    let found = plane.get_profile_revision(&caller, &id, revision).await?;
+    Ok(Json(revision_answer(&found)).into_response())
+}
+
+/// The number of a revision, as it stands in a path.
+fn number(text: &str) -> ApiResult<Revision> {
+    let parsed = text.parse::<RevisionKey>();
+    parsed.map(|key| key.0).map_err(|_| {
         let path = FieldPath::root().key("revision");
         let what = "must be the number of a revision, counted from 1";
         ApiError::from(Refusal::invalid(vec![Violation::new(
@@ -171,9 +187,20 @@ async fn read_revision(
             ViolationKind::Invalid,
             what,
         )]))
-    })?;
-    let found = plane.get_profile_revision(&caller, &id, revision).await?;
-    Ok(Json(revision_answer(&found)).into_response())
+    })
+}
+
+async fn roll_back(
+    State(plane): State<ControlPlane>,
+    Admin(caller): Admin,
+    Place((id, revision)): Place<(String, String)>,
+    params: Params,
+) -> ApiResult<Response> {
+    let known = params.known(&["validateOnly"])?;
+    let change = params.change(&known, false)?;
+    let to = number(&revision)?;
+    let profile = plane.rollback_profile(&caller, &id, to, change).await?;
+    Ok(answer(&profile))
 }
 
 /// The number of a revision as text.

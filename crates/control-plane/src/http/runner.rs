@@ -1,5 +1,7 @@
 //! `/v1beta2/sandbox/managed-runners`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
@@ -18,11 +20,12 @@ use palisade_wire::{Located, rest};
 use super::answer::{empty, tagged};
 use super::auth::{Admin, Reader};
 use super::body::Document;
-use super::params::{Params, Place};
+use super::params::{Known, Params, Place};
+use super::{placing, usage};
 use crate::error::{ApiError, ApiResult};
 use crate::page;
 use crate::plane::ControlPlane;
-use crate::runners::{RunnerFilter, etag_of};
+use crate::runners::{Ending, RunnerFilter, etag_of};
 
 /// The name of the list, for page tokens.
 const RUNNERS: &str = "runners";
@@ -32,6 +35,8 @@ pub(super) fn routes() -> Router<ControlPlane> {
         .route("/", get(list).post(create))
         .route("/{id}", get(read).patch(update).delete(delete))
         .route("/{id}/apply-update", post(apply_update))
+        .route("/{id}/usage", get(usage::of_runner))
+        .route("/{id}/preview", post(placing::preview_runner))
 }
 
 async fn create(
@@ -121,7 +126,10 @@ async fn update(
 }
 
 /// What the mask leaves of the document; all of it without a mask.
-fn masked(edit: Located<RunnerEdit>, mask: Option<&[String]>) -> ApiResult<Located<RunnerEdit>> {
+pub(super) fn masked(
+    edit: Located<RunnerEdit>,
+    mask: Option<&[String]>,
+) -> ApiResult<Located<RunnerEdit>> {
     let Some(paths) = mask else {
         return Ok(edit);
     };
@@ -146,11 +154,39 @@ async fn delete(
     Place(id): Place<String>,
     params: Params,
 ) -> ApiResult<Response> {
-    let known = params.known(&["validateOnly", "force"])?;
+    let known = params.known(&["validateOnly", "force", "drain"])?;
     let change = params.change(&known, false)?;
-    let is_forced = known.flag("force")?;
-    let left = plane.delete_runner(&caller, &id, change, is_forced).await?;
+    let ending = ending(&known)?;
+    let left = plane.delete_runner(&caller, &id, change, ending).await?;
     Ok(left.map_or_else(empty, |runner| answer(&plane, &runner)))
+}
+
+/// The longest drain, in seconds: a week.
+const DRAIN_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
+
+fn ending(known: &Known) -> ApiResult<Ending> {
+    let drain = known.parsed::<u32>("drain")?;
+    let wrong = |kind, what: String| {
+        let violation = Violation::new(FieldPath::root().key("drain"), kind, what);
+        let finding = Finding {
+            violation,
+            place: None,
+        };
+        ApiError::invalid(vec![finding])
+    };
+    match (known.flag("force")?, drain) {
+        (true, Some(_)) => {
+            let what = "contradicts force, which ends the sandboxes now".to_owned();
+            Err(wrong(ViolationKind::Conflict, what))
+        }
+        (_, Some(seconds)) if seconds > DRAIN_SECONDS_MAX => {
+            let what = format!("must be at most {DRAIN_SECONDS_MAX} seconds, which is a week");
+            Err(wrong(ViolationKind::Invalid, what))
+        }
+        (false, Some(seconds)) => Ok(Ending::Drain(Duration::from_secs(seconds.into()))),
+        (true, None) => Ok(Ending::Force),
+        (false, None) => Ok(Ending::Refuse),
+    }
 }
 
 /// Nothing updates a runner from here: its operator installs what it runs.

@@ -6,7 +6,7 @@ use palisade_model::profile::{Profile, Revision};
 use palisade_model::reason::Reason;
 use palisade_model::tenant::Principal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
-use palisade_store::profile::{CreateError, NewProfile, ProfileUpdate, UpdateError};
+use palisade_store::profile::{CreateError, JudgedRunner, NewProfile, ProfileUpdate, UpdateError};
 use palisade_store::{GetError, ProfileRef};
 use palisade_wire::Located;
 use palisade_wire::profile_document::{ProfileDraft, ProfileEdit};
@@ -18,6 +18,9 @@ use crate::error::{ApiError, ApiResult};
 use crate::etag::{Expectation, changed_meanwhile};
 use crate::guardrails;
 use crate::plane::ControlPlane;
+
+/// How often a change is made anew when runners changed meanwhile.
+const ATTEMPTS: usize = 4;
 
 impl ControlPlane {
     /// Adds a profile; with `is_dry_run`, only says what that would make.
@@ -102,7 +105,9 @@ impl ControlPlane {
 
     /// Changes a profile; returns how it is then.
     ///
-    /// A change that changes nothing writes nothing.
+    /// A change that changes nothing writes nothing. A spec is judged against
+    /// the bindings of the profile, and written only while these are the ones
+    /// that it was judged against; when they changed meanwhile, all is done anew.
     pub(crate) async fn update_profile(
         &self,
         caller: &Principal,
@@ -110,54 +115,71 @@ impl ControlPlane {
         edit: Located<ProfileEdit>,
         change: Change,
     ) -> ApiResult<Profile> {
-        let Located {
-            value: edit,
-            origin,
-        } = edit;
-        let current = self.get_profile(caller, text).await?;
-        check_identity(&current, &edit, &origin)?;
-        let expectation = change.expectation.and(edit.etag.as_deref());
-        expectation.check(&etag_of(&current), &naming(&current))?;
-        let wanted = applied(&current, &edit);
-        if wanted.spec != current.spec {
-            let bound = self.bindings_of(&current).await?;
-            let violations = guardrails::broken_by_profile(&wanted, &bound);
-            if !violations.is_empty() {
-                return Err(ApiError::fields(
-                    Reason::InvalidRequest,
-                    violations,
-                    &origin,
-                ));
+        let expectation = change.expectation.and(edit.value.etag.as_deref());
+        for _ in 0..ATTEMPTS {
+            let current = self.get_profile(caller, text).await?;
+            check_identity(&current, &edit.value, &edit.origin)?;
+            expectation.check(&etag_of(&current), &naming(&current))?;
+            let wanted = applied(&current, &edit.value);
+            let judged = self.judge(&current, &wanted, &edit.origin).await?;
+            if wanted == current {
+                return Ok(current);
+            }
+            if change.is_dry_run {
+                return Ok(Profile {
+                    revision: current.revision.next(),
+                    updated_at: self.now(),
+                    ..wanted
+                });
+            }
+            let update = ProfileUpdate {
+                expected: expectation.is_given().then_some(current.revision),
+                description: edit.value.description.clone(),
+                labels: edit.value.labels.clone(),
+                spec: edit.value.spec.clone(),
+                judged,
+            };
+            let stamp = self.stamp(caller);
+            let organization = &caller.organization;
+            let updated = self
+                .store
+                .update_profile(organization, current.id, update, stamp);
+            match updated.await {
+                Ok(profile) => {
+                    audit(caller, "profile.update", &profile);
+                    return Ok(profile);
+                }
+                Err(UpdateError::RunnersMoved) => {}
+                Err(UpdateError::NotFound) => return Err(gone(&current)),
+                Err(UpdateError::RevisionMismatch { .. }) => {
+                    return Err(changed_meanwhile(&naming(&current)));
+                }
+                Err(UpdateError::Fault(fault)) => return Err(fault.into()),
             }
         }
-        if wanted == current {
-            return Ok(current);
+        let message = "changes of the runners that bind the profile keep coming in between; try \
+                       again";
+        Err(ApiError::new(Reason::EtagMismatch, message))
+    }
+
+    /// Refuses a spec that would break a binding; returns what it was judged
+    /// against, if it had to be.
+    async fn judge(
+        &self,
+        current: &Profile,
+        wanted: &Profile,
+        origin: &Origin,
+    ) -> ApiResult<Option<Vec<JudgedRunner>>> {
+        if wanted.spec == current.spec {
+            return Ok(None);
         }
-        if change.is_dry_run {
-            return Ok(Profile {
-                revision: current.revision.next(),
-                updated_at: self.now(),
-                ..wanted
-            });
-        }
-        let update = ProfileUpdate {
-            expected: expectation.is_given().then_some(current.revision),
-            description: edit.description,
-            labels: edit.labels,
-            spec: edit.spec,
-        };
-        let stamp = self.stamp(caller);
-        let updated = self
-            .store
-            .update_profile(&caller.organization, current.id, update, stamp)
-            .await;
-        let profile = updated.map_err(|error| match error {
-            UpdateError::NotFound => gone(&current),
-            UpdateError::RevisionMismatch { .. } => changed_meanwhile(&naming(&current)),
-            UpdateError::Fault(fault) => fault.into(),
-        })?;
-        audit(caller, "profile.update", &profile);
-        Ok(profile)
+        let bound = self.bindings_of(current).await?;
+        allow(guardrails::broken_by_profile(wanted, &bound), origin)?;
+        let judged = bound.iter().map(|bound| JudgedRunner {
+            runner: bound.runner.uid,
+            revision: bound.runner.revision,
+        });
+        Ok(Some(judged.collect()))
     }
 }
 

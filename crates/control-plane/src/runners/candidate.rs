@@ -54,6 +54,7 @@ impl ControlPlane {
             created_at: now,
             updated_at: now,
             deleting_since: None,
+            drain_until: None,
         };
         Ok(Candidate {
             runner,

@@ -1,14 +1,19 @@
 //! Deleting runners.
 //!
 //! A runner without sandboxes is gone at once. One with sandboxes goes only by
-//! force: it is marked, takes no new sandbox, and [`crate::Deletions`] ends
-//! those that it has and then takes the runner away.
+//! force or after a drain: it is marked, takes no new sandbox, and
+//! [`crate::Deletions`] ends those that it has, after a drain those that did not
+//! end by themselves, and then takes the runner away.
 
+use std::time::Duration;
+
+use palisade_model::profile::Revision;
 use palisade_model::reason::Reason;
 use palisade_model::runner::Runner;
 use palisade_model::tenant::Principal;
-use palisade_store::runner::{DeleteError, MarkError};
-use palisade_store::{PageRequest, PageSize};
+use palisade_store::PageSize;
+use palisade_store::runner::{DeleteError, DeletionMark, MarkError};
+use palisade_store::sandbox::OccupancyOf;
 
 use super::etag_of;
 use super::write::{audit, gone, naming};
@@ -17,6 +22,17 @@ use crate::etag::changed_meanwhile;
 use crate::plane::ControlPlane;
 use crate::profiles::Change;
 
+/// What becomes of the sandboxes that live on a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// While there are any, the runner stays.
+    Refuse,
+    /// They may end by themselves for so long.
+    Drain(Duration),
+    /// They are ended now.
+    Force,
+}
+
 impl ControlPlane {
     /// Deletes a runner; returns it if it is still being deleted.
     pub(crate) async fn delete_runner(
@@ -24,24 +40,23 @@ impl ControlPlane {
         caller: &Principal,
         text: &str,
         change: Change,
-        is_forced: bool,
+        ending: Ending,
     ) -> ApiResult<Option<Runner>> {
         let runner = self.get_runner(caller, text).await?;
         let expectation = change.expectation;
         expectation.check(&etag_of(&runner), &naming(&runner))?;
         if change.is_dry_run {
             let live = self.live_sandboxes(&runner).await?;
-            return if live > 0 && !is_forced {
+            return if live > 0 && ending == Ending::Refuse {
                 Err(occupied(&runner, live))
             } else {
                 Ok(None)
             };
         }
         let expected = expectation.is_given().then_some(runner.revision);
-        let runner = if is_forced {
-            self.mark(&runner, expected).await?
-        } else {
-            runner
+        let runner = match ending {
+            Ending::Refuse => runner,
+            Ending::Drain(_) | Ending::Force => self.mark(&runner, expected, ending).await?,
         };
         match self
             .store
@@ -52,7 +67,7 @@ impl ControlPlane {
                 audit(caller, "runner.delete", &runner);
                 Ok(None)
             }
-            Err(DeleteError::Occupied { .. }) if is_forced => {
+            Err(DeleteError::Occupied { .. }) if ending != Ending::Refuse => {
                 audit(caller, "runner.delete_begin", &runner);
                 Ok(Some(runner))
             }
@@ -66,12 +81,21 @@ impl ControlPlane {
     async fn mark(
         &self,
         runner: &Runner,
-        expected: Option<palisade_model::profile::Revision>,
+        expected: Option<Revision>,
+        ending: Ending,
     ) -> ApiResult<Runner> {
-        let now = self.now();
+        let at = self.now();
+        let mark = DeletionMark {
+            expected,
+            at,
+            drain_until: match ending {
+                Ending::Refuse | Ending::Force => None,
+                Ending::Drain(most) => Some(at.saturating_add(most)),
+            },
+        };
         let marked = self
             .store
-            .mark_runner_deleting(&runner.organization, runner.uid, expected, now)
+            .mark_runner_deleting(&runner.organization, runner.uid, mark)
             .await;
         marked.map_err(|error| match error {
             MarkError::NotFound => gone(runner),
@@ -80,14 +104,15 @@ impl ControlPlane {
         })
     }
 
-    /// How many sandboxes live on a runner, counted up to the size of a page.
+    /// How many sandboxes live on a runner.
     async fn live_sandboxes(&self, runner: &Runner) -> ApiResult<u64> {
-        let page = PageRequest::first(PageSize::MAX);
-        let found = self
+        let of = OccupancyOf::Runner(runner.uid);
+        let named = PageSize::clamped(1);
+        let parts = self
             .store
-            .list_sandboxes_of_runner(&runner.organization, runner.uid, page)
+            .occupancy(&runner.organization, of, named)
             .await?;
-        Ok(found.items.len() as u64)
+        Ok(parts.iter().map(|part| part.count).sum())
     }
 }
 
@@ -97,7 +122,8 @@ fn occupied(runner: &Runner, sandboxes: u64) -> ApiError {
         more => (format!("{more} sandboxes live"), "them"),
     };
     let message = format!(
-        "{count} on {}; end {them} first, or repeat with force to end {them} now",
+        "{count} on {}; repeat with drain to let {them} end and then delete, or with force to end \
+         {them} now",
         naming(runner)
     );
     ApiError::new(Reason::RunnerInUse, message).with("sandboxes", sandboxes.to_string())

@@ -7,7 +7,9 @@ use palisade_model::refusal::Refusal;
 use palisade_model::runner::Runner;
 use palisade_model::tenant::Principal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
-use palisade_store::runner::{CreateError, NewRunner, ProfileMissing, RunnerUpdate, UpdateError};
+use palisade_store::runner::{
+    CreateError, JudgedProfile, NewRunner, ProfileMissing, RunnerUpdate, UpdateError,
+};
 use palisade_store::{GetError, RunnerRef};
 use palisade_wire::Located;
 use palisade_wire::runner_document::{RunnerDraft, RunnerEdit, binding_path, bindings_violation};
@@ -35,16 +37,35 @@ impl ControlPlane {
         is_dry_run: bool,
     ) -> ApiResult<Runner> {
         let Located {
-            value: mut draft,
+            value: draft,
             origin,
         } = draft;
+        for _ in 0..ATTEMPTS {
+            let draft = draft.clone();
+            let made = self.try_create(caller, (draft, &origin), is_dry_run);
+            if let Some(runner) = made.await? {
+                return Ok(runner);
+            }
+        }
+        let message = "changes of the bound profiles keep coming in between; try again";
+        Err(ApiError::new(Reason::EtagMismatch, message))
+    }
+
+    /// Adds a runner; `None` if a profile changed since it was judged.
+    async fn try_create(
+        &self,
+        caller: &Principal,
+        (mut draft, origin): (RunnerDraft, &Origin),
+        is_dry_run: bool,
+    ) -> ApiResult<Option<Runner>> {
         let drafts = std::mem::take(&mut draft.bindings);
         let Chosen { bindings, profiles } =
-            self.choose(&caller.organization, drafts, &origin).await?;
-        let candidate = self.candidate(caller, draft, bindings, &origin).await?;
-        check_guardrails(&candidate.runner, &profiles, &origin)?;
+            self.choose(&caller.organization, drafts, origin).await?;
+        let candidate = self.candidate(caller, draft, bindings, origin).await?;
+        check_guardrails(&candidate.runner, &profiles, origin)?;
         if is_dry_run {
-            return self.preview_runner(caller, candidate.runner, &origin).await;
+            let preview = self.preview_runner(caller, candidate.runner, origin);
+            return preview.await.map(Some);
         }
         let Candidate { runner, cluster } = candidate;
         let new = NewRunner {
@@ -56,15 +77,21 @@ impl ControlPlane {
             group: runner.group,
             settings: runner.settings,
             bindings: runner.bindings,
+            judged: Some(judged(&profiles)),
         };
         let stamp = self.stamp(caller);
         let created = self
             .store
             .create_runner(&caller.organization, new, stamp)
             .await;
-        let made = created.map_err(|error| not_created(error, &runner.id, &origin))?;
-        audit(caller, "runner.create", &made);
-        Ok(made)
+        match created {
+            Ok(made) => {
+                audit(caller, "runner.create", &made);
+                Ok(Some(made))
+            }
+            Err(CreateError::ProfilesMoved) => Ok(None),
+            Err(error) => Err(not_created(error, &runner.id, origin)),
+        }
     }
 
     /// What a creation would make, without a uid.
@@ -113,7 +140,7 @@ impl ControlPlane {
             let current = self.get_runner(caller, text).await?;
             check_identity(&current, &edit)?;
             expectation.check(&etag_of(&current), &naming(&current))?;
-            let wanted = self.wanted(&current, &edit).await?;
+            let (wanted, judged) = self.wanted(&current, &edit).await?;
             if wanted == current {
                 return Ok(current);
             }
@@ -127,7 +154,10 @@ impl ControlPlane {
                     ..wanted
                 });
             }
-            let update = difference(&current, wanted);
+            let update = RunnerUpdate {
+                judged,
+                ..difference(&current, wanted)
+            };
             let stamp = self.stamp(caller);
             let updated = self
                 .store
@@ -138,6 +168,7 @@ impl ControlPlane {
                     audit(caller, "runner.update", &runner);
                     return Ok(runner);
                 }
+                Err(UpdateError::ProfilesMoved) => {}
                 Err(UpdateError::RevisionMismatch { .. }) if !expectation.is_given() => {}
                 Err(error) => return Err(not_updated(error, &current, &edit.origin)),
             }
@@ -147,8 +178,13 @@ impl ControlPlane {
         Err(refusal.into())
     }
 
-    /// The runner with what the document says, judged.
-    async fn wanted(&self, current: &Runner, edit: &Located<RunnerEdit>) -> ApiResult<Runner> {
+    /// The runner with what the document says, and what it was judged against,
+    /// if it had to be.
+    async fn wanted(
+        &self,
+        current: &Runner,
+        edit: &Located<RunnerEdit>,
+    ) -> ApiResult<(Runner, Option<Vec<JudgedProfile>>)> {
         let Located {
             value: edit,
             origin,
@@ -174,11 +210,20 @@ impl ControlPlane {
             None if wanted.settings != current.settings => {
                 self.bound_profiles(organization, &wanted.bindings).await?
             }
-            None => return Ok(wanted),
+            None => return Ok((wanted, None)),
         };
         check_guardrails(&wanted, &profiles, origin)?;
-        Ok(wanted)
+        Ok((wanted, Some(judged(&profiles))))
     }
+}
+
+/// The profiles as they were looked at.
+fn judged(profiles: &[Profile]) -> Vec<JudgedProfile> {
+    let profiles = profiles.iter().map(|profile| JudgedProfile {
+        profile: profile.id,
+        revision: profile.revision,
+    });
+    profiles.collect()
 }
 
 /// The fields in which `wanted` differs.
@@ -190,6 +235,7 @@ fn difference(current: &Runner, wanted: Runner) -> RunnerUpdate {
         group: (wanted.group != current.group).then_some(wanted.group),
         settings: (wanted.settings != current.settings).then_some(wanted.settings),
         bindings: (wanted.bindings != current.bindings).then_some(wanted.bindings),
+        judged: None,
     }
 }
 
@@ -268,7 +314,10 @@ fn not_created(error: CreateError, id: &RunnerId, origin: &Origin) -> ApiError {
             ApiError::fields(Reason::InvalidRequest, violations, origin)
         }
         // It was there a moment ago, and clusters are never taken away.
-        error @ (CreateError::ClusterMissing | CreateError::UidTaken) => ApiError::internal(error),
+        error @ (CreateError::ClusterMissing
+        | CreateError::UidTaken
+        // Whoever creates tries again.
+        | CreateError::ProfilesMoved) => ApiError::internal(error),
         CreateError::Fault(fault) => fault.into(),
     }
 }
@@ -277,7 +326,9 @@ fn not_updated(error: UpdateError, runner: &Runner, origin: &Origin) -> ApiError
     match error {
         UpdateError::NotFound => gone(runner),
         UpdateError::Deleting => deleting(runner),
-        UpdateError::RevisionMismatch { .. } => changed_meanwhile(&naming(runner)),
+        UpdateError::RevisionMismatch { .. } | UpdateError::ProfilesMoved => {
+            changed_meanwhile(&naming(runner))
+        }
         UpdateError::ProfilesMissing(missing) => profiles_missing(&missing, origin),
         UpdateError::NamesTaken(errors) => {
             let violations = errors.iter().map(bindings_violation).collect();

@@ -58,3 +58,31 @@ async fn binding_and_deleting_a_profile_exclude_each_other() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_profile_and_a_runner_that_do_not_go_together_never_both_get_in() {
+    let plane = Plane::start().await;
+    let admin = plane.admin().await;
+    let limits = json!({ "cpuLimit": "1", "memoryLimit": "1Gi" });
+    let mut refused = 0;
+    for round in 0..12 {
+        let spec = json!({ "resourceDefaults": limits });
+        let draft = json!({ "displayName": format!("web-{round}"), "spec": spec });
+        let web = admin.post(PROFILES, &draft).await.ok();
+        let id = format!("runner-{round}");
+        let mut runner = runners::draft(&id, &[&web]);
+        runner["runner"]["managedSpec"]["enforceResourceLimits"] = json!(true);
+        let path = profiles::path(&web);
+        let unlimited = json!({ "spec": {} });
+        let (updated, created) =
+            tokio::join!(admin.patch(&path, &unlimited), admin.post(RUNNERS, &runner),);
+        let outcomes = [updated.status.as_u16(), created.status.as_u16()];
+        assert!(outcomes.contains(&200), "{outcomes:?}");
+        refused += u32::from(outcomes.contains(&400));
+        if created.status.is_success() {
+            let resolved = admin.get(&format!("{path}/resolved?runner={id}")).await;
+            resolved.ok();
+        }
+    }
+    assert_eq!(refused, 12, "one of the two is refused every time");
+}

@@ -70,6 +70,63 @@ async fn a_runner_with_sandboxes_is_deleted_by_force_alone() {
 }
 
 #[tokio::test]
+async fn a_drain_lets_sandboxes_end_and_ends_the_rest_at_its_limit() {
+    let plane = Plane::start().await;
+    let (fleet, sandbox, made) = occupied(&plane).await;
+    let admin = plane.admin().await;
+    let left = admin
+        .delete(&format!("{}?drain=60", runners::path("local")))
+        .await
+        .ok();
+    assert_eq!(left["id"], made["id"]);
+    let usage = admin
+        .get(&format!("{}/usage", runners::path("local")))
+        .await;
+    let usage = usage.ok();
+    assert_eq!(usage["liveSandboxes"], 1);
+    assert!(usage["drainUntil"].as_str() > usage["deletingSince"].as_str());
+    let wait = plane.deletions.pass().await.unwrap();
+    assert!(wait > Duration::from_secs(20), "{wait:?}");
+    assert_eq!(state(&plane, &fleet, sandbox.id).await, State::Creating);
+    plane.clock.advance(Duration::from_secs(50));
+    let wait = plane.deletions.pass().await.unwrap();
+    assert!(wait <= Duration::from_secs(11), "{wait:?}");
+    assert_eq!(state(&plane, &fleet, sandbox.id).await, State::Creating);
+    plane.clock.advance(Duration::from_secs(10));
+    plane.deletions.pass().await.unwrap();
+    assert_eq!(state(&plane, &fleet, sandbox.id).await, State::Terminating);
+}
+
+#[tokio::test]
+async fn force_cuts_a_drain_short() {
+    let plane = Plane::start().await;
+    let (fleet, sandbox, _) = occupied(&plane).await;
+    let admin = plane.admin().await;
+    let path = runners::path("local");
+    admin.delete(&format!("{path}?drain=3600")).await.ok();
+    admin.delete(&format!("{path}?force=true")).await.ok();
+    plane.deletions.pass().await.unwrap();
+    assert_eq!(state(&plane, &fleet, sandbox.id).await, State::Terminating);
+}
+
+#[tokio::test]
+async fn a_drain_that_cannot_be_is_refused() {
+    let plane = Plane::start().await;
+    occupied(&plane).await;
+    let admin = plane.admin().await;
+    for query in ["drain=x", "drain=-1", "drain=604801", "drain=5&force=true"] {
+        let path = format!("{}?{query}", runners::path("local"));
+        let refused = admin.delete(&path).await;
+        refused.refused(400, "INVALID_REQUEST");
+        assert!(refused.fields()[0].starts_with("drain "), "{query}");
+    }
+    let usage = admin
+        .get(&format!("{}/usage", runners::path("local")))
+        .await;
+    assert_eq!(usage.ok()["deletingSince"], Value::Null);
+}
+
+#[tokio::test]
 async fn sandboxes_are_asked_to_end_before_their_runner_goes() {
     let plane = Plane::start().await;
     let (fleet, sandbox, _) = occupied(&plane).await;

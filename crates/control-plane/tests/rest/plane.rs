@@ -1,8 +1,8 @@
 //! A control plane that listens on loopback, and callers of it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,13 +10,16 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use palisade_control_plane::{ControlPlane, Deletions, Limits, NoRunners, router};
+use palisade_control_plane::{ControlPlane, Deletions, Limits, RunnerLive, router};
 use palisade_model::clock::{Clock, Ids, Timestamp};
-use palisade_model::id::TokenId;
+use palisade_model::id::{RunnerUid, TokenId};
 use palisade_model::name::OrganizationId;
+use palisade_model::placement::{Fleet, Live};
+use palisade_model::runner::Runner;
 use palisade_model::tenant::{Organization, Role, SandboxQuota};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
 use palisade_store::{Organizations as _, SqliteStore, Tokens as _};
+use palisade_wire::rest::RunnerObservation;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -60,11 +63,37 @@ impl Ids for FreshIds {
     }
 }
 
+/// A fleet of which a test says what is there.
+#[derive(Debug, Default)]
+pub(crate) struct SaidLive(Mutex<Fleet>);
+
+impl SaidLive {
+    /// From now on, this is known of the process behind a runner.
+    pub(crate) fn say(&self, runner: &Runner, said: &Live) {
+        let mut fleet = self.0.lock().unwrap();
+        fleet.put(Arc::new(runner.clone()), |_| None);
+        fleet.update(&runner.organization, runner.uid, |live| {
+            *live = said.clone();
+        });
+    }
+}
+
+impl RunnerLive for SaidLive {
+    fn observe(&self, _uid: RunnerUid) -> RunnerObservation {
+        RunnerObservation::default()
+    }
+
+    fn fleet(&self) -> Fleet {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 /// A server of its own for one test.
 #[derive(Debug)]
 pub(crate) struct Plane {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) clock: Arc<StepClock>,
+    pub(crate) live: Arc<SaidLive>,
     pub(crate) deletions: Deletions,
     address: SocketAddr,
     tasks: TaskTracker,
@@ -82,8 +111,9 @@ impl Plane {
         let store = SqliteStore::open(directory.path().join("store.db")).await;
         let store = Arc::new(store.unwrap());
         let clock = Arc::new(StepClock(AtomicI64::new(1_700_000_000_000_000)));
-        let (live, ids) = (Arc::new(NoRunners), Arc::new(FreshIds));
-        let plane = ControlPlane::new(store.clone(), live, clock.clone(), ids).with_limits(limits);
+        let (live, ids) = (Arc::new(SaidLive::default()), Arc::new(FreshIds));
+        let plane = ControlPlane::new(store.clone(), live.clone(), clock.clone(), ids);
+        let plane = plane.with_limits(limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -93,6 +123,7 @@ impl Plane {
         Self {
             store,
             clock,
+            live,
             deletions: Deletions::new(plane),
             address,
             tasks,

@@ -2,7 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfirmArgs, CreateArgs, FileArgs, OutputArgs};
+use super::{
+    ConfirmArgs, CreateArgs, ExplainProfileArgs, FileArgs, LintArgs, OutputArgs, RevisionsArgs,
+    RollbackArgs,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
@@ -28,6 +31,23 @@ pub(crate) enum ProfileCommand {
         after_help = "Examples:\n  cwic sandbox profile edit agents\n  cwic sandbox profile edit agents -f profile.yaml"
     )]
     Edit(EditProfileArgs),
+    /// List the revisions of a profile, or show what changed between two
+    #[command(
+        visible_alias = "history",
+        after_help = "Examples:\n  cwic sandbox profile revisions agents\n  cwic sandbox profile revisions agents --diff 2..5"
+    )]
+    Revisions(RevisionsArgs),
+    /// Go back to what an earlier revision said, as a new revision
+    #[command(after_help = "Example:\n  cwic sandbox profile rollback agents --to 3 --dry-run")]
+    Rollback(RollbackArgs),
+    /// Look for risky and useless settings
+    #[command(
+        after_help = "Examples:\n  cwic sandbox profile lint agents\n  cwic sandbox profile lint -f profile.yaml --fail-on warning"
+    )]
+    Lint(LintArgs),
+    /// Show every field of a profile on a runner, and the layer that it came from
+    #[command(after_help = "Example:\n  cwic sandbox profile explain agents --runner local")]
+    Explain(ExplainProfileArgs),
     /// Delete profiles; those that a runner binds are reported and skipped
     #[command(
         after_help = "Example:\n  cwic sandbox profile delete team-default beta-template --yes"

@@ -1,5 +1,7 @@
 //! The words of `cwic sandbox runner`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use super::{ConfirmArgs, CreateArgs, FileArgs, OutputArgs};
@@ -29,8 +31,13 @@ pub(crate) enum RunnerCommand {
         after_help = "Examples:\n  cwic sandbox runner edit local\n  cwic sandbox runner edit local -f bindings.yaml --yes"
     )]
     Edit(EditRunnerArgs),
+    /// Update what a runner runs, where the server can
+    #[command(after_help = "Example:\n  cwic sandbox runner upgrade local")]
+    Upgrade(UpgradeRunnerArgs),
     /// Delete a runner on which no sandbox lives
-    #[command(after_help = "Example:\n  cwic sandbox runner delete local --yes")]
+    #[command(
+        after_help = "Examples:\n  cwic sandbox runner delete local --yes\n  cwic sandbox runner delete local --drain=30m"
+    )]
     Delete(DeleteRunnerArgs),
 }
 
@@ -81,9 +88,65 @@ pub(crate) struct DeleteRunnerArgs {
     /// An id
     #[arg(value_name = "RUNNER-ID")]
     pub(crate) runner: String,
-    /// End the sandboxes that live there
+    /// Take no new sandbox, let those that live there end by themselves for so
+    /// long, end the rest, and then delete
+    #[arg(
+        long,
+        value_name = "TIMEOUT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10m",
+        value_parser = drain_time,
+        conflicts_with = "force"
+    )]
+    pub(crate) drain: Option<Duration>,
+    /// End the sandboxes that live there now, and then delete
     #[arg(long)]
     pub(crate) force: bool,
+    /// Do not wait until it is gone
+    #[arg(long)]
+    pub(crate) no_wait: bool,
     #[command(flatten)]
     pub(crate) confirm: ConfirmArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UpgradeRunnerArgs {
+    /// An id
+    #[arg(value_name = "RUNNER-ID")]
+    pub(crate) runner: String,
+}
+
+/// A time such as `90s`, `10m`, `2h` or `1d`; a number alone means seconds.
+fn drain_time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err("must be a time such as 90s, 10m, 2h or 1d".to_owned()),
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "must be a time such as 90s, 10m, 2h or 1d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_or_means_seconds() {
+        let seconds = |text| drain_time(text).map(|time| time.as_secs()).ok();
+        assert_eq!(seconds("0"), Some(0));
+        assert_eq!(seconds("90s"), Some(90));
+        assert_eq!(seconds("10m"), Some(600));
+        assert_eq!(seconds("2h"), Some(7200));
+        assert_eq!(seconds("1d"), Some(86400));
+        for bad in ["", "m", "1.5h", "-1", "1w", "10 m", "99999999999999999999d"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
 }

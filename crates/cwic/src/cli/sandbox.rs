@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{ProfileCommand, RunnerCommand};
+use super::{ExplainRequestArgs, ProfileCommand, RunnerCommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxCommand {
@@ -12,4 +12,9 @@ pub(crate) enum SandboxCommand {
     /// Keep runners: where sandboxes run, and which profiles they offer there
     #[command(subcommand, visible_alias = "runners")]
     Runner(RunnerCommand),
+    /// Show where a request for a sandbox would go, and what the others lack
+    #[command(
+        after_help = "Examples:\n  cwic sandbox explain -f request.yaml\n  cwic sandbox explain -f - --checks < request.json"
+    )]
+    Explain(ExplainRequestArgs),
 }

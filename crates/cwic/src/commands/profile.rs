@@ -4,7 +4,12 @@ mod create;
 mod delete;
 mod describe;
 mod edit;
+mod explain;
 mod get;
+pub(super) mod lint;
+mod revisions;
+mod rollback;
+mod standing;
 
 use palisade_client::Client;
 use palisade_wire::rest::ProfileTemplate;
@@ -21,6 +26,10 @@ pub(super) async fn run(command: ProfileCommand, client: &Client, out: &mut Out)
         ProfileCommand::Get(args) => get::run(&args, client, out).await,
         ProfileCommand::Describe(args) => describe::run(&args, client, out).await,
         ProfileCommand::Edit(args) => edit::run(&args, client, out).await,
+        ProfileCommand::Revisions(args) => revisions::run(&args, client, out).await,
+        ProfileCommand::Rollback(args) => rollback::run(&args, client, out).await,
+        ProfileCommand::Lint(args) => lint::run(&args, Some(client), out).await,
+        ProfileCommand::Explain(args) => explain::run(&args, client, out).await,
         ProfileCommand::Delete(args) => delete::run(&args, client, out).await,
     }
 }

@@ -5,6 +5,7 @@ mod delete;
 mod describe;
 mod edit;
 mod get;
+mod upgrade;
 
 use palisade_client::Client;
 use palisade_wire::rest::{ProfileTemplate, Runner};
@@ -21,6 +22,7 @@ pub(super) async fn run(command: RunnerCommand, client: &Client, out: &mut Out) 
         RunnerCommand::Get(args) => get::run(&args, client, out).await,
         RunnerCommand::Describe(args) => describe::run(&args, client, out).await,
         RunnerCommand::Edit(args) => edit::run(&args, client, out).await,
+        RunnerCommand::Upgrade(args) => upgrade::run(&args, client, out).await,
         RunnerCommand::Delete(args) => delete::run(&args, client, out).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::rig::Plane;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 22] = [
     "",
     "auth",
     "auth login",
@@ -15,10 +15,16 @@ const COMMANDS: [&str; 16] = [
     "sandbox profile describe",
     "sandbox profile edit",
     "sandbox profile delete",
+    "sandbox profile revisions",
+    "sandbox profile rollback",
+    "sandbox profile lint",
+    "sandbox profile explain",
+    "sandbox explain",
     "sandbox runner",
     "sandbox runner create",
     "sandbox runner edit",
     "sandbox runner delete",
+    "sandbox runner upgrade",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

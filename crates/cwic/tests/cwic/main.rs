@@ -6,6 +6,7 @@ mod bad_input;
 mod deleting;
 mod editor_sessions;
 mod help;
+mod insight;
 mod logging_in;
 mod profile_editing;
 mod profile_wizard;

@@ -96,10 +96,11 @@ async fn a_runner_that_is_being_deleted_gets_nothing_new() {
     client.runs(&started.sandbox_id).await;
     let organization = crate::rig::parsed("acme");
     let runner = stage.local().await;
-    let marked =
-        stage
-            .store
-            .mark_runner_deleting(&organization, runner.uid, None, stage.clock.now());
+    let marked = stage.store.mark_runner_deleting(
+        &organization,
+        runner.uid,
+        palisade_store::runner::DeletionMark::at(stage.clock.now()),
+    );
     marked.await.unwrap();
     until("nothing new is placed", async || {
         client.start(running("fake until-stopped")).await.is_err()

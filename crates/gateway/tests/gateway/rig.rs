@@ -240,6 +240,7 @@ impl Stage {
             group: parsed("default"),
             settings: RunnerSettings::default(),
             bindings: bindings.unwrap(),
+            judged: None,
         };
         let organization: OrganizationId = parsed("acme");
         self.store

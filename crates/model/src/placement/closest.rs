@@ -131,6 +131,19 @@ impl Closest {
             .find_map(|(_, failure)| Some((Self::of(failure)?, *failure)))
     }
 
+    /// The smallest change for one candidate; `None` if it needs none, or if
+    /// none helps.
+    pub(super) fn for_case(case: &Case<'_>) -> Option<Self> {
+        let all = Constraint::ALL.iter().copied();
+        let gaps = all
+            .filter(|&constraint| check::gap(case, constraint).is_some())
+            .collect::<Gaps>();
+        if gaps.is_empty() || gaps.intersects(&FIXED) {
+            return None;
+        }
+        Self::of(&Failure { case: *case, gaps })
+    }
+
     fn of(failure: &Failure<'_>) -> Option<Self> {
         let case = &failure.case;
         let closest = Self {

@@ -5,6 +5,7 @@ use crate::name::{ProfileName, RunnerId};
 
 use super::case::Case;
 use super::check;
+use super::closest::Closest;
 use super::constraint::Constraint;
 use super::place::Placement;
 use super::refused::Refused;
@@ -34,6 +35,9 @@ pub struct Candidate {
     pub is_default: bool,
     /// The verdict on every constraint, in the order of judging.
     pub verdicts: Vec<(Constraint, Verdict)>,
+    /// The smallest change of the request that would let it in here, if it is
+    /// not let in and one would.
+    pub closest: Option<Closest>,
 }
 
 /// Whether a constraint is met.
@@ -70,15 +74,27 @@ impl Candidate {
                 .iter()
                 .map(|&constraint| (constraint, Verdict::new(case, constraint)))
                 .collect(),
+            closest: Closest::for_case(case),
         }
+    }
+
+    /// The constraint that is judged first of those that are not met.
+    pub fn first_unmet(&self) -> Option<(Constraint, &Shortfall)> {
+        self.unmet().next()
+    }
+
+    /// Every constraint that is not met, in the order of judging.
+    pub fn unmet(&self) -> impl Iterator<Item = (Constraint, &Shortfall)> {
+        let verdicts = self.verdicts.iter();
+        verdicts.filter_map(|(constraint, verdict)| match verdict {
+            Verdict::Unmet(shortfall) => Some((*constraint, shortfall)),
+            Verdict::Met | Verdict::Unknown => None,
+        })
     }
 
     /// Whether it could serve the request.
     pub fn is_admissible(&self) -> bool {
-        !self
-            .verdicts
-            .iter()
-            .any(|(_, verdict)| matches!(verdict, Verdict::Unmet(_)))
+        self.first_unmet().is_none()
     }
 }
 

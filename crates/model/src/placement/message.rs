@@ -182,10 +182,7 @@ fn clause(violated: &Violated) -> String {
 }
 
 fn remedy(cause: Cause, nearest: &Violated, closest: Option<&Closest>) -> String {
-    let change = closest.map(|closest| {
-        let wishes = closest.changes.iter().map(wish_words).collect::<Vec<_>>();
-        wishes.join(" and ")
-    });
+    let change = closest.map(Closest::words);
     match (cause, change) {
         (Cause::Structural, Some(change)) => format!("to be served, {change}"),
         (Cause::Structural, None) if nearest.constraint == Constraint::Image => {
@@ -198,6 +195,14 @@ fn remedy(cause: Cause, nearest: &Violated, closest: Option<&Closest>) -> String
         (Cause::Away, None) => "try again when it is back".to_owned(),
         (Cause::Full, Some(change)) => format!("try again later, or {change}"),
         (Cause::Full, None) => "try again later".to_owned(),
+    }
+}
+
+impl Closest {
+    /// The change as a person is told it, such as «choose egress mode none».
+    pub fn words(&self) -> String {
+        let wishes = self.changes.iter().map(wish_words).collect::<Vec<_>>();
+        wishes.join(" and ")
     }
 }
 

@@ -65,15 +65,21 @@ impl Violated {
 impl Closest {
     /// The change by the fields of the request; `null` means to leave it out.
     pub(super) fn to_json(&self) -> Value {
+        json!({
+            "runner": self.runner.as_str(),
+            "profile": self.profile.as_str(),
+            "change": self.fields(),
+        })
+    }
+
+    /// What fields of the request would have to say, by their paths; `null`
+    /// means to leave one out.
+    pub fn fields(&self) -> serde_json::Map<String, Value> {
         let mut fields = serde_json::Map::new();
         for change in &self.changes {
             change.write(&mut fields);
         }
-        json!({
-            "runner": self.runner.as_str(),
-            "profile": self.profile.as_str(),
-            "change": fields,
-        })
+        fields
     }
 }
 

@@ -43,6 +43,7 @@ fn runner(zone_defaults: ProfileSpec) -> Runner {
         created_at: Timestamp::EPOCH,
         updated_at: Timestamp::EPOCH,
         deleting_since: None,
+        drain_until: None,
     }
 }
 

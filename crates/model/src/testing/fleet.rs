@@ -98,6 +98,7 @@ pub fn sample_runner(number: u32, binds: &[usize]) -> Runner {
         created_at: Timestamp::EPOCH,
         updated_at: Timestamp::EPOCH,
         deleting_since: None,
+        drain_until: None,
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use palisade_control_plane::{ControlPlane, Deletions, RunnerLive};
 use palisade_gateway::{Gateway, GatewayConfig, LiveView};
 use palisade_model::id::RunnerUid;
+use palisade_model::placement::Fleet;
 use palisade_store::Store;
 use palisade_wire::rest::RunnerObservation;
 use tokio::net::TcpListener;
@@ -34,6 +35,10 @@ struct Live(LiveView);
 impl RunnerLive for Live {
     fn observe(&self, uid: RunnerUid) -> RunnerObservation {
         self.0.observe(uid)
+    }
+
+    fn fleet(&self) -> Fleet {
+        self.0.fleet()
     }
 }
 

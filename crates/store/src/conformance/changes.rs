@@ -56,7 +56,7 @@ pub async fn every_change_is_in_the_feed(harness: &mut dyn Harness) {
         .await
         .unwrap();
     store
-        .mark_runner_deleting(acme, runner, None, now())
+        .mark_runner_deleting(acme, runner, crate::runner::DeletionMark::at(now()))
         .await
         .unwrap();
     store.delete_runner(acme, runner, None).await.unwrap();
@@ -110,12 +110,20 @@ pub async fn what_was_refused_or_changed_nothing_is_not_in_the_feed(harness: &mu
     assert_eq!(store.head().await.unwrap(), head);
     assert_eq!(subjects_after(&*store, head).await, []);
     store
-        .mark_runner_deleting(acme, fleet.runner.uid, None, now())
+        .mark_runner_deleting(
+            acme,
+            fleet.runner.uid,
+            crate::runner::DeletionMark::at(now()),
+        )
         .await
         .unwrap();
     let head = store.head().await.unwrap();
     store
-        .mark_runner_deleting(acme, fleet.runner.uid, None, now())
+        .mark_runner_deleting(
+            acme,
+            fleet.runner.uid,
+            crate::runner::DeletionMark::at(now()),
+        )
         .await
         .unwrap();
     assert_eq!(store.head().await.unwrap(), head);

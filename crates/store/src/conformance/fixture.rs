@@ -160,6 +160,7 @@ pub fn new_runner(id: &str, profiles: &[ProfileId]) -> NewRunner {
         group: parsed("default"),
         settings: RunnerSettings::default(),
         bindings: bindings(profiles),
+        judged: None,
     }
 }
 

@@ -12,7 +12,7 @@ use super::Harness;
 use super::fixture::{all, fleet, new_profile, organization, parsed, profile, runner, stamp};
 use crate::GetError;
 use crate::profile::{
-    CreateError, DeleteError, NewProfile, ProfileRevision, ProfileUpdate, UpdateError,
+    CreateError, DeleteError, JudgedRunner, NewProfile, ProfileRevision, ProfileUpdate, UpdateError,
 };
 
 pub async fn a_display_name_is_taken_by_one_profile_of_an_organization(harness: &mut dyn Harness) {
@@ -199,6 +199,37 @@ pub async fn a_write_that_expects_another_revision_is_refused(harness: &mut dyn 
         .delete_profile(&acme, first.id, Some(second.revision))
         .await;
     fresh.unwrap();
+}
+
+pub async fn a_change_that_was_judged_against_other_runners_is_refused(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let fleet = fleet(&*store, "acme").await;
+    let (acme, id) = (&fleet.organization, fleet.profile.id);
+    let against = |judged: &[JudgedRunner]| ProfileUpdate {
+        judged: Some(judged.to_vec()),
+        ..ProfileUpdate::default()
+    };
+    let bound = JudgedRunner {
+        runner: fleet.runner.uid,
+        revision: fleet.runner.revision,
+    };
+    let later = JudgedRunner {
+        revision: bound.revision.next(),
+        ..bound
+    };
+    for stale in [&[][..], &[later], &[bound, later]] {
+        let refused = store
+            .update_profile(acme, id, against(stale), stamp())
+            .await;
+        let moved = matches!(refused, Err(UpdateError::RunnersMoved));
+        assert!(moved, "{refused:?}");
+    }
+    let read = store.get_profile(acme, &id.into()).await;
+    assert_eq!(read.unwrap(), fleet.profile);
+    let written = store
+        .update_profile(acme, id, against(&[bound]), stamp())
+        .await;
+    assert_eq!(written.unwrap().revision, fleet.profile.revision.next());
 }
 
 pub async fn a_bound_profile_is_not_deleted(harness: &mut dyn Harness) {

@@ -12,7 +12,10 @@ use super::fixture::{
     Fleet, binding, bindings, fleet, fresh_uuid, new_runner, organization, parsed, profile, stamp,
 };
 use crate::Store;
-use crate::runner::{CreateError, NewRunner, ProfileMissing, RunnerUpdate, UpdateError};
+use crate::profile::ProfileUpdate;
+use crate::runner::{
+    CreateError, JudgedProfile, NewRunner, ProfileMissing, RunnerUpdate, UpdateError,
+};
 
 fn rebind(bindings: Bindings) -> RunnerUpdate {
     RunnerUpdate {
@@ -149,4 +152,44 @@ pub async fn bindings_are_replaced_as_a_whole(harness: &mut dyn Harness) {
         .await
         .unwrap();
     store.delete_profile(acme, web.id, None).await.unwrap_err();
+}
+
+pub async fn bindings_that_were_judged_against_older_profiles_are_refused(
+    harness: &mut dyn Harness,
+) {
+    let store = harness.store();
+    let fleet = fleet(&*store, "acme").await;
+    let (acme, id) = (&fleet.organization, fleet.profile.id);
+    let judged = |revision| {
+        Some(vec![JudgedProfile {
+            profile: id,
+            revision,
+        }])
+    };
+    let old = fleet.profile.revision;
+    let update = ProfileUpdate::default();
+    let moved = store.update_profile(acme, id, update, stamp()).await;
+    let new = moved.unwrap().revision;
+    let update = |revision| RunnerUpdate {
+        judged: judged(revision),
+        ..rebind(bindings(&[id]))
+    };
+    let uid = fleet.runner.uid;
+    let refused = store.update_runner(acme, uid, update(old), stamp()).await;
+    let moved = matches!(refused, Err(UpdateError::ProfilesMoved));
+    assert!(moved, "{refused:?}");
+    is_unchanged(&*store, &fleet).await;
+    let runner = |revision| NewRunner {
+        judged: judged(revision),
+        ..new_runner("second", &[id])
+    };
+    let refused = store.create_runner(acme, runner(old), stamp()).await;
+    let moved = matches!(refused, Err(CreateError::ProfilesMoved));
+    assert!(moved, "{refused:?}");
+    store
+        .create_runner(acme, runner(new), stamp())
+        .await
+        .unwrap();
+    let written = store.update_runner(acme, uid, update(new), stamp()).await;
+    written.unwrap();
 }

@@ -13,8 +13,8 @@ use super::fixture::{
     all, fleet, fresh_uuid, new_runner, now, organization, parsed, profile, runner, stamp,
 };
 use crate::runner::{
-    ClusterChoice, CreateError, DeleteError, MarkError, NewRunner, RunnerRevision, RunnerUpdate,
-    UpdateError,
+    ClusterChoice, CreateError, DeleteError, DeletionMark, MarkError, NewRunner, RunnerRevision,
+    RunnerUpdate, UpdateError,
 };
 use crate::{GetError, RunnerRef, Stamp};
 
@@ -203,14 +203,18 @@ pub async fn a_runner_write_that_expects_another_revision_is_refused(harness: &m
         .await;
     assert!(matches!(stale, Err(UpdateError::RevisionMismatch { current }) if current == second));
     let expected = Some(first.revision);
+    let mark = |expected| DeletionMark {
+        expected,
+        ..DeletionMark::at(now())
+    };
     let stale = store
-        .mark_runner_deleting(acme, first.uid, expected, now())
+        .mark_runner_deleting(acme, first.uid, mark(expected))
         .await;
     assert!(matches!(stale, Err(MarkError::RevisionMismatch { current }) if current == second));
     let stale = store.delete_runner(acme, first.uid, expected).await;
     assert!(matches!(stale, Err(DeleteError::RevisionMismatch { current }) if current == second));
     let fresh = store
-        .mark_runner_deleting(acme, first.uid, Some(second), now())
+        .mark_runner_deleting(acme, first.uid, mark(Some(second)))
         .await;
     fresh.unwrap();
     store
@@ -225,7 +229,7 @@ pub async fn a_runner_is_marked_for_deletion_once(harness: &mut dyn Harness) {
     let (acme, uid) = (&fleet.organization, fleet.runner.uid);
     let first_time = now();
     let marked = store
-        .mark_runner_deleting(acme, uid, None, first_time)
+        .mark_runner_deleting(acme, uid, DeletionMark::at(first_time))
         .await
         .unwrap();
     let expected = Runner {
@@ -235,7 +239,7 @@ pub async fn a_runner_is_marked_for_deletion_once(harness: &mut dyn Harness) {
     // The revision is the same: the configuration did not change.
     assert_eq!(marked, expected);
     let again = store
-        .mark_runner_deleting(acme, uid, None, now())
+        .mark_runner_deleting(acme, uid, DeletionMark::at(now()))
         .await
         .unwrap();
     assert_eq!(again, expected);
@@ -244,12 +248,34 @@ pub async fn a_runner_is_marked_for_deletion_once(harness: &mut dyn Harness) {
     assert_eq!(page.items.len(), 1);
 }
 
+pub async fn the_earliest_end_of_a_drain_holds(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let fleet = fleet(&*store, "acme").await;
+    let (acme, uid) = (&fleet.organization, fleet.runner.uid);
+    let (begin, early, late) = (now(), now(), now());
+    let mark = async |drain_until| {
+        let mark = DeletionMark {
+            drain_until,
+            ..DeletionMark::at(begin)
+        };
+        let marked = store.mark_runner_deleting(acme, uid, mark).await.unwrap();
+        assert_eq!(marked, store.get_runner(acme, &uid.into()).await.unwrap());
+        assert_eq!(marked.deleting_since, Some(begin));
+        marked.drain_until
+    };
+    assert_eq!(mark(Some(late)).await, Some(late));
+    assert_eq!(mark(Some(early)).await, Some(early));
+    assert_eq!(mark(Some(late)).await, Some(early));
+    assert_eq!(mark(None).await, None);
+    assert_eq!(mark(Some(late)).await, None);
+}
+
 pub async fn a_runner_being_deleted_does_not_change(harness: &mut dyn Harness) {
     let store = harness.store();
     let fleet = fleet(&*store, "acme").await;
     let (acme, uid) = (&fleet.organization, fleet.runner.uid);
     store
-        .mark_runner_deleting(acme, uid, None, now())
+        .mark_runner_deleting(acme, uid, DeletionMark::at(now()))
         .await
         .unwrap();
     let refused = store

@@ -13,8 +13,8 @@ use super::Harness;
 use super::fixture::{
     Fleet, all, bindings, fleet, fresh_uuid, now, observation, parsed, profile, runner,
 };
-use crate::Store;
-use crate::sandbox::{ListError, ProfileTerm, SandboxFilter, StatusChange};
+use crate::sandbox::{ListError, OccupancyOf, ProfileTerm, SandboxFilter, StatusChange};
+use crate::{PageSize, Store};
 
 async fn listed(store: &dyn Store, fleet: &Fleet, filter: SandboxFilter) -> Vec<SandboxId> {
     let page = store
@@ -262,4 +262,46 @@ pub async fn the_sandboxes_of_a_runner_are_the_live_ones(harness: &mut dyn Harne
         .map(|each| each.id)
         .collect::<Vec<_>>();
     assert_eq!(found, [ids[3], ids[2]]);
+}
+
+pub async fn occupancy_counts_the_live_ones_and_names_the_newest(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let (fleet, fleets, ids) = Box::pin(four(&*store)).await;
+    let more = fleets[0].start(&*store).await.id;
+    fleets[0].end(&*store, ids[0]).await;
+    let acme = &fleet.organization;
+    let counted = async |of, named_max| {
+        let parts = store
+            .occupancy(acme, of, PageSize::clamped(named_max))
+            .await
+            .unwrap();
+        let part = |part: &crate::sandbox::Occupancy| {
+            assert_eq!(part.newest.len() as u64, part.count.min(named_max as u64));
+            (
+                part.runner_uid,
+                part.profile,
+                part.count,
+                part.newest.clone(),
+            )
+        };
+        parts.iter().map(part).collect::<Vec<_>>()
+    };
+    let (here, there) = (&fleets[0], &fleets[2]);
+    let of_runner = counted(OccupancyOf::Runner(here.runner.uid), 9).await;
+    let on_this = of_runner.iter().map(|part| part.2).sum::<u64>();
+    assert_eq!(on_this, 2, "{of_runner:?}");
+    let newest = of_runner
+        .iter()
+        .find(|part| part.3.contains(&more))
+        .unwrap();
+    assert_eq!((newest.0, newest.1), (here.runner.uid, here.profile.id));
+    let of_runner = counted(OccupancyOf::Runner(there.runner.uid), 1).await;
+    assert!(of_runner.iter().all(|part| part.3.len() == 1));
+    let total = of_runner.iter().map(|part| part.2).sum::<u64>();
+    assert_eq!(total, 2, "{of_runner:?}");
+    let of_profile = counted(OccupancyOf::Profile(here.profile.id), 9).await;
+    assert!(of_profile.iter().all(|part| part.1 == here.profile.id));
+    assert!(of_profile.iter().any(|part| part.3.contains(&more)));
+    let none = counted(OccupancyOf::Profile(ProfileId::new(fresh_uuid())), 9).await;
+    assert_eq!(none, []);
 }

@@ -64,7 +64,7 @@ pub async fn nothing_is_added_on_a_runner_being_deleted(harness: &mut dyn Harnes
     let fleet = fleet(&*store, "acme").await;
     let (acme, uid) = (&fleet.organization, fleet.runner.uid);
     store
-        .mark_runner_deleting(acme, uid, None, now())
+        .mark_runner_deleting(acme, uid, crate::runner::DeletionMark::at(now()))
         .await
         .unwrap();
     is_stale(&*store, &fleet, fleet.basis()).await;

@@ -17,8 +17,8 @@ use super::fixture::{
 };
 use crate::profile::{self, ProfileUpdate};
 use crate::runner::{self, ClusterChoice, CreateError, NewRunner, RunnerUpdate};
-use crate::sandbox::{InsertError, LaunchError, SandboxFilter, StatusChange};
-use crate::{GetError, Store};
+use crate::sandbox::{InsertError, LaunchError, OccupancyOf, SandboxFilter, StatusChange};
+use crate::{GetError, PageSize, Store};
 
 /// A fleet with a sandbox and a token, and an organization beside it.
 async fn neighbours(store: &dyn Store) -> (Fleet, OrganizationId) {
@@ -81,7 +81,7 @@ pub async fn nothing_of_another_organization_is_changed(harness: &mut dyn Harnes
         .await;
     assert!(matches!(updated, Err(runner::UpdateError::NotFound)));
     let marked = store
-        .mark_runner_deleting(&other, runner, None, now())
+        .mark_runner_deleting(&other, runner, runner::DeletionMark::at(now()))
         .await;
     assert!(matches!(marked, Err(runner::MarkError::NotFound)));
     let deleted = store.delete_runner(&other, runner, None).await;
@@ -127,6 +127,15 @@ pub async fn nothing_of_another_organization_is_listed(harness: &mut dyn Harness
     assert_eq!(revisions.unwrap().items, []);
     let sandboxes = store.list_sandboxes_of_runner(&other, runner, all()).await;
     assert_eq!(sandboxes.unwrap().items, []);
+    fleet.start(&*store).await;
+    for of in [OccupancyOf::Profile(profile), OccupancyOf::Runner(runner)] {
+        let foreign = store.occupancy(&other, of, PageSize::MAX).await;
+        assert_eq!(foreign.unwrap(), []);
+        let own = store
+            .occupancy(&fleet.organization, of, PageSize::MAX)
+            .await;
+        assert_ne!(own.unwrap(), []);
+    }
     let everything = SandboxFilter {
         include_terminal: true,
         ..SandboxFilter::default()

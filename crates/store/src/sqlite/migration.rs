@@ -11,7 +11,10 @@ use super::fault::fault;
 use crate::error::Fault;
 
 /// The steps, the first of which makes version 1.
-const STEPS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_drain.sql"),
+];
 
 /// Says in the header of the file whose database it is: `pali`.
 const APPLICATION_ID: i64 = 0x7061_6c69;

@@ -10,7 +10,9 @@ use super::{Columns as _, fault, organization};
 use crate::change::Subject;
 use crate::error::Fault;
 use crate::form::{write_labels, write_spec};
-use crate::profile::{CreateError, DeleteError, NewProfile, ProfileUpdate, UpdateError};
+use crate::profile::{
+    CreateError, DeleteError, JudgedRunner, NewProfile, ProfileUpdate, UpdateError,
+};
 use crate::store::Stamp;
 
 const HOLDER: &str = "SELECT id FROM profiles WHERE organization = $1 AND display_name = $2";
@@ -28,6 +30,9 @@ const KEEP: &str = "INSERT INTO profile_revisions (organization, id, revision, d
 const BOUND_BY: &str = "SELECT runners.id FROM bound_profiles
     JOIN runners ON runners.uid = bound_profiles.runner
     WHERE bound_profiles.profile = $1 ORDER BY runners.id";
+const BINDERS: &str = "SELECT runners.uid, runners.revision FROM bound_profiles
+    JOIN runners ON runners.uid = bound_profiles.runner
+    WHERE bound_profiles.profile = $1";
 const DELETE: &str = "DELETE FROM profiles WHERE organization = $1 AND id = $2";
 
 pub(super) async fn create(
@@ -80,12 +85,18 @@ pub(super) async fn update(
         description,
         labels,
         spec,
+        judged,
     } = update;
     let present = get(write.connection(), organization, id).await?;
     let present = present.ok_or(UpdateError::NotFound)?;
     let current = present.revision;
     if expected.is_some_and(|expected| expected != current) {
         return Err(UpdateError::RevisionMismatch { current });
+    }
+    if let Some(judged) = judged
+        && !is_bound_by(write, id, judged).await?
+    {
+        return Err(UpdateError::RunnersMoved);
     }
     let profile = Profile {
         description: description.unwrap_or(present.description),
@@ -232,4 +243,24 @@ async fn bound_by(write: &mut Write, id: ProfileId) -> Result<Vec<RunnerId>, Fau
     let query = sqlx::query(BOUND_BY).bind(id.to_string());
     let rows = query.fetch_all(write.connection()).await.map_err(fault)?;
     rows.iter().map(|row| row.parsed("id")).collect()
+}
+
+/// Whether exactly these runners, at these revisions, bind the profile.
+async fn is_bound_by(
+    write: &mut Write,
+    id: ProfileId,
+    mut judged: Vec<JudgedRunner>,
+) -> Result<bool, Fault> {
+    let query = sqlx::query(BINDERS).bind(id.to_string());
+    let rows = query.fetch_all(write.connection()).await.map_err(fault)?;
+    let binders = rows.iter().map(|row| {
+        Ok(JudgedRunner {
+            runner: row.parsed("uid")?,
+            revision: row.revision("revision")?,
+        })
+    });
+    let mut binders = binders.collect::<Result<Vec<_>, Fault>>()?;
+    binders.sort_unstable();
+    judged.sort_unstable();
+    Ok(binders == judged)
 }

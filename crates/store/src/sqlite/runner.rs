@@ -1,7 +1,6 @@
 //! Runners, clusters and revisions of runners, as they are read.
 
 use async_trait::async_trait;
-use palisade_model::clock::Timestamp;
 use palisade_model::id::RunnerUid;
 use palisade_model::name::{ClusterName, OrganizationId, RunnerId};
 use palisade_model::profile::Revision;
@@ -17,8 +16,8 @@ use crate::form::{read_bindings, read_settings};
 use crate::page::{Page, PageRequest};
 use crate::reference::RunnerRef;
 use crate::runner::{
-    CreateError, DeleteError, MarkError, NewRunner, RunnerRevision, RunnerUpdate, Runners,
-    UpdateError,
+    CreateError, DeleteError, DeletionMark, MarkError, NewRunner, RunnerRevision, RunnerUpdate,
+    Runners, UpdateError,
 };
 use crate::store::Stamp;
 
@@ -120,11 +119,10 @@ impl Runners for SqliteStore {
         &self,
         organization: &OrganizationId,
         uid: RunnerUid,
-        expected: Option<Revision>,
-        at: Timestamp,
+        mark: DeletionMark,
     ) -> Result<Runner, MarkError> {
         let mut write = self.write().await?;
-        let runner = mark_deleting(&mut write, (organization, uid), expected, at).await?;
+        let runner = mark_deleting(&mut write, (organization, uid), mark).await?;
         write.commit().await?;
         Ok(runner)
     }
@@ -224,6 +222,7 @@ fn runner(row: &SqliteRow) -> Result<Runner, Fault> {
         created_at: row.instant("created_at")?,
         updated_at: row.instant("updated_at")?,
         deleting_since: row.optional_instant("deleting_since")?,
+        drain_until: row.optional_instant("drain_until")?,
     })
 }
 

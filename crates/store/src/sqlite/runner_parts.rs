@@ -205,6 +205,8 @@ pub(super) async fn insert(write: &mut Write, runner: &Runner) -> Result<(), Fau
         created_at,
         updated_at,
         deleting_since,
+        // Nothing is made while it is being deleted.
+        drain_until: _,
     } = runner;
     let done = sqlx::query(INSERT)
         .bind(uid.to_string())
@@ -241,6 +243,7 @@ pub(super) async fn overwrite(write: &mut Write, runner: &Runner) -> Result<(), 
         created_at: _,
         updated_at,
         deleting_since: _,
+        drain_until: _,
     } = runner;
     let done = sqlx::query(UPDATE)
         .bind(organization.as_str())
@@ -273,6 +276,7 @@ pub(super) async fn keep(write: &mut Write, runner: &Runner, stamp: &Stamp) -> R
         created_at: _,
         updated_at: _,
         deleting_since: _,
+        drain_until: _,
     } = runner;
     let Stamp { by, at } = stamp;
     let done = sqlx::query(KEEP)

@@ -14,10 +14,17 @@ use super::runner_parts::{
 use super::transaction::Write;
 use super::{fault, organization};
 use crate::change::Subject;
-use crate::runner::{CreateError, DeleteError, MarkError, NewRunner, RunnerUpdate, UpdateError};
+use crate::error::Fault;
+use crate::runner::{
+    CreateError, DeleteError, DeletionMark, JudgedProfile, MarkError, NewRunner, RunnerUpdate,
+    UpdateError,
+};
 use crate::store::Stamp;
 
-const MARK: &str = "UPDATE runners SET deleting_since = $3 WHERE organization = $1 AND uid = $2";
+const MARK: &str = "UPDATE runners SET deleting_since = $3, drain_until = $4
+    WHERE organization = $1 AND uid = $2";
+const STANDS: &str = "SELECT 1 FROM profiles
+    WHERE organization = $1 AND id = $2 AND revision = $3";
 const LIVE: &str = "SELECT count(*) FROM sandboxes
     WHERE organization = $1 AND runner_uid = $2 AND is_over = 0";
 const DELETE: &str = "DELETE FROM runners WHERE organization = $1 AND uid = $2";
@@ -37,6 +44,7 @@ pub(super) async fn create(
         group,
         settings,
         bindings,
+        judged,
     } = runner;
     if !organization::exists(write.connection(), organization).await? {
         return Err(CreateError::NoOrganization);
@@ -44,6 +52,9 @@ pub(super) async fn create(
     vacancy(write, organization, uid, &id).await?;
     let cluster: Cluster = settle_cluster(write, organization, cluster).await?;
     check_bindings(write, organization, &bindings).await?;
+    if !stand(write, organization, judged).await? {
+        return Err(CreateError::ProfilesMoved);
+    }
     let runner = Runner {
         uid,
         organization: organization.clone(),
@@ -58,6 +69,7 @@ pub(super) async fn create(
         created_at: stamp.at,
         updated_at: stamp.at,
         deleting_since: None,
+        drain_until: None,
     };
     insert(write, &runner).await?;
     bind_profiles(write, &runner).await?;
@@ -79,6 +91,7 @@ pub(super) async fn update(
         group,
         settings,
         bindings,
+        judged,
     } = update;
     let present = get(write.connection(), organization, uid).await?;
     let present = present.ok_or(UpdateError::NotFound)?;
@@ -105,6 +118,9 @@ pub(super) async fn update(
         free_profiles(write, uid).await?;
         bind_profiles(write, &runner).await?;
     }
+    if !stand(write, organization, judged).await? {
+        return Err(UpdateError::ProfilesMoved);
+    }
     overwrite(write, &runner).await?;
     keep(write, &runner, &stamp).await?;
     write.changed(organization, Subject::Runner(uid));
@@ -114,30 +130,66 @@ pub(super) async fn update(
 pub(super) async fn mark_deleting(
     write: &mut Write,
     (organization, uid): (&OrganizationId, RunnerUid),
-    expected: Option<Revision>,
-    at: Timestamp,
+    mark: DeletionMark,
 ) -> Result<Runner, MarkError> {
+    let DeletionMark {
+        expected,
+        at,
+        drain_until,
+    } = mark;
     let present = get(write.connection(), organization, uid).await?;
     let present = present.ok_or(MarkError::NotFound)?;
     let current = present.revision;
     if expected.is_some_and(|expected| expected != current) {
         return Err(MarkError::RevisionMismatch { current });
     }
-    if present.deleting_since.is_some() {
+    let (deleting_since, drain_until) = match present.deleting_since {
+        None => (at, drain_until),
+        Some(since) => (since, earlier(present.drain_until, drain_until)),
+    };
+    if present.deleting_since.is_some() && drain_until == present.drain_until {
         return Ok(present);
     }
     sqlx::query(MARK)
         .bind(organization.as_str())
         .bind(uid.to_string())
-        .bind(at.as_micros())
+        .bind(deleting_since.as_micros())
+        .bind(drain_until.map(Timestamp::as_micros))
         .execute(write.connection())
         .await
         .map_err(fault)?;
     write.changed(organization, Subject::Runner(uid));
     Ok(Runner {
-        deleting_since: Some(at),
+        deleting_since: Some(deleting_since),
+        drain_until,
         ..present
     })
+}
+
+/// The end of a drain that comes first; none is at once.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    Some(one?.min(other?))
+}
+
+/// Whether profiles are what bindings were judged against.
+async fn stand(
+    write: &mut Write,
+    organization: &OrganizationId,
+    judged: Option<Vec<JudgedProfile>>,
+) -> Result<bool, Fault> {
+    for JudgedProfile { profile, revision } in judged.into_iter().flatten() {
+        let row = sqlx::query(STANDS)
+            .bind(organization.as_str())
+            .bind(profile.to_string())
+            .bind(i64::from(revision.0))
+            .fetch_optional(write.connection())
+            .await
+            .map_err(fault)?;
+        if row.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(super) async fn delete(

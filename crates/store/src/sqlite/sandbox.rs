@@ -8,6 +8,7 @@ use palisade_model::sandbox::{Launch, MountedFile, Owner, Sandbox};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
+use super::sandbox_count::occupancy;
 use super::sandbox_list::{list, list_of_runner};
 use super::sandbox_write::{change, insert, purge};
 use super::{Columns as _, SqliteStore, fault};
@@ -15,8 +16,8 @@ use crate::error::{Fault, GetError};
 use crate::form::{Record, read_record, read_status};
 use crate::page::{Page, PageRequest, PageSize};
 use crate::sandbox::{
-    Basis, InsertError, LaunchError, ListError, SandboxFilter, Sandboxes, StatusChange,
-    StatusChanged,
+    Basis, InsertError, LaunchError, ListError, Occupancy, OccupancyOf, SandboxFilter, Sandboxes,
+    StatusChange, StatusChanged,
 };
 
 const GET: &str = "SELECT * FROM sandboxes WHERE organization = $1 AND id = $2";
@@ -82,6 +83,16 @@ impl Sandboxes for SqliteStore {
         page: PageRequest<SandboxId>,
     ) -> Result<Page<Sandbox, SandboxId>, Fault> {
         list_of_runner(&self.readers, organization, runner, page).await
+    }
+
+    async fn occupancy(
+        &self,
+        organization: &OrganizationId,
+        of: OccupancyOf,
+        named_max: PageSize,
+    ) -> Result<Vec<Occupancy>, Fault> {
+        let mut read = self.read().await?;
+        occupancy(&mut read, organization, of, named_max).await
     }
 
     async fn change_statuses(

@@ -99,6 +99,7 @@ fn runner(draft: RunnerDraft) -> Runner {
         created_at: Timestamp::EPOCH,
         updated_at: Timestamp::EPOCH,
         deleting_since: None,
+        drain_until: None,
     }
 }
 

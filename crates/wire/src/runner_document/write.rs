@@ -27,6 +27,7 @@ pub fn write_runner(runner: &Runner) -> Map<String, Value> {
         created_at: _,
         updated_at: _,
         deleting_since: _,
+        drain_until: _,
     } = runner;
     let identity = json!({
         "runner_id": id.as_str(),

@@ -21,6 +21,18 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// For what no document said: paths are spelled as the wire spells them.
+    pub fn nowhere(shape: &'static Shape) -> Self {
+        Self {
+            dialect: Dialect::Wire,
+            shape,
+            path: FieldPath::root(),
+            key_place: None,
+            place: None,
+            children: HashMap::new(),
+        }
+    }
+
     /// The violation as the caller sees it.
     ///
     /// The path of what is missing is spelled in the dialect of the document,

@@ -284,3 +284,53 @@ const BINDING: Shape = Shape::Object(&[
         Shape::Object(SPEC_FIELDS),
     ),
 ]);
+
+/// A request for a sandbox, as `StartSandboxRequest`, but for what has no say in
+/// where it goes.
+pub static START_REQUEST: Shape = Shape::Object(&[
+    field("command", "command", LEAF),
+    field("args", "args", LEAVES),
+    field("tags", "tags", LEAVES),
+    field("container_image", "containerImage", LEAF),
+    field("environment_variables", "environmentVariables", LEAF_MAP),
+    field(
+        "ports",
+        "ports",
+        Shape::List(&Shape::Object(&[
+            field("container_port", "containerPort", LEAF),
+            field("name", "name", LEAF),
+            field("protocol", "protocol", LEAF),
+        ])),
+    ),
+    field(
+        "network",
+        "network",
+        Shape::Object(&[
+            field("ingress_mode", "ingressMode", LEAF),
+            field("exposed_ports", "exposedPorts", LEAVES),
+            field("egress_mode", "egressMode", LEAF),
+        ]),
+    ),
+    field("profile_ids", "profileIds", LEAVES),
+    field("profile_names", "profileNames", LEAVES),
+    field("runner_ids", "runnerIds", LEAVES),
+    field("max_lifetime_seconds", "maxLifetimeSeconds", LEAF),
+    field("max_timeout_seconds", "maxTimeoutSeconds", LEAF),
+    field("pod_annotations", "podAnnotations", LEAF_MAP),
+    field("resources", "resources", ASKED),
+    field("resource_requests", "resourceRequests", ASKED),
+    field("resource_limits", "resourceLimits", ASKED),
+]);
+
+const ASKED: Shape = Shape::Object(&[
+    same("cpu", Shape::Quantity),
+    same("memory", Shape::Quantity),
+    same(
+        "gpu",
+        Shape::Object(&[
+            field("gpu_count", "gpuCount", LEAF),
+            field("gpu_type", "gpuType", LEAF),
+            field("gpu_memory_gb", "gpuMemoryGb", LEAF),
+        ]),
+    ),
+]);

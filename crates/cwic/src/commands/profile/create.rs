@@ -6,7 +6,7 @@ use palisade_client::{Change, Client};
 use serde_json::Value;
 
 use crate::cli::CreateArgs;
-use crate::commands::Ended;
+use crate::commands::{Ended, advice, preview};
 use crate::error::CliError;
 use crate::input::{self, Kind};
 use crate::out::Out;
@@ -44,9 +44,11 @@ pub(in crate::commands) async fn run(args: &CreateArgs, client: &Client, out: &m
         })?;
         if args.dry_run {
             out.note(format_args!("profile {name} would be created"));
+            preview::new_profile(&name, out);
         } else {
             out.line(created.id);
         }
+        advice::tell(&document.value, out);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use palisade_client::{Client, RunnerFilter};
 
+use super::standing;
 use crate::cli::DescribeProfileArgs;
 use crate::commands::Ended;
 use crate::error::CliError;
@@ -20,5 +21,6 @@ pub(in crate::commands) async fn run(
     let runners = client.list_runners(&RunnerFilter::default()).await;
     let runners = runners.map_err(|error| CliError::call("runners were not listed", &error))?;
     present::profile::describe(&profile, &runners, out);
+    standing::describe(&profile, client, out).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use palisade_client::{Change, Client};
 
 use crate::cli::EditProfileArgs;
-use crate::commands::Ended;
+use crate::commands::{Ended, advice, preview};
 use crate::error::CliError;
 use crate::input::{self, Kind};
 use crate::out::Out;
+use crate::present;
 use crate::wizard::{self, Wish};
 
 /// Runs the command.
@@ -44,8 +45,10 @@ pub(in crate::commands) async fn run(
     let (name, revision) = (&updated.display_name, updated.revision);
     if args.dry_run {
         out.note(format_args!("profile {name} would be changed"));
+        preview::profile(&updated.id, &document.value, client, out).await?;
     } else {
         out.line(format_args!("profile {name} is at revision {revision}"));
     }
+    advice::tell(&present::json(&updated), out);
     Ok(ExitCode::SUCCESS)
 }

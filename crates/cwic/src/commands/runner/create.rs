@@ -6,7 +6,7 @@ use palisade_client::{Change, Client};
 use palisade_model::name::RunnerId;
 
 use crate::cli::{CreateArgs, CreateRunnerArgs};
-use crate::commands::Ended;
+use crate::commands::{Ended, preview};
 use crate::error::{CliError, Exit};
 use crate::input::{self, Kind};
 use crate::out::Out;
@@ -45,6 +45,7 @@ pub(in crate::commands) async fn run(
     let name = &created.identity.runner_id;
     if args.dry_run {
         out.note(format_args!("runner {name} would be created"));
+        preview::new_runner(name, out);
     } else {
         out.line(&created.id);
     }

@@ -10,7 +10,7 @@ use palisade_wire::rest::Runner;
 use serde_json::Value;
 
 use crate::cli::EditRunnerArgs;
-use crate::commands::Ended;
+use crate::commands::{Ended, preview};
 use crate::error::{CliError, Exit};
 use crate::input::{self, Kind};
 use crate::out::Out;
@@ -60,6 +60,7 @@ pub(in crate::commands) async fn run(
     let name = &after.identity.runner_id;
     if args.dry_run {
         out.note(format_args!("runner {name} would be changed"));
+        preview::runner(text, &document.value, client, out).await?;
     } else {
         out.line(format_args!(
             "runner {name} is at revision {}",

@@ -202,6 +202,33 @@ proptest! {
     }
 
     #[test]
+    fn a_candidate_is_told_the_first_gap_and_a_change_that_closes_all(
+        plan in fleet_plan(),
+        caller in caller(),
+    ) {
+        let fleet = plan.build();
+        let wish = case::Wish::new(caller.asking());
+        for candidate in explain(&fleet, &caller.asking()).candidates {
+            let member = fleet.member(&caller.owner.organization, candidate.runner_uid).unwrap();
+            let case = case::Case::all_of(&wish, member)
+                .find(|case| case.offer.profile == candidate.profile_id)
+                .unwrap();
+            let first = candidate.first_unmet().map(|(constraint, _)| constraint);
+            let gap = check::first_gap(&case).map(|(constraint, _)| constraint);
+            prop_assert_eq!(first, gap);
+            let Some(closest) = &candidate.closest else { continue };
+            prop_assert!(!candidate.is_admissible());
+            let request = closest.apply(&caller.request);
+            let asking = Asking { request: &request, ..caller.asking() };
+            let changed = explain(&fleet, &asking);
+            let there = changed.candidates.iter().find(|it| {
+                (it.runner_uid, it.profile_id) == (candidate.runner_uid, candidate.profile_id)
+            });
+            prop_assert!(there.is_some_and(Candidate::is_admissible), "{:?}", closest);
+        }
+    }
+
+    #[test]
     fn judging_once_for_many_finds_what_judging_each_does(
         plan in fleet_plan(),
         caller in caller(),

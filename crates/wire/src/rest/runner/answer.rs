@@ -33,6 +33,7 @@ impl Runner {
             created_at,
             updated_at,
             deleting_since,
+            drain_until: _,
         } = runner;
         let domain::Cluster {
             id: cluster_id,

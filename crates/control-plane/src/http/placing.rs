@@ -1,0 +1,133 @@
+//! `/v1beta2/sandbox/placement`, and what profiles and runners come to.
+//!
+//! Everybody may ask about requests of his own, and about what the organization
+//! offers; what a change would do is for those who may make it.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
+use palisade_model::sandbox::{Selectors, StartRequest};
+use palisade_model::violation::{FieldPath, Violation, ViolationKind};
+use palisade_wire::envelope::{Envelope, Object, split_mask};
+use palisade_wire::profile_document::read_profile_edit;
+use palisade_wire::rest::{PlacementExplanation, PlacementPreview, ResolvedProfile};
+use palisade_wire::runner_document::read_runner_edit;
+use palisade_wire::spelling::Dialect;
+use palisade_wire::start_document::read_start_request;
+use palisade_wire::{Located, Source};
+
+use super::auth::{Admin, Reader};
+use super::body::Document;
+use super::params::{Params, Place};
+use super::{profile, runner};
+use crate::error::{ApiError, ApiResult};
+use crate::placing::{Instead, Offered, plain_request};
+use crate::plane::ControlPlane;
+
+pub(super) fn routes() -> Router<ControlPlane> {
+    Router::new().route("/explain", post(explain))
+}
+
+async fn explain(
+    State(plane): State<ControlPlane>,
+    Reader(caller): Reader,
+    params: Params,
+    Document(body): Document,
+) -> ApiResult<Response> {
+    params.known(&[])?;
+    let request = read_start_request(&body, &Source::whole(Dialect::Wire));
+    let Located {
+        value: request,
+        origin,
+    } = request.map_err(ApiError::invalid)?;
+    let explanation = plane.explain(&caller, &request, Instead::Nothing).await?;
+    let answer = PlacementExplanation::new(&explanation)
+        .map_err(|violations| ApiError::fields(Reason::InvalidRequest, violations, &origin))?;
+    Ok(Json(answer).into_response())
+}
+
+pub(super) async fn resolved(
+    State(plane): State<ControlPlane>,
+    Reader(caller): Reader,
+    Place(id): Place<String>,
+    params: Params,
+) -> ApiResult<Response> {
+    let known = params.known(&["runner"])?;
+    let Some(name) = known.get("runner").filter(|name| !name.is_empty()) else {
+        let path = FieldPath::root().key("runner");
+        let what = "is required; name the runner that offers the profile";
+        let violation = Violation::new(path, ViolationKind::Required, what);
+        return Err(Refusal::invalid(vec![violation]).into());
+    };
+    let Offered {
+        runner,
+        binding,
+        profile,
+        resolved,
+    } = plane.offered(&caller, &id, name).await?;
+    let alias = binding.alias.as_ref().map(ToString::to_string);
+    let answer = ResolvedProfile {
+        profile_name: alias.unwrap_or_else(|| profile.display_name.to_string()),
+        profile_revision: profile.revision.0,
+        ..ResolvedProfile::new(&runner, &binding, &resolved)
+    };
+    Ok(Json(answer).into_response())
+}
+
+/// What the runners that bind a profile would make of it after a change.
+pub(super) async fn preview_profile(
+    State(plane): State<ControlPlane>,
+    Admin(caller): Admin,
+    Place(id): Place<String>,
+    params: Params,
+    Document(body): Document,
+) -> ApiResult<Response> {
+    let known = params.known(&["updateMask"])?;
+    let envelope = Envelope::open(body, Object::Profile).map_err(ApiError::invalid)?;
+    let change = params.change(&known, true)?;
+    let edit = read_profile_edit(&envelope.object, &envelope.source).map_err(ApiError::invalid)?;
+    let mask = envelope.update_mask;
+    let mask = mask.or_else(|| known.get("updateMask").and_then(split_mask));
+    let edit = profile::masked(edit, mask.as_deref())?;
+    let wanted = plane.update_profile(&caller, &id, edit, change).await?;
+    let request = plain_request(wanted.id);
+    let instead = Instead::Profile(Box::new(wanted.clone()));
+    let explanation = plane.explain(&caller, &request, instead).await?;
+    let candidates = explanation.candidates.iter();
+    let of_profile = candidates.filter(|candidate| candidate.profile_id == wanted.id);
+    Ok(Json(PlacementPreview::new(of_profile)).into_response())
+}
+
+/// What a runner would make of the profiles that it binds after a change.
+pub(super) async fn preview_runner(
+    State(plane): State<ControlPlane>,
+    Admin(caller): Admin,
+    Place(id): Place<String>,
+    params: Params,
+    Document(body): Document,
+) -> ApiResult<Response> {
+    let known = params.known(&["updateMask"])?;
+    let envelope = Envelope::open(body, Object::Runner).map_err(ApiError::invalid)?;
+    let change = params.change(&known, true)?;
+    let edit = read_runner_edit(&envelope.object, &envelope.source).map_err(ApiError::invalid)?;
+    let mask = envelope.update_mask;
+    let mask = mask.or_else(|| known.get("updateMask").and_then(split_mask));
+    let edit = runner::masked(edit, mask.as_deref())?;
+    let wanted = plane.update_runner(&caller, &id, edit, change).await?;
+    let request = StartRequest {
+        selectors: Selectors {
+            runners: vec![wanted.id.to_string()],
+            ..Selectors::default()
+        },
+        ..StartRequest::default()
+    };
+    let uid = wanted.uid;
+    let instead = Instead::Runner(Box::new(wanted));
+    let explanation = plane.explain(&caller, &request, instead).await?;
+    let candidates = explanation.candidates.iter();
+    let of_runner = candidates.filter(|candidate| candidate.runner_uid == uid);
+    Ok(Json(PlacementPreview::new(of_runner)).into_response())
+}

@@ -1,0 +1,56 @@
+//! What `describe` tells of a profile beside what it says: what lives under it,
+//! how it came about, and what it is advised against.
+
+use palisade_client::Client;
+use palisade_wire::rest::{ProfileTemplate, UsagePart};
+
+use super::revisions;
+use crate::commands::advice;
+use crate::error::CliError;
+use crate::out::Out;
+use crate::present;
+
+/// How many revisions are told.
+const REVISIONS_MAX: usize = 5;
+
+/// Tells all three.
+pub(super) async fn describe(
+    profile: &ProfileTemplate,
+    client: &Client,
+    out: &mut Out,
+) -> Result<(), CliError> {
+    let usage = client.profile_usage(&profile.id).await;
+    let usage = usage.map_err(|error| CliError::call("live sandboxes were not counted", &error))?;
+    out.line(format_args!("\nLive sandboxes: {}", usage.live_sandboxes));
+    if !usage.parts.is_empty() {
+        let rows = usage.parts.iter().map(living).collect::<Vec<_>>();
+        out.table(["  RUNNER", "AS", "COUNT", "NEWEST"], &rows);
+    }
+    out.line("\nRecent revisions:");
+    let mut rows = revisions::rows(&profile.id, REVISIONS_MAX, client).await?;
+    for row in &mut rows {
+        row[0] = format!("  {}", row[0]);
+    }
+    out.table(["  REVISION", "WRITTEN", "BY", "CHANGED"], &rows);
+    let findings = advice::findings(&present::json(profile));
+    let worth = findings.iter().filter(|it| advice::is_worth_telling(it));
+    let worth = worth.collect::<Vec<_>>();
+    if !worth.is_empty() {
+        out.line("\nWarnings:");
+        for finding in worth {
+            out.line(format_args!("  {}", advice::line(finding)));
+        }
+    }
+    Ok(())
+}
+
+fn living(part: &UsagePart) -> [String; 4] {
+    let ids = part.sandbox_ids.iter().take(3).cloned();
+    let more = if part.live_sandboxes > 3 { ", ..." } else { "" };
+    [
+        format!("  {}", part.runner_id),
+        part.profile_name.clone(),
+        part.live_sandboxes.to_string(),
+        format!("{}{more}", ids.collect::<Vec<_>>().join(", ")),
+    ]
+}
