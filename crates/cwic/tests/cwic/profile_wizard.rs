@@ -1,7 +1,9 @@
 //! The wizard that makes a profile, at a real terminal.
 
 use rustix::process::Signal;
+use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::pty::{CTRL_C, CTRL_D, DOWN, Desk, Session, erase};
@@ -276,26 +278,30 @@ async fn waiting_for_a_server_that_hangs_can_be_left() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn waiting_for_word_about_a_name_can_be_left() {
-    let plane = Plane::start().await;
-    let desk = Desk::new(&plane, &[]);
-    let (asked, mut was_asked) = tokio::sync::mpsc::channel(1);
-    // It lists profiles, and hangs when it is asked for one.
-    let answer = move |uri: axum::http::Uri| {
-        let asked = asked.clone();
-        async move {
-            if !uri.path().ends_with("/profile-templates") {
-                asked.send(()).await.unwrap();
-                std::future::pending::<()>().await;
-            }
-            axum::Json(serde_json::json!({}))
-        }
-    };
+/// A server that lists profiles, and hangs when it is asked for one.
+async fn hanging_server(asked: mpsc::Sender<()>) -> String {
+    let answer = move |uri: axum::http::Uri| answer_or_hang(uri, asked.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = axum::serve(listener, axum::Router::new().fallback(answer));
     TaskTracker::new().spawn(async move { server.await.unwrap() });
+    url
+}
+
+async fn answer_or_hang(uri: axum::http::Uri, asked: mpsc::Sender<()>) -> axum::Json<Value> {
+    if !uri.path().ends_with("/profile-templates") {
+        asked.send(()).await.unwrap();
+        std::future::pending::<()>().await;
+    }
+    axum::Json(serde_json::json!({}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_word_about_a_name_can_be_left() {
+    let plane = Plane::start().await;
+    let desk = Desk::new(&plane, &[]);
+    let (asked, mut was_asked) = mpsc::channel(1);
+    let url = hanging_server(asked).await;
     let call = desk.cwic(CREATE).env("CWIC_SERVER", &url);
     let mut session = Session::start(call, (100, 70));
     session.answer("? Display name", "agents");
