@@ -357,11 +357,22 @@ fn processes_of(id: &str) -> Vec<String> {
     {
         let path = entry.path();
         let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap_or_default();
+        if is_left_to_the_host(&read("status")) {
+            continue;
+        }
         if read("cgroup").contains(id) || read("cmdline").contains(id) {
             found.push(format!("process {}", path.display()));
         }
     }
     found
+}
+
+/// Whether a process has ended and only its parent, process 1 of the host, has
+/// not taken note yet. In version 2 it stays in its group, though that is gone.
+fn is_left_to_the_host(status: &str) -> bool {
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let has_ended = value("State:").is_some_and(|state| state.trim().starts_with('Z'));
+    has_ended && value("PPid:").is_some_and(|parent| parent.trim() == "1")
 }
 
 /// An archive of a root file system that holds busybox and nothing else.
