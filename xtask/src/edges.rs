@@ -59,9 +59,15 @@ const RULES: &[Rule] = &[
             "palisade-model",
             "palisade-backend",
             "palisade-image",
+            "palisade-http-router",
             "palisade-init-protocol",
         ],
         must_not_name: &["kube", "sqlx", "tonic", "clap"],
+    },
+    Rule {
+        name: "palisade-http-router",
+        may_name: &["palisade-model"],
+        must_not_name: &["kube", "sqlx", "tonic", "clap", "nix"],
     },
     Rule {
         name: "palisade-control-plane",

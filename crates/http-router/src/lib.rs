@@ -1,0 +1,29 @@
+//! The HTTP entry point of a runner: a request for a host name goes to a port
+//! of the sandbox that has that name, and to nothing else.
+//!
+//! Speaks HTTP/1.1 and HTTP/2 to clients, HTTP/1.1 to sandboxes and HTTP/2 where
+//! gRPC needs it. Bodies are streamed, and connections that change their
+//! protocol, such as `WebSockets`, are passed on. Knows names, addresses and ports;
+//! it does not decide who gets a name, and how a sandbox is reached is given to
+//! it as a function.
+//!
+//! Invariant: a connection that was opened to one sandbox never carries a request
+//! for another, whatever address they have had. Everything is bounded: clients,
+//! requests of a sandbox, changed connections, and every wait.
+
+mod body;
+mod fault;
+mod forward;
+mod headers;
+mod host;
+mod limits;
+mod routes;
+mod server;
+mod tunnel;
+mod upstream;
+
+pub use host::{HostName, HostNameError};
+pub use limits::Limits;
+pub use routes::{Route, RouteError, Routes};
+pub use server::Router;
+pub use upstream::Connect;

@@ -1,0 +1,146 @@
+//! Connections to sandboxes.
+//!
+//! They are kept and used again by sandbox, never by address: addresses are
+//! given to others in time.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use palisade_model::id::SandboxId;
+use tokio::net::TcpStream;
+use tokio::time;
+
+use crate::body::Body;
+use crate::fault::Fault;
+use crate::routes::Routes;
+
+/// How a sandbox is reached, given its address and port.
+pub type Connect =
+    Arc<dyn Fn(SocketAddr) -> BoxFuture<'static, io::Result<TcpStream>> + Send + Sync>;
+
+/// How long a connection that nobody uses is kept.
+const IDLE: Duration = Duration::from_secs(20);
+/// How many of one sandbox are kept.
+const IDLE_EACH: usize = 32;
+
+/// Sends requests to sandboxes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    plain: Client<Connector, Body>,
+    /// For those who need HTTP/2 on the whole way.
+    second: Client<Connector, Body>,
+}
+
+impl Upstream {
+    pub(crate) fn new(routes: Routes, connect: Connect, limit: Duration) -> Self {
+        let connector = Connector {
+            routes,
+            connect,
+            limit,
+        };
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_EACH)
+            .set_host(false);
+        let plain = builder.build(connector.clone());
+        let second = builder.http2_only(true).build(connector);
+        Self { plain, second }
+    }
+
+    /// Sends a request to whatever sandbox its URI names.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Body>,
+        needs_second: bool,
+    ) -> Result<Response<Incoming>, Error> {
+        let client = if needs_second {
+            &self.second
+        } else {
+            &self.plain
+        };
+        client.request(request).await
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upstream")
+    }
+}
+
+/// The URI by which a sandbox is asked for something.
+pub(crate) fn address(sandbox: SandboxId, uri: &Uri) -> Option<Uri> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let authority: Authority = sandbox.to_string().parse().ok()?;
+    Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(authority)
+        .path_and_query(path)
+        .build()
+        .ok()
+}
+
+/// What went wrong with a request that was sent.
+pub(crate) fn fault(error: &Error, port: u16) -> Fault {
+    if !error.is_connect() {
+        return Fault::BadAnswer { port };
+    }
+    match root(error).map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => Fault::NotListening { port },
+        Some(io::ErrorKind::NotFound) => Fault::Ended,
+        Some(_) | None => Fault::Unreachable { port },
+    }
+}
+
+/// The error of the operating system that lies at the bottom of another.
+fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    let deeper = error.source().and_then(root);
+    deeper.or_else(|| error.downcast_ref())
+}
+
+/// Opens connections to the sandboxes that URIs name.
+#[derive(Clone)]
+struct Connector {
+    routes: Routes,
+    connect: Connect,
+    limit: Duration,
+}
+
+impl Connector {
+    async fn open(self, uri: Uri) -> io::Result<TokioIo<TcpStream>> {
+        let sandbox = uri.host().and_then(|host| host.parse::<SandboxId>().ok());
+        // Its route may have gone since the request came.
+        let route = sandbox.and_then(|sandbox| self.routes.of_sandbox(sandbox));
+        let target = route.ok_or(io::ErrorKind::NotFound)?.target;
+        let stream = time::timeout(self.limit, (self.connect)(target)).await??;
+        // Answers are waited for.
+        stream.set_nodelay(true)?;
+        Ok(TokioIo::new(stream))
+    }
+}
+
+impl tower::Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().open(uri))
+    }
+}

@@ -1,0 +1,6 @@
+//! The router between real clients and real servers, over sockets.
+
+mod answers;
+mod place;
+mod refusals;
+mod tunnels;
