@@ -11,6 +11,7 @@ bin="$target/release"
 scripts/image.sh "$bin/palisade"
 
 cargo bench --locked -p palisade-model --features testing --bench placement
+cargo bench --locked -p palisade-http-router --bench overhead
 
 # Where both versions of control groups are mounted, crun by itself stumbles over
 # the second one; it is hidden from the reference and the platform alike.

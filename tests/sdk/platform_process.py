@@ -26,6 +26,8 @@ class Platform:
         self.images = images
         # Tests need no network: what they use is there before.
         self.may_pull = False
+        # Where HTTP for host names of sandboxes is taken, if at all.
+        self.http = None
         self.state = self.directory / "state"
         self.palisade = palisade
         self.cwic_path = cwic
@@ -40,7 +42,8 @@ class Platform:
         self.process = subprocess.Popen(
             [self.palisade, "dev", "--listen", "127.0.0.1:0",
              "--state-dir", str(self.state), "--image-dir", str(self.images)]
-            + ([] if self.may_pull else ["--no-pull"]),
+            + ([] if self.may_pull else ["--no-pull"])
+            + ([] if self.http is None else ["--http-listen", self.http]),
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
         )
         log.close()

@@ -82,6 +82,14 @@ impl LinuxBackend {
         }
     }
 
+    /// Serves the HTTP entry point, if there is one, until the backend closes.
+    pub async fn serve_http(&self) -> std::io::Result<()> {
+        match &self.shared.ingress {
+            Some(ingress) => ingress.serve().await,
+            None => Ok(()),
+        }
+    }
+
     /// The network of the sandboxes, for the resolver and for repairs.
     pub fn network(&self) -> &crate::network::Network {
         &self.shared.network

@@ -4,6 +4,7 @@
 //! against the machine; that is what opening the backend does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct LinuxConfig {
     /// The first of the host's user ids that sandboxes are mapped to. Each has
     /// 65536 of its own, and no other user of the host may have any of them.
     pub first_uid: u32,
+    /// Where the HTTP entry point listens; without it there is none.
+    pub http_listen: Option<SocketAddr>,
     /// Labels that a node selector can match.
     pub node_labels: BTreeMap<String, String>,
     /// The classes of machines that this one belongs to.
@@ -128,6 +131,7 @@ impl LinuxConfig {
             pids_max: 2048,
             starts_max: const { NonZeroUsize::new(8).unwrap() },
             first_uid: 1 << 30,
+            http_listen: None,
             node_labels: BTreeMap::new(),
             instance_types: BTreeSet::new(),
         }

@@ -242,6 +242,14 @@ impl Network {
         self.layout.resolver()
     }
 
+    /// The addresses of a sandbox that is connected.
+    pub(crate) fn addresses(&self, id: SandboxId) -> Option<Addresses> {
+        match self.sandboxes().by_id.get(&id)? {
+            Entry::Attached(record) => Some(self.layout.addresses(record.slot)),
+            Entry::Busy => None,
+        }
+    }
+
     /// Who may ask the resolver what.
     pub fn directory(&self) -> Directory {
         self.directory.clone()

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -30,6 +31,7 @@ use crate::container::{self, Identities, ProbeError};
 use crate::driver::ending::{instant, status};
 use crate::driver::watching::running;
 use crate::driver::{self, Driver};
+use crate::ingress::Ingress;
 use crate::machine;
 use crate::network::{self, Attached, Known, Network, Opening};
 use crate::program;
@@ -82,6 +84,15 @@ pub enum OpenError {
     /// The network could not be opened.
     #[error("could not open the network of the sandboxes")]
     Network(#[from] network::OpenError),
+    /// The HTTP entry point could not be opened.
+    #[error("could not listen for HTTP on {listen}; choose another address with --http-listen")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
     /// What an earlier run left could not be sorted.
     #[error("could not take over the sandboxes of an earlier run")]
     TakeOver(#[source] io::Error),
@@ -141,24 +152,39 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
     let found = find(&state).map_err(OpenError::TakeOver)?;
     let known = known(&found, &cgroups);
     let Opening { network, adopted } = Network::open(&config.network, &known)?;
+    let closing = CancellationToken::new();
+    let ingress = config
+        .http_listen
+        .map(|listen| open_entry(&network, listen, closing.clone()))
+        .transpose()?;
     let shared = Arc::new(Shared {
         identities: Identities::new(config.first_uid, config.sandboxes_max),
         starts: Arc::new(Semaphore::new(config.starts_max.get())),
         config,
         state,
         network,
+        ingress,
         cgroups,
         init,
         total,
         tasks: TaskTracker::new(),
         attached: TaskTracker::new(),
-        closing: CancellationToken::new(),
+        closing,
         sandboxes: Mutex::new(HashMap::new()),
         hints: Hints::default(),
         _lock: lock,
     });
     let survivors = take_over(&shared, found, &adopted).map_err(OpenError::TakeOver)?;
     Ok((shared, survivors))
+}
+
+fn open_entry(
+    network: &Network,
+    listen: SocketAddr,
+    closing: CancellationToken,
+) -> Result<Ingress, OpenError> {
+    let opened = Ingress::open(network, listen, closing);
+    opened.map_err(|source| OpenError::Listen { listen, source })
 }
 
 fn check(config: &LinuxConfig) -> Result<(), OpenError> {
@@ -274,7 +300,7 @@ fn whence(shared: &Shared, sandbox: &Sandbox, is_connected: bool) -> io::Result<
     }
     let status = status(state);
     if let Some(started) = status.started {
-        sandbox.show(running(sandbox, instant(started.at.0)));
+        sandbox.show(running(shared, sandbox, instant(started.at.0)));
     }
     if let Some(by) = state.stop_by()? {
         // Whether process 1 was told is not known, and telling it twice does no harm.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use palisade_backend::EnsureError;
 use palisade_model::name::{InstanceType, RuntimeClass};
 use palisade_model::policy::Standing;
-use palisade_model::profile::{EgressType, ServiceType};
+use palisade_model::profile::{EgressType, Scope, ServiceType};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{Capabilities, PodFieldSupport, Resources};
 use palisade_model::sandbox::{Launch, Protocol};
@@ -28,7 +28,7 @@ pub(crate) fn capabilities(config: &LinuxConfig, total: Resources) -> Capabiliti
     Capabilities {
         egress: BTreeSet::from(EgressType::ALL),
         services: BTreeSet::from([ServiceType::ClusterIp]),
-        routes: false,
+        routes: config.http_listen.is_some(),
         runtime_classes: config.handlers.keys().cloned().collect(),
         architectures: BTreeSet::from([machine::architecture().to_owned()]),
         gpu_types: BTreeSet::new(),
@@ -74,7 +74,8 @@ fn ingress(launch: &Launch, offered: &Capabilities) -> Option<String> {
     let level = launch.exposure.as_ref()?;
     let kind = level.exposure.service.service_type;
     let is_offered = offered.services.contains(&kind);
-    let has_route = level.exposure.route.is_none() || offered.routes;
+    let is_public = level.exposure.scope == Scope::Any;
+    let has_route = level.exposure.route.is_none() || (offered.routes && is_public);
     (!is_offered || !has_route).then(|| {
         let name = level.name.as_str();
         format!("this runner cannot expose ports as ingress level {name:?} wants it")

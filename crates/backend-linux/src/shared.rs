@@ -12,6 +12,7 @@ use palisade_backend::View;
 use palisade_image::{Holder, HolderError};
 use palisade_model::id::SandboxId;
 use palisade_model::runner::Resources;
+use palisade_model::sandbox::Launch;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::cgroup::Cgroups;
 use crate::config::LinuxConfig;
 use crate::container::Identities;
+use crate::ingress::{self, EntryError, Ingress};
 use crate::network::{DetachError, Network};
 use crate::sandbox::Sandbox;
 use crate::state::{Held, SandboxState, State};
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) config: LinuxConfig,
     pub(crate) state: State,
     pub(crate) network: Network,
+    /// The HTTP entry point, if there is one.
+    pub(crate) ingress: Option<Ingress>,
     pub(crate) cgroups: Cgroups,
     pub(crate) identities: Identities,
     /// The program that becomes process 1.
@@ -109,6 +113,9 @@ impl Shared {
         let id = state.id();
         // What is starting it has to be done first, or it would appear later.
         let starting = state.wait_for_starts()?;
+        if let Some(ingress) = &self.ingress {
+            ingress.close_to(id);
+        }
         self.cgroups.remove(id)?;
         self.detach(id)?;
         for class in self.config.handlers.keys() {
@@ -121,6 +128,24 @@ impl Shared {
         }
         drop(starting);
         Ok(())
+    }
+
+    /// Has a sandbox found under its host name, if it has one.
+    pub(crate) fn open_entry(&self, launch: &Launch) -> Result<(), EntryError> {
+        let Some(host) = ingress::host_name(launch) else {
+            return Ok(());
+        };
+        let entry = self.ingress.as_ref().ok_or(EntryError::NoEntry)?;
+        let addresses = self.network.addresses(launch.id);
+        let target = addresses.and_then(|addresses| ingress::target(launch, addresses.v4.into()));
+        entry.open_to(launch.id, &host, target.ok_or(EntryError::NoPort)?)
+    }
+
+    /// Where clients from outside find a sandbox; empty if they do not.
+    pub(crate) fn service_address(&self, launch: &Launch) -> String {
+        let host = ingress::host_name(launch);
+        let address = host.zip(self.ingress.as_ref());
+        address.map_or_else(String::new, |(host, ingress)| ingress.address(&host))
     }
 
     fn detach(&self, id: SandboxId) -> io::Result<()> {

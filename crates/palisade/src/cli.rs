@@ -164,6 +164,10 @@ pub(crate) struct HostArgs {
     /// The most sandboxes at once on this machine
     #[arg(long, env = "PALISADE_SANDBOXES_MAX")]
     pub(crate) sandboxes_max: Option<u32>,
+    /// Where HTTP for the host names of ingress levels is taken, such as 0.0.0.0:80; levels
+    /// with a host name are refused without it
+    #[arg(long, env = "PALISADE_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(crate) http_listen: Option<SocketAddr>,
     /// The range that sandboxes get version 4 addresses from, such as 10.201.0.0/16; one that
     /// the machine has no other use for by default
     #[arg(long, env = "PALISADE_POOL4", value_name = "CIDR")]

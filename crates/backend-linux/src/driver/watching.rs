@@ -21,6 +21,7 @@ use super::{Driver, chain};
 use crate::cgroup::reap;
 use crate::init_client::{Client, WatchEvent};
 use crate::sandbox::Sandbox;
+use crate::shared::Shared;
 use crate::state::End;
 
 /// How long process 1 may take longer than the grace before it is killed.
@@ -30,11 +31,17 @@ const STOP_MARGIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 
 const NO_ANSWER: &str = "it was killed, as it did not end when it was asked to";
+const NO_ENTRY: &str = "it could not be found under its host name, and was ended";
 const NO_NETWORK: &str = "it lost its network while the runner was away, and was ended";
 
 impl Driver {
     /// Watches until nothing of the sandbox runs any more.
     pub(super) async fn watch(&self) -> End {
+        if let Err(error) = self.shared.open_entry(&self.sandbox.launch) {
+            let id = self.sandbox.id();
+            warn!(sandbox.id = %id, error = %chain(&error), "a sandbox cannot be found by its host name; ending it");
+            return self.conclude(Some(NO_ENTRY)).await;
+        }
         match self.process_1().await {
             Ok(Some(process)) => self.watch_process(process).await,
             Ok(None) => self.conclude(None).await,
@@ -103,7 +110,7 @@ impl Driver {
                 self.look_until_started().await
             }
         };
-        let view = running(&self.sandbox, instant(started.at.0));
+        let view = running(&self.shared, &self.sandbox, instant(started.at.0));
         self.shared.show(&self.sandbox, view);
     }
 
@@ -198,11 +205,11 @@ impl Driver {
 }
 
 /// What is shown of a sandbox whose main process runs.
-pub(crate) fn running(sandbox: &Sandbox, since: Timestamp) -> View {
+pub(crate) fn running(shared: &Shared, sandbox: &Sandbox, since: Timestamp) -> View {
     if sandbox.state.is_stop_recorded() {
         View::Stopping { since: Some(since) }
     } else {
-        let address = String::new();
+        let address = shared.service_address(&sandbox.launch);
         View::Running { since, address }
     }
 }

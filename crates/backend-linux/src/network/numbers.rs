@@ -17,6 +17,9 @@ use std::sync::Arc;
 pub(super) struct Mark(u16);
 
 impl Mark {
+    /// Whoever is no sandbox. Given to nothing else.
+    pub(super) const STRANGER: Self = Self(u16::MAX);
+
     /// As the kernel keeps it. Never zero, the mark of packets whose sender is
     /// not known.
     pub(super) fn bytes(self) -> [u8; 4] {
@@ -24,9 +27,14 @@ impl Mark {
         [low, high, high, low]
     }
 
+    /// As sockets are told.
+    pub(super) fn number(self) -> u32 {
+        u32::from_be_bytes(self.bytes())
+    }
+
     /// As `nft` reads it.
     pub(super) fn text(self) -> String {
-        format!("{:#010x}", u32::from_be_bytes(self.bytes()))
+        format!("{:#010x}", self.number())
     }
 }
 
@@ -120,7 +128,7 @@ impl<T: Eq + Hash> Numbers<T> {
         if self.values.len() >= LEN_MAX {
             return None;
         }
-        (self.last..u16::MAX)
+        (self.last..Mark::STRANGER.0 - 1)
             .chain(0..self.last)
             .map(|before| Mark(before + 1))
             .find(|mark| !self.values.contains_key(mark))

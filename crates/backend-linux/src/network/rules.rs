@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use palisade_model::policy::{self, Claim, EgressRules, Standing, Surroundings};
-use palisade_model::profile::EgressMode;
+use palisade_model::profile::{EgressMode, Scope};
 
 use super::layout::{Addresses, Layout, ROUTER_TABLE};
 use super::members::{self, Member, Set};
@@ -314,11 +314,17 @@ pub(super) fn compile(
 impl Bound {
     /// Everything of a sandbox but its count of refusals and what its class opens.
     fn members(&self, numbers: &Numbered) -> Vec<Member> {
-        let doors = self.standing.exposed.iter();
-        let doors = doors.flat_map(|exposed| exposed.doors.iter().copied());
+        let exposed = self.standing.exposed.iter();
+        let doors = exposed
+            .clone()
+            .flat_map(|exposed| exposed.doors.iter().copied());
+        let mut taken = numbers.taken.clone();
+        if exposed.clone().any(|exposed| exposed.scope == Scope::Any) {
+            taken.push(Mark::STRANGER);
+        }
         members::sources(&self.interface, self.addresses, numbers.class)
             .chain(members::held(&self.interface, &numbers.held))
-            .chain(members::doors(self.addresses, &numbers.taken, doors))
+            .chain(members::doors(self.addresses, &taken, doors))
             .collect()
     }
 }

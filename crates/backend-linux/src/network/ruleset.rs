@@ -22,6 +22,7 @@ use std::num::NonZeroU32;
 use super::forwarding::Opened;
 use super::layout::{HOST_UPLINK_PREFIX, Layout, ROUTER_TABLE, UPLINK};
 use super::members::{Member, Place, Set};
+use super::numbers::Mark;
 
 /// The sets of the host's table that note which interfaces were opened.
 pub(super) const OPENED4: &str = "opened4";
@@ -101,6 +102,7 @@ impl Router<'_> {
 		ct state established,related accept
 		icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
 		icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
+		meta l4proto tcp meta mark {stranger} meta mark . ip daddr . meta l4proto . th dport @{door4} accept
 	}}
 
 	chain admit {{
@@ -114,6 +116,8 @@ impl Router<'_> {
 	}}"#,
                 sets = self.sets(),
                 shows = Place::ALL.map(show).concat(),
+                stranger = Mark::STRANGER.text(),
+                door4 = Set::Door4.name(),
                 resolver4 = resolver.v4,
                 flows_max = self.flows_max,
             ),

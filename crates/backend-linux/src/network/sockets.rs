@@ -7,10 +7,12 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::sync::{mpsc, oneshot};
 
 use super::namespace::Namespace;
+use super::numbers::Mark;
 use super::{Network, lock};
 
 /// How many orders may wait for the thread that makes sockets, which takes
@@ -24,10 +26,14 @@ pub(crate) struct Listening {
     pub(crate) streams: Vec<TcpListener>,
 }
 
-/// Makes sockets on the host's side. The thread that does it ends with the last
+/// Makes sockets on one side, mostly the host's. The thread that does it ends with the last
 /// of the clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Outward(mpsc::Sender<Order>);
+
+/// Makes sockets inside the router, whose packets say that they are a stranger's.
+#[derive(Clone, Debug)]
+pub(crate) struct Inward(Outward);
 
 #[derive(Debug)]
 enum Order {
@@ -41,6 +47,11 @@ impl Network {
         let addresses = self.resolver();
         self.router
             .visit(|| Listening::on(addresses.iter(), port))?
+    }
+
+    /// A way to sandboxes, as far as they let strangers in.
+    pub(crate) fn inward(&self) -> io::Result<Inward> {
+        Ok(Inward(Outward::from(&self.router)?))
     }
 
     /// A way to what the host reaches, its own services included.
@@ -66,6 +77,15 @@ impl Listening {
             listening.datagrams.push(datagrams);
         }
         Ok(listening)
+    }
+}
+
+impl Inward {
+    /// A socket that can be connected to this address.
+    pub(crate) async fn stream(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let socket = self.0.stream(to).await?;
+        setsockopt(&socket, sockopt::Mark, &Mark::STRANGER.number())?;
+        Ok(socket)
     }
 }
 

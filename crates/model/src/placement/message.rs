@@ -127,7 +127,9 @@ fn clause(violated: &Violated) -> String {
         }
         C::IngressLevel => format!("{profile} has no ingress level {asked}; it has {allowed}"),
         C::ServiceType => format!("{runner} makes no services of type {asked}; it makes {allowed}"),
-        C::HttpRoute => format!("{runner} makes no HTTP entry points, which {asked} would serve"),
+        C::HttpRoute => {
+            format!("{runner} cannot make an HTTP entry point for {asked}; it offers {allowed}")
+        }
         C::HostName => format!("the host names {asked} of {profile} are too long for DNS"),
         C::Image => format!("neither the request nor {profile} names an image"),
         C::GpuType => format!("{runner} has no GPU of type {asked}; it has {allowed}"),

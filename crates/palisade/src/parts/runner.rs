@@ -46,6 +46,15 @@ pub(crate) async fn start(
         repairs.await;
         Ok(())
     });
+    supervisor.spawn("HTTP entry point", {
+        let (backend, stop) = (Arc::clone(&backend), stop.clone());
+        async move {
+            backend.serve_http().await?;
+            // Where there is none, there is nothing to do until the end.
+            stop.cancelled().await;
+            Ok(())
+        }
+    });
     let config = RunnerConfig {
         join_token,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -103,6 +112,7 @@ async fn config(args: &HostArgs) -> anyhow::Result<LinuxConfig> {
     if let Some(most) = args.sandboxes_max {
         config.sandboxes_max = most;
     }
+    config.http_listen = args.http_listen;
     config.node_labels = node_labels(&args.node_labels)?;
     Ok(config)
 }

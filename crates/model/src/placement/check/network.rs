@@ -3,6 +3,7 @@
 use crate::namespace::{self, Occupant};
 use crate::placement::case::Case;
 use crate::placement::gap::{Gap, Side};
+use crate::profile::Scope;
 
 pub(super) fn egress_mode<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let asked = case.request().network.egress_mode.as_ref()?;
@@ -43,7 +44,12 @@ pub(super) fn service_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 }
 
 pub(super) fn http_route<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
-    let route = case.exposure()?.route.as_ref()?;
+    let exposure = case.exposure()?;
+    let route = exposure.route.as_ref()?;
+    if exposure.scope != Scope::Any {
+        let allowed = Side::Text("those of scope any only, as clients do not say who they are");
+        return Some(Gap::new(Side::Text(exposure.scope.as_str()), allowed));
+    }
     let has_it = case.report()?.capabilities.routes;
     (!has_it).then(|| {
         let wanted = Side::Text(route.controller_name.as_str());

@@ -201,6 +201,29 @@ fn a_weakened_pod_needs_a_runner_that_runs_such_pods() {
 }
 
 #[test]
+fn an_http_entry_point_is_for_anybody_or_for_nobody() {
+    let route = json!({ "controllerName": "nginx", "template": "{{.SandboxID}}.example.com" });
+    let level = json!({ "scope": "org", "ingress": route });
+    let profile = json!({
+        "container_image": "python:3.11",
+        "network": { "ingress": { "inner": level } },
+    });
+    let mut request = StartRequest {
+        ports: vec![crate::sandbox::Port {
+            number: 8080,
+            name: String::new(),
+            protocol: crate::sandbox::Protocol::Tcp,
+        }],
+        ..StartRequest::default()
+    };
+    request.network.ingress_mode = Some("inner".parse().unwrap());
+    let unplaced = Caller::new(request).refusal(&fleet(vec![spec(&profile)], 1));
+    assert_eq!(unplaced.violations[0].constraint, Constraint::HttpRoute);
+    let allowed = &unplaced.violations[0].shortfall.allowed;
+    assert!(allowed.contains("scope any only"), "{allowed}");
+}
+
+#[test]
 fn no_constraint_is_without_a_case() {
     let apart = [Constraint::RunnerKept, Constraint::Privileged];
     let mut covered = broken::all().into_iter().map(|(constraint, ..)| constraint);
