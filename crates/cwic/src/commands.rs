@@ -7,7 +7,7 @@ use crate::error::{CliError, Exit};
 use crate::out::Out;
 use crate::settings::Settings;
 
-mod advice;
+pub(crate) mod advice;
 mod auth;
 mod confirm;
 mod explain;

@@ -45,7 +45,7 @@ pub(super) fn line(finding: &Finding) -> String {
 }
 
 /// Tells what a profile that was just written or tried is advised against.
-pub(super) fn tell(profile: &Value, out: &mut Out) {
+pub(crate) fn tell(profile: &Value, out: &mut Out) {
     let findings = findings(profile);
     let mut told = findings.iter().filter(|it| is_worth_telling(it)).peekable();
     if told.peek().is_none() {

@@ -17,8 +17,10 @@ use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_wire::spelling::Finding;
 
 use super::letter::Letter;
+use crate::commands::advice;
 use crate::editor::{Editor, notes};
 use crate::error::{CliError, Exit};
+use crate::input::Kind;
 use crate::input::typed::Typed;
 use crate::out::Out;
 use crate::present::plain;
@@ -168,13 +170,13 @@ impl Desk<'_> {
                 return Ok(Step::Done);
             }
             Wish::Check => {
-                self.out.note(plain(&letter.summary(&typed)));
+                self.tell(letter, &typed);
                 self.out
                     .note("It is right. Nothing was sent, as this is a dry run.");
                 return Ok(Step::Done);
             }
             Wish::Send { unasked } => {
-                self.out.note(plain(&letter.summary(&typed)));
+                self.tell(letter, &typed);
                 let question = letter.question(&typed).filter(|_| !unasked);
                 match question {
                     None => {}
@@ -193,6 +195,17 @@ impl Desk<'_> {
                 Ok(Step::Done)
             }
             Err(error) => self.refused(letter, &typed, error).await,
+        }
+    }
+
+    /// Tells what would happen, and what speaks against it.
+    fn tell(&mut self, letter: &impl Letter, typed: &Typed) {
+        self.out.note(plain(&letter.summary(typed)));
+        match letter.kind() {
+            Kind::NewProfile | Kind::ProfileChange => {
+                advice::tell(&typed.document.value, self.out);
+            }
+            Kind::NewRunner(_) | Kind::RunnerChange | Kind::StartRequest => {}
         }
     }
 

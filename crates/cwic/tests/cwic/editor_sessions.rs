@@ -257,3 +257,16 @@ async fn nobody_else_can_read_what_is_typed() {
     let mode = std::fs::read_to_string(plane.home.path().join("mode")).unwrap();
     assert_eq!(mode, "700\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_speaks_against_a_profile_is_told_before_the_question() {
+    let plane = Plane::start().await;
+    let open = "printf '  network:\\n    ingress:\\n      public:\\n        scope: any\\n        service:\\n          serviceType: LoadBalancer\\n' >> \"$1\"";
+    let desk = Desk::new(&plane, &[open]);
+    let mut session = desk.sit(CREATE);
+    answer_all(&mut session);
+    session.see("? Create profile agents?");
+    session.see("warning[");
+    session.press(CTRL_C);
+    assert_eq!(session.end().code, 130);
+}
