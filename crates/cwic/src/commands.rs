@@ -11,6 +11,7 @@ pub(crate) mod advice;
 mod auth;
 mod confirm;
 mod explain;
+mod living;
 mod preview;
 mod profile;
 mod runner;

@@ -89,7 +89,7 @@ impl Document {
     pub(crate) fn locate(&self, field: &str) -> Option<String> {
         let path = parse_path(field).ok()?;
         // The server was sent the document inside another one, but for requests.
-        let inside = if std::ptr::eq(self.shape, &START_REQUEST) {
+        let inside = if std::ptr::eq(self.shape, &raw const START_REQUEST) {
             path.steps()
         } else {
             let (Step::Key(around), inside) = path.steps().split_first()? else {

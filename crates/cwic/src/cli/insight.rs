@@ -97,15 +97,12 @@ impl FromStr for Between {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const WRONG: &str = "must be two revisions as in 2..5, or one from 2 on";
         let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number > 0);
-        let (from, to) = match text.split_once("..") {
-            Some((from, to)) => (number(from), number(to)),
-            None => {
-                let to = number(text);
-                (
-                    to.and_then(|to| to.checked_sub(1)).filter(|from| *from > 0),
-                    to,
-                )
-            }
+        let (from, to) = if let Some((from, to)) = text.split_once("..") {
+            (number(from), number(to))
+        } else {
+            let to = number(text);
+            let from = to.and_then(|to| to.checked_sub(1));
+            (from.filter(|from| *from > 0), to)
         };
         match (from, to) {
             (Some(from), Some(to)) => Ok(Self { from, to }),

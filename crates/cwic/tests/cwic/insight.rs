@@ -317,3 +317,13 @@ async fn a_drain_of_a_runner_without_sandboxes_deletes_at_once() {
         .await;
     assert_eq!(gone.ok(), "runner local deleted\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describe_of_a_runner_tells_what_lives_there() {
+    let plane = Plane::start().await;
+    let id = create(&plane, SOUND).await;
+    plane.runner("local", &id).await;
+    let told = plane.cwic("sandbox runner describe local").run().await;
+    assert!(told.ok().contains("Live sandboxes: 0"), "{}", told.stdout);
+    assert!(!told.stdout.contains("being deleted"), "{}", told.stdout);
+}

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use palisade_client::Client;
 use palisade_wire::rest::{FieldLayer, ResolvedField};
-use serde_json::Value;
 
 use crate::cli::ExplainProfileArgs;
 use crate::commands::Ended;
@@ -48,10 +47,8 @@ fn row(field: &ResolvedField) -> [String; 4] {
         FieldLayer::Binding => "binding",
         FieldLayer::Request => "request",
     };
-    let value = match &field.value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+    let text = field.value.as_str().map(str::to_owned);
+    let value = text.unwrap_or_else(|| field.value.to_string());
     let mark = if field.is_request_default { "*" } else { "" };
     [
         format!("{}{mark}", field.path),

@@ -2,10 +2,10 @@
 //! how it came about, and what it is advised against.
 
 use palisade_client::Client;
-use palisade_wire::rest::{ProfileTemplate, UsagePart};
+use palisade_wire::rest::ProfileTemplate;
 
 use super::revisions;
-use crate::commands::advice;
+use crate::commands::{advice, living};
 use crate::error::CliError;
 use crate::out::Out;
 use crate::present;
@@ -21,11 +21,7 @@ pub(super) async fn describe(
 ) -> Result<(), CliError> {
     let usage = client.profile_usage(&profile.id).await;
     let usage = usage.map_err(|error| CliError::call("live sandboxes were not counted", &error))?;
-    out.line(format_args!("\nLive sandboxes: {}", usage.live_sandboxes));
-    if !usage.parts.is_empty() {
-        let rows = usage.parts.iter().map(living).collect::<Vec<_>>();
-        out.table(["  RUNNER", "AS", "COUNT", "NEWEST"], &rows);
-    }
+    living::tell(&usage, out);
     out.line("\nRecent revisions:");
     let mut rows = revisions::rows(&profile.id, REVISIONS_MAX, client).await?;
     for row in &mut rows {
@@ -42,15 +38,4 @@ pub(super) async fn describe(
         }
     }
     Ok(())
-}
-
-fn living(part: &UsagePart) -> [String; 4] {
-    let ids = part.sandbox_ids.iter().take(3).cloned();
-    let more = if part.live_sandboxes > 3 { ", ..." } else { "" };
-    [
-        format!("  {}", part.runner_id),
-        part.profile_name.clone(),
-        part.live_sandboxes.to_string(),
-        format!("{}{more}", ids.collect::<Vec<_>>().join(", ")),
-    ]
 }

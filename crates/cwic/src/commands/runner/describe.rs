@@ -1,11 +1,12 @@
-//! `cwic sandbox runner describe`: one runner and what it offers.
+//! `cwic sandbox runner describe`: one runner, what it offers and what lives there.
 
 use std::process::ExitCode;
 
 use palisade_client::Client;
 
 use crate::cli::DescribeRunnerArgs;
-use crate::commands::Ended;
+use crate::commands::{Ended, living};
+use crate::error::CliError;
 use crate::out::Out;
 use crate::present;
 
@@ -17,5 +18,16 @@ pub(in crate::commands) async fn run(
 ) -> Ended {
     let runner = super::find(&args.runner, client).await?;
     present::runner::describe(&runner, &super::profiles(client).await?, out);
+    let usage = client.runner_usage(&runner.id).await;
+    let usage = usage.map_err(|error| CliError::call("live sandboxes were not counted", &error))?;
+    living::tell(&usage, out);
+    if let Some(since) = &usage.deleting_since {
+        let until = usage.drain_until.as_deref();
+        let until = until.map(|at| format!("; its sandboxes may end by themselves until {at}"));
+        out.line(format_args!(
+            "\nIt is being deleted since {since}{}",
+            until.unwrap_or_default()
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use palisade_wire::rest::{ProfileTemplate, Runner};
 use serde_json::Value;
 
 use super::super::runner_summary::Bindings;
+use crate::commands::advice;
 use crate::input::Kind;
 use crate::present;
 
@@ -63,8 +64,8 @@ impl Subject for ProfileTemplate {
         super::with(present::profile::document(self), "spec")
     }
 
-    fn details(&self, _wanted: &Value, _profiles: &[ProfileTemplate]) -> String {
-        String::new()
+    fn details(&self, wanted: &Value, _profiles: &[ProfileTemplate]) -> String {
+        advice::lines(wanted)
     }
 
     async fn fetch(&self, client: &Client) -> Result<Self, CallError> {
