@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::out::Out;
 
-/// What a profile is advised against, given in any spelling. A
+/// What a profile is advised against, given in the spelling of the wire. A
 /// document that is no profile, or says nothing of the spec, gets no advice.
 pub(super) fn findings(profile: &Value) -> Vec<Finding> {
     let node = Node::from_value(profile);
@@ -42,14 +42,6 @@ pub(super) fn line(finding: &Finding) -> String {
         rule, path, why, ..
     } = finding;
     format!("{}[{rule}]: {path} {why}", finding.severity().as_str())
-}
-
-/// What a profile is advised against, a line each; empty if it is not.
-pub(crate) fn lines(profile: &Value) -> String {
-    let findings = findings(profile);
-    let told = findings.iter().filter(|it| is_worth_telling(it));
-    told.map(|finding| format!("  {}\n", line(finding)))
-        .collect()
 }
 
 /// Tells what a profile that was just written or tried is advised against.

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::desk::{Desk, Wish};
 use super::letter::Letter;
 use super::{profile_questions, profile_template};
-use crate::commands::advice;
 use crate::editor::Editor;
 use crate::error::CliError;
 use crate::input::Kind;
@@ -108,7 +107,6 @@ impl Letter for NewProfile {
             // Writing to a string cannot fail.
             let _ = writeln!(lines, "  {name:<15}{value}");
         }
-        lines.push_str(&advice::lines(document));
         lines
     }
 

@@ -5,7 +5,6 @@ use palisade_wire::rest::{ProfileTemplate, Runner};
 use serde_json::Value;
 
 use super::super::runner_summary::Bindings;
-use crate::commands::advice;
 use crate::input::Kind;
 use crate::present;
 
@@ -64,8 +63,8 @@ impl Subject for ProfileTemplate {
         super::with(present::profile::document(self), "spec")
     }
 
-    fn details(&self, wanted: &Value, _profiles: &[ProfileTemplate]) -> String {
-        advice::lines(wanted)
+    fn details(&self, _wanted: &Value, _profiles: &[ProfileTemplate]) -> String {
+        String::new()
     }
 
     async fn fetch(&self, client: &Client) -> Result<Self, CallError> {
