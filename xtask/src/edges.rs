@@ -96,7 +96,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "cwic",
-        may_name: &["palisade-model", "palisade-wire", "palisade-client"],
+        may_name: &[
+            "palisade-model",
+            "palisade-wire",
+            "palisade-client",
+            // What sandboxes say to those who ask about their network.
+            "palisade-init-protocol",
+        ],
         must_not_name: &["sqlx", "kube"],
     },
     Rule {

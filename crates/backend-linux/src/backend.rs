@@ -10,6 +10,7 @@ use palisade_backend::{
     Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage, View,
 };
 use palisade_model::id::SandboxId;
+use palisade_model::policy::Surroundings;
 use palisade_model::runner::{Capabilities, Capacity};
 use palisade_model::sandbox::Launch;
 use tokio::sync::watch;
@@ -127,6 +128,10 @@ impl LinuxBackend {
 impl Backend for LinuxBackend {
     fn capabilities(&self) -> Capabilities {
         refusal::capabilities(&self.shared.config, self.shared.total)
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        self.shared.network.directory().surroundings()
     }
 
     async fn capacity(&self) -> Result<Capacity, CapacityError> {

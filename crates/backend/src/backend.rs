@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
+use palisade_model::policy::Surroundings;
 use palisade_model::runner::{Capabilities, Capacity};
 use palisade_model::sandbox::{Exit, Launch};
 use tokio::sync::watch;
@@ -23,6 +24,8 @@ use tokio::sync::watch;
 /// * The network policy of the launch is in force before the first process of
 ///   the sandbox runs, and as long as any of them runs.
 /// * A feature that is not in [`Capabilities`] is refused, never ignored.
+/// * What `surroundings` tells is what network policies are made from; whoever
+///   decides from it decides alike.
 /// * A sandbox that `list` shows as ended keeps its logs until it is removed,
 ///   and nothing else: all other things that it held are free again.
 /// * After `remove` nothing of the sandbox is left: no process, mount, network
@@ -32,6 +35,9 @@ use tokio::sync::watch;
 pub trait Backend: Debug + Send + Sync + 'static {
     /// What this backend can do. May change while it runs.
     fn capabilities(&self) -> Capabilities;
+
+    /// What lies around the sandboxes. May change while it runs.
+    fn surroundings(&self) -> Surroundings;
 
     /// How much there is in all for sandboxes to use.
     async fn capacity(&self) -> Result<Capacity, CapacityError>;

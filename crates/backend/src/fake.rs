@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
+use palisade_model::policy::Surroundings;
 use palisade_model::profile::EgressType;
 use palisade_model::runner::{Capabilities, Capacity, Resources};
 use palisade_model::sandbox::{Exit, Launch};
@@ -275,6 +276,11 @@ impl World {
 impl Backend for Fake {
     fn capabilities(&self) -> Capabilities {
         self.capabilities.clone()
+    }
+
+    /// Nothing lies around sandboxes without a network.
+    fn surroundings(&self) -> Surroundings {
+        Surroundings::default()
     }
 
     async fn capacity(&self) -> Result<Capacity, CapacityError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use palisade_wire::rest::{ApplyUpdateAnswer, ListManagedRunnersAnswer, Runner};
+use palisade_wire::rest::{ApplyUpdateAnswer, ListManagedRunnersAnswer, Runner, RunnerNetwork};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -156,6 +156,21 @@ impl Client {
             })
             .await?;
         Ok((!left.id.is_empty()).then_some(left))
+    }
+
+    /// Returns what a runner makes of the network of a profile that it binds, and
+    /// what lies around its sandboxes.
+    pub async fn get_runner_network(
+        &self,
+        id: &str,
+        profile: &str,
+    ) -> Result<RunnerNetwork, CallError> {
+        let path = [BASE[0], BASE[1], RUNNERS, id, "network"];
+        self.read(Call {
+            query: vec![("profile", profile.to_owned())],
+            ..Call::new(Method::GET, &path)
+        })
+        .await
     }
 
     /// Asks a runner to update itself.

@@ -7,6 +7,7 @@ use std::fmt::Debug;
 
 use palisade_model::id::RunnerUid;
 use palisade_model::placement::Fleet;
+use palisade_model::policy::Surroundings;
 use palisade_wire::rest::RunnerObservation;
 
 /// Tells what is known of a runner at this moment.
@@ -15,7 +16,7 @@ use palisade_wire::rest::RunnerObservation;
 ///
 /// * A call returns at once, out of memory.
 /// * A runner that was never heard of is answered with the default: not
-///   connected, no heartbeat.
+///   connected, no heartbeat, and nothing known of what lies around it.
 /// * The fleet is the one that sandboxes are placed from, with what runners
 ///   reported and what is in use. It may be behind the store in what is
 ///   configured, and never in what is set aside.
@@ -25,6 +26,9 @@ pub trait RunnerLive: Debug + Send + Sync + 'static {
 
     /// The fleet at this moment.
     fn fleet(&self) -> Fleet;
+
+    /// What lies around the sandboxes of the runner, as it says itself.
+    fn surroundings(&self, uid: RunnerUid) -> Option<Surroundings>;
 }
 
 /// For a control plane that no runner dials into.
@@ -38,5 +42,9 @@ impl RunnerLive for NoRunners {
 
     fn fleet(&self) -> Fleet {
         Fleet::default()
+    }
+
+    fn surroundings(&self, _uid: RunnerUid) -> Option<Surroundings> {
+        None
     }
 }

@@ -13,6 +13,7 @@ use crate::plane::ControlPlane;
 
 mod candidate;
 mod delete;
+mod network;
 mod write;
 
 pub(crate) use delete::Ending;

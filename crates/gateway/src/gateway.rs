@@ -12,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use palisade_model::clock::{Clock, Ids};
 use palisade_model::id::RunnerUid;
 use palisade_model::placement::Fleet;
+use palisade_model::policy::Surroundings;
 use palisade_store::Store;
 use palisade_wire::proto::DESCRIPTORS;
 use palisade_wire::proto::runner_v1::runner_service_server::RunnerServiceServer;
@@ -75,6 +76,12 @@ impl LiveView {
     /// snapshot, at once, out of memory.
     pub fn fleet(&self) -> Fleet {
         self.picture.fleet()
+    }
+
+    /// What lies around the sandboxes of a connected runner; at once, out of
+    /// memory.
+    pub fn surroundings(&self, runner: RunnerUid) -> Option<Surroundings> {
+        self.hub.surroundings(runner)
     }
 
     /// Whether the gateway has read everything and admits sandboxes.

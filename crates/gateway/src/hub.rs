@@ -15,6 +15,7 @@ use palisade_model::clock::Timestamp;
 use palisade_model::id::{RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{Live, Presence};
+use palisade_model::policy::Surroundings;
 use palisade_model::sandbox::{Sandbox, State};
 use palisade_wire::rest::RunnerObservation;
 use palisade_wire::v1beta2::UsageNow;
@@ -173,6 +174,12 @@ impl Hub {
             last_heartbeat: Some(known.last_heard()),
             version: known.version.clone(),
         }
+    }
+
+    /// What lies around the sandboxes of a runner that is connected, as far as
+    /// it says so.
+    pub(crate) fn surroundings(&self, runner: RunnerUid) -> Option<Surroundings> {
+        self.session(runner)?.surroundings()
     }
 
     /// Since when a runner is connected.

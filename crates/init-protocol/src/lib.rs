@@ -39,6 +39,7 @@ pub mod config;
 pub mod frame;
 pub mod fuzz;
 pub mod log;
+pub mod probe;
 pub mod request;
 pub mod status;
 pub mod text;

@@ -3,14 +3,24 @@
 //! Each runs alone in a process of its own, so it may block: what it reads comes
 //! from the sandbox, and the sandbox may make it wait. What is given in arguments
 //! was parsed by process 1. Anybody in the sandbox may run these modes as well;
-//! they do nothing that he could not do himself.
+//! they do nothing that he could not do himself. Three of them are meant to be run
+//! so: they tell what the network around the sandbox is like
+//! ([`palisade_init_protocol::probe`]).
 
+use std::fmt::Display;
+use std::io;
+use std::io::Write as _;
 use std::process::ExitCode;
+
+use palisade_init_protocol::probe::{AROUND, LISTEN, PROBE};
 
 use crate::launch::{READ_FILE, RUN, WRITE_FILE};
 
+mod around;
 mod become_user;
 mod file;
+mod listen;
+mod probe;
 mod program;
 mod user;
 
@@ -25,7 +35,17 @@ pub(crate) fn run(mode: &str, arguments: &[String]) -> ExitCode {
         RUN => program::run(arguments),
         WRITE_FILE => file::write(arguments),
         READ_FILE => file::read(arguments),
+        PROBE => Some(probe::run(arguments)),
+        LISTEN => Some(listen::run(arguments)),
+        AROUND => Some(around::run()),
         _ => None,
     };
     done.unwrap_or(ExitCode::from(USAGE))
+}
+
+/// Says what is wrong with the arguments of a mode that people may run.
+fn refuse(what: &dyn Display) -> ExitCode {
+    // Whoever called it reads that, or nobody does.
+    let _ = writeln!(io::stderr(), "{what}");
+    ExitCode::from(USAGE)
 }

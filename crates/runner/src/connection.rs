@@ -15,6 +15,7 @@ use palisade_wire::proto::runner_v1::runner_message::Message as ToGateway;
 use palisade_wire::proto::runner_v1::runner_service_client::RunnerServiceClient;
 use palisade_wire::runner::{
     BadMessage, PROTOCOL, capabilities_message, capacity_message, observation_message,
+    surroundings_message,
 };
 use tokio::sync::mpsc;
 use tokio::time;
@@ -166,6 +167,7 @@ impl Connection {
             capabilities,
             capacity,
             usage: _,
+            surroundings,
         } = self.heartbeat(&mut Meter::default()).await;
         pb::Hello {
             protocol: PROTOCOL,
@@ -173,6 +175,7 @@ impl Connection {
             instance_id: self.config.instance_id.clone(),
             capabilities,
             capacity,
+            surroundings,
             sandbox_ids: self
                 .registry
                 .ids()
@@ -196,6 +199,7 @@ impl Connection {
             capabilities: Some(capabilities_message(&backend.capabilities())),
             capacity,
             usage: meter.read(&**backend, &self.registry.ids(), now).await,
+            surroundings: Some(surroundings_message(&backend.surroundings())),
         }
     }
 

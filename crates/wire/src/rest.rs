@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+mod network;
 mod placement;
 mod profile;
 mod resolved;
 mod runner;
 mod usage;
 
+pub use network::{RunnerNetwork, Surroundings, UnreadableNetwork};
 pub use placement::{
     ClosestChange, ConstraintCheck, Granted, PlacementCandidate, PlacementExplanation,
     PlacementPreview, PlacementRefusal, PlacementWinner, UnmetConstraint, Verdict,

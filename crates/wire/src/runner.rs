@@ -7,6 +7,7 @@ mod attach;
 mod facts;
 mod launch;
 mod observation;
+mod surroundings;
 
 pub use attach::{
     attach_error, exec_spec, failure, log_chunk, log_chunk_message, log_query, open_exec,
@@ -15,6 +16,7 @@ pub use attach::{
 pub use facts::{capabilities, capabilities_message, capacity, capacity_message};
 pub use launch::{launch, launch_message};
 pub use observation::{observation, observation_message};
+pub use surroundings::{surroundings, surroundings_message};
 
 /// The version of the protocol that this program speaks.
 pub const PROTOCOL: u32 = 1;

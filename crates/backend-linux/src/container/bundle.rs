@@ -13,7 +13,7 @@ use crate::config::{HandlerKind, LinuxConfig};
 
 /// Where the program that becomes process 1 can be found inside: on a file
 /// system of its own, so that the image need not have a place for it.
-const INIT_INSIDE: &str = "/dev/palisade/init";
+const INIT_INSIDE: &str = palisade_init_protocol::probe::PROGRAM;
 
 /// What the root of a sandbox can do to what is the sandbox's own. Process 1
 /// needs the first four; the rest is what package managers use.

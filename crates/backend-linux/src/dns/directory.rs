@@ -62,6 +62,12 @@ impl Directory {
         }
     }
 
+    /// What lies around the sandboxes, as it was last found.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        entries.surroundings.clone()
+    }
+
     /// Lets a sandbox ask, in place of what it could ask before, and gives it a
     /// name for those who may call it.
     pub(crate) fn insert(&self, id: SandboxId, addresses: Addresses, standing: &Standing) {

@@ -7,7 +7,7 @@ use palisade_wire::document::to_yaml;
 use palisade_wire::rest::{
     ApplyUpdateAnswer, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
     ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileRevision,
-    ProfileTemplate, ResolvedProfile, Runner, Usage,
+    ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork, Usage,
 };
 use palisade_wire::status::Status;
 use serde_json::Value;
@@ -27,7 +27,7 @@ use utoipa::{Modify, OpenApi};
         paths::create_runner, paths::list_runners, paths::get_runner, paths::update_runner,
         paths::delete_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
         paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
-        paths::explain, paths::healthz, paths::livez, paths::readyz,
+        paths::explain, paths::get_runner_network, paths::healthz, paths::livez, paths::readyz,
     ),
     modifiers(&Token),
     security(("token" = [])),
@@ -77,7 +77,7 @@ mod paths {
     use super::{
         ApplyUpdateAnswer, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
         ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileRevision,
-        ProfileTemplate, ResolvedProfile, Runner, Status, Usage,
+        ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork, Status, Usage,
     };
 
     /// Create a profile
@@ -339,6 +339,21 @@ mod paths {
         responses((status = 200, body = ApplyUpdateAnswer), (status = 401, body = Status), (status = 404, body = Status)),
     )]
     fn apply_update() {}
+
+    /// Get what a runner makes of the network of a profile, and what lies around it
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/managed-runners/{id}/network", tag = "runners",
+        params(
+            ("id" = String, Path, description = "Its uid, or the id that its operator chose"),
+            ("profile" = String, Query, description = "The id or name of a profile that it binds"),
+        ),
+        responses(
+            (status = 200, body = RunnerNetwork), (status = 400, body = Status), (status = 401, body = Status),
+            (status = 403, body = Status), (status = 404, body = Status),
+            (status = 503, description = "The runner is not connected", body = Status),
+        ),
+    )]
+    fn get_runner_network() {}
 
     /// Say that the process answers
     #[utoipa::path(get, path = "/healthz", tag = "probes", security(()), responses((status = 200, body = Value)))]

@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<ControlPlane> {
         .route("/{id}/apply-update", post(apply_update))
         .route("/{id}/usage", get(usage::of_runner))
         .route("/{id}/preview", post(placing::preview_runner))
+        .route("/{id}/network", get(network))
 }
 
 async fn create(
@@ -213,6 +214,27 @@ async fn apply_update(
         message,
     };
     Ok(Json(answer).into_response())
+}
+
+/// The addresses of machines are for those who run them.
+async fn network(
+    State(plane): State<ControlPlane>,
+    Admin(caller): Admin,
+    Place(id): Place<String>,
+    params: Params,
+) -> ApiResult<Response> {
+    let known = params.known(&["profile"])?;
+    let Some(profile) = known.get("profile").filter(|text| !text.is_empty()) else {
+        let path = FieldPath::root().key("profile");
+        let what = "is required: the id or name of a profile that the runner binds";
+        let violation = Violation::new(path, ViolationKind::Required, what);
+        return Err(ApiError::invalid(vec![Finding {
+            violation,
+            place: None,
+        }]));
+    };
+    let found = plane.runner_network(&caller, &id, profile).await?;
+    Ok(Json(found).into_response())
 }
 
 fn answer(plane: &ControlPlane, runner: &Runner) -> Response {

@@ -7,6 +7,7 @@ mod callers;
 mod concurrency;
 mod deletion;
 mod etags;
+mod networks;
 mod openapi;
 mod overload;
 mod placing;

@@ -1,5 +1,6 @@
 //! A control plane that listens on loopback, and callers of it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,7 @@ use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::{RunnerUid, TokenId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{Fleet, Live};
+use palisade_model::policy::Surroundings;
 use palisade_model::runner::Runner;
 use palisade_model::tenant::{Organization, Role, SandboxQuota};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
@@ -65,9 +67,14 @@ impl Ids for FreshIds {
 
 /// A fleet of which a test says what is there.
 #[derive(Debug, Default)]
-pub(crate) struct SaidLive(Mutex<Fleet>);
+pub(crate) struct SaidLive(Mutex<Fleet>, Mutex<HashMap<RunnerUid, Surroundings>>);
 
 impl SaidLive {
+    /// From now on, this lies around the sandboxes of a runner.
+    pub(crate) fn surround(&self, runner: RunnerUid, surroundings: Surroundings) {
+        self.1.lock().unwrap().insert(runner, surroundings);
+    }
+
     /// From now on, this is known of the process behind a runner.
     pub(crate) fn say(&self, runner: &Runner, said: &Live) {
         let mut fleet = self.0.lock().unwrap();
@@ -85,6 +92,10 @@ impl RunnerLive for SaidLive {
 
     fn fleet(&self) -> Fleet {
         self.0.lock().unwrap().clone()
+    }
+
+    fn surroundings(&self, uid: RunnerUid) -> Option<Surroundings> {
+        self.1.lock().unwrap().get(&uid).cloned()
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use palisade_model::placement::{Presence, Report};
+use palisade_model::policy::Surroundings;
 use palisade_model::runner::Runner;
 use palisade_model::token::RunnerIdentity;
 use palisade_store::GetError;
@@ -18,7 +19,7 @@ use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::gateway_message::Message as ToRunner;
 use palisade_wire::proto::runner_v1::runner_message::Message as FromRunner;
 use palisade_wire::proto::runner_v1::runner_service_server::RunnerService;
-use palisade_wire::runner::{capabilities, capacity};
+use palisade_wire::runner::{capabilities, capacity, surroundings};
 use palisade_wire::v1beta2::UsageNow;
 use tokio::sync::mpsc;
 use tokio::time;
@@ -116,6 +117,7 @@ struct Arrival {
 struct Greeting {
     opening: Opening,
     report: Report,
+    surroundings: Option<Surroundings>,
     held: Vec<String>,
     is_deleting: bool,
 }
@@ -198,6 +200,7 @@ impl Arrival {
             capabilities: can,
             capacity: has,
             sandbox_ids,
+            surroundings: lies_around,
         } = hello;
         if protocol == 0 {
             let status = Status::failed_precondition("the runner speaks no known protocol");
@@ -216,6 +219,7 @@ impl Arrival {
                 capabilities: capabilities(can.unwrap_or_default()),
                 capacity: capacity(has.unwrap_or_default()),
             },
+            surroundings: lies_around.and_then(surroundings),
             held: sandbox_ids,
             is_deleting: runner.deleting_since.is_some(),
         })
@@ -225,11 +229,13 @@ impl Arrival {
         let Greeting {
             opening,
             report,
+            surroundings,
             held,
             is_deleting,
         } = greeting;
         let ended = self.hub.inner.tools.stop.child_token();
         let session = Arc::new(Session::new(opening, self.outgoing.clone(), ended));
+        session.put_surroundings(surroundings);
         let report = Arc::new(report);
         let said = report.clone();
         self.hub
@@ -346,9 +352,13 @@ impl Listener {
             capabilities: can,
             capacity: has,
             usage,
+            surroundings: lies_around,
         } = heartbeat;
         let usage: HashMap<_, _> = usage.into_iter().filter_map(usage_of).collect();
         self.session.put_usage(usage);
+        if let Some(lies_around) = lies_around {
+            self.session.put_surroundings(surroundings(lies_around));
+        }
         // What could not be measured this time is as it was.
         let report = Report {
             capabilities: can.map_or_else(|| self.report.capabilities.clone(), capabilities),

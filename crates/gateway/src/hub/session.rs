@@ -8,6 +8,7 @@ use std::time::Duration;
 use palisade_model::clock::Timestamp;
 use palisade_model::id::{RunnerUid, SandboxId};
 use palisade_model::name::{OrganizationId, RunnerId};
+use palisade_model::policy::Surroundings;
 use palisade_model::token::RunnerIdentity;
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::gateway_message::Message;
@@ -60,6 +61,8 @@ pub(super) struct Opening {
 struct Vitals {
     last_heard: Timestamp,
     usage: HashMap<SandboxId, UsageNow>,
+    /// Absent until the runner said it, in words that can be read.
+    surroundings: Option<Surroundings>,
 }
 
 /// The runner does not take what it is sent.
@@ -90,6 +93,7 @@ impl Session {
             vitals: Mutex::new(Vitals {
                 last_heard: connected_at,
                 usage: HashMap::new(),
+                surroundings: None,
             }),
             ended,
         }
@@ -157,6 +161,15 @@ impl Session {
 
     pub(super) fn usage(&self, id: SandboxId) -> Option<UsageNow> {
         self.vitals().usage.get(&id).copied()
+    }
+
+    /// Takes in what the runner says of what lies around its sandboxes.
+    pub(super) fn put_surroundings(&self, surroundings: Option<Surroundings>) {
+        self.vitals().surroundings = surroundings;
+    }
+
+    pub(super) fn surroundings(&self) -> Option<Surroundings> {
+        self.vitals().surroundings.clone()
     }
 
     fn vitals(&self) -> MutexGuard<'_, Vitals> {

@@ -14,6 +14,7 @@ mod commands;
 mod files;
 mod logs;
 mod main_process;
+mod probes;
 mod terminals;
 mod trust;
 mod world;

@@ -175,7 +175,8 @@ impl EgressRules {
         })
     }
 
-    fn name(&self, kind: NameKind) -> Verdict {
+    /// Whether the runner's resolver looks up names of this kind.
+    pub fn name(&self, kind: NameKind) -> Verdict {
         match (self.dns, kind) {
             (Dns::Forward, NameKind::Other) | (Dns::SandboxNamesOnly, NameKind::Sandbox) => {
                 Verdict::Allowed(Allowed::Name)

@@ -8,6 +8,7 @@ use palisade_control_plane::{ControlPlane, Deletions, RunnerLive};
 use palisade_gateway::{Gateway, GatewayConfig, LiveView};
 use palisade_model::id::RunnerUid;
 use palisade_model::placement::Fleet;
+use palisade_model::policy::Surroundings;
 use palisade_store::Store;
 use palisade_wire::rest::RunnerObservation;
 use tokio::net::TcpListener;
@@ -39,6 +40,10 @@ impl RunnerLive for Live {
 
     fn fleet(&self) -> Fleet {
         self.0.fleet()
+    }
+
+    fn surroundings(&self, uid: RunnerUid) -> Option<Surroundings> {
+        self.0.surroundings(uid)
     }
 }
 
