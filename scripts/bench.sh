@@ -10,6 +10,8 @@ target="$(cargo metadata --no-deps --format-version 1 | python3 -c 'import json,
 bin="$target/release"
 scripts/image.sh "$bin/palisade"
 
+scripts/bench_cwic.py "$bin"
+
 cargo bench --locked -p palisade-model --features testing --bench placement
 cargo bench --locked -p palisade-http-router --bench overhead
 

@@ -173,6 +173,13 @@ impl Client {
         .await
     }
 
+    /// Returns the version of the server, if it tells.
+    pub async fn server_version(&self) -> Result<Option<String>, CallError> {
+        let health: Value = self.read(Call::new(Method::GET, &["healthz"])).await?;
+        let version = health.get("version").and_then(Value::as_str);
+        Ok(version.map(str::to_owned))
+    }
+
     /// Asks a runner to update itself.
     pub async fn apply_update(&self, id: &str) -> Result<ApplyUpdateAnswer, CallError> {
         let path = [BASE[0], BASE[1], RUNNERS, id, "apply-update"];

@@ -7,19 +7,22 @@ use clap::{Parser, Subcommand, ValueEnum};
 use palisade_client::Server;
 
 mod auth;
+mod context;
 mod document;
 mod insight;
 mod output;
 mod profile;
 mod runner;
 mod sandbox;
+mod tool;
 
 pub(crate) use auth::{AuthCommand, LoginArgs};
-pub(crate) use document::{ConfirmArgs, CreateArgs, FileArgs};
+pub(crate) use context::{ContextCommand, ListContextsArgs};
+pub(crate) use document::{ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, FileArgs};
 pub(crate) use insight::{
     Between, ExplainProfileArgs, ExplainRequestArgs, FailOn, LintArgs, RevisionsArgs, RollbackArgs,
 };
-pub(crate) use output::{Format, OutputArgs};
+pub(crate) use output::{FORMATS, Format, ListArgs, OutputArgs};
 pub(crate) use profile::{
     DeleteProfilesArgs, DescribeProfileArgs, EditProfileArgs, GetProfilesArgs, ProfileCommand,
 };
@@ -28,6 +31,9 @@ pub(crate) use runner::{
     RunnerCommand, UpgradeRunnerArgs,
 };
 pub(crate) use sandbox::SandboxCommand;
+pub(crate) use tool::{CompletionArgs, ManArgs, Shell, VersionArgs};
+
+use crate::complete;
 
 /// Write down what sandboxes may do, and offer it on runners
 #[derive(Debug, Parser)]
@@ -35,29 +41,33 @@ pub(crate) use sandbox::SandboxCommand;
     name = "cwic",
     version,
     propagate_version = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "Example:\n  cwic sandbox profile create -f profile.yaml"
 )]
 pub(crate) struct Cli {
     /// The URL of the server, scheme, host and port
-    #[arg(long, global = true, env = "CWIC_SERVER", value_name = "URL")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "CWIC_SERVER", value_name = "URL")]
     pub(crate) server: Option<Server>,
     /// The token; better kept by `cwic auth login`, as others on this machine
     /// can read arguments
     #[arg(
         long,
-        global = true,
+        global = true, help_heading = GLOBAL,
         env = "CWIC_TOKEN",
         hide_env_values = true,
         value_name = "TOKEN"
     )]
     pub(crate) token: Option<Secret>,
+    /// The context, which is a server and a login for it; see cwic context ls
+    #[arg(long, global = true, help_heading = GLOBAL, env = "CWIC_CONTEXT", value_name = "NAME", add = complete::contexts())]
+    pub(crate) context: Option<String>,
     /// Send the token without encryption to a server that is not on this machine
-    #[arg(long, global = true, env = "CWIC_ALLOW_PLAINTEXT")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "CWIC_ALLOW_PLAINTEXT")]
     pub(crate) allow_plaintext: bool,
     /// When to use colour
     #[arg(
         long,
-        global = true,
+        global = true, help_heading = GLOBAL,
         value_enum,
         default_value = "auto",
         value_name = "WHEN"
@@ -66,7 +76,7 @@ pub(crate) struct Cli {
     /// How failures are written
     #[arg(
         long,
-        global = true,
+        global = true, help_heading = GLOBAL,
         value_enum,
         default_value = "text",
         value_name = "FORMAT"
@@ -74,7 +84,25 @@ pub(crate) struct Cli {
     pub(crate) error_format: ErrorFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Which of these were arguments, and not taken from the environment.
+    #[arg(skip)]
+    pub(crate) given: Given,
 }
+
+/// Which settings are arguments. Those win over the environment, also where one
+/// says what another one says in part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// The server.
+    pub(crate) server: bool,
+    /// The token.
+    pub(crate) token: bool,
+    /// The context.
+    pub(crate) context: bool,
+}
+
+/// Above the options that every command has.
+const GLOBAL: &str = "Global options";
 
 /// A text that is never written out again.
 #[derive(Clone)]
@@ -115,9 +143,28 @@ pub(crate) enum ErrorFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Log in to a server and out of it
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  cwic auth login - --server http://127.0.0.1:8700 < token"
+    )]
     Auth(AuthCommand),
+    /// Choose between the servers that there are logins for
+    #[command(
+        subcommand,
+        visible_alias = "contexts",
+        after_help = "Example:\n  cwic context use staging"
+    )]
+    Context(ContextCommand),
     /// Keep profiles and runners
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  cwic sandbox apply -f fleet/")]
     Sandbox(SandboxCommand),
+    /// Tell the versions of this program and of the server
+    #[command(after_help = "Examples:\n  cwic version\n  cwic version --client -o json")]
+    Version(VersionArgs),
+    /// Write what makes a shell complete commands and names
+    #[command(after_help = "Example:\n  eval \"$(cwic completion bash)\"")]
+    Completion(CompletionArgs),
+    /// Write manual pages, one for each command
+    #[command(after_help = "Example:\n  cwic man ~/.local/share/man/man1")]
+    Man(ManArgs),
 }

@@ -2,19 +2,24 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{AuthCommand, Cli, Command, ProfileCommand, SandboxCommand};
+use crate::cli::{Cli, Command, ProfileCommand, SandboxCommand};
 use crate::error::{CliError, Exit};
+use crate::input::Kind;
 use crate::out::Out;
 use crate::settings::Settings;
 
 pub(crate) mod advice;
+mod applying;
 mod auth;
 mod confirm;
+mod context;
 mod explain;
 mod living;
 mod preview;
 mod profile;
 mod runner;
+mod tool;
+mod version;
 
 type Ended = Result<ExitCode, CliError>;
 
@@ -36,9 +41,22 @@ pub(crate) fn run(cli: Cli, out: &mut Out) -> Ended {
 
 async fn dispatch(command: Command, settings: Settings, out: &mut Out) -> Ended {
     match command {
-        Command::Auth(AuthCommand::Login(args)) => auth::login::run(args, settings, out).await,
-        Command::Auth(AuthCommand::Status) => auth::status::run(&settings, out).await,
-        Command::Auth(AuthCommand::Logout) => auth::logout::run(settings, out),
+        Command::Auth(command) => auth::run(command, settings, out).await,
+        Command::Context(command) => context::run(command, settings, out),
+        Command::Version(args) => version::run(&args, &settings, out).await,
+        Command::Completion(args) => tool::completion(args, out),
+        Command::Man(args) => tool::man(&args, out),
+        Command::Sandbox(SandboxCommand::Apply(args)) => {
+            applying::apply(
+                &applying::Wanted::of(&args, Kind::Whole),
+                &settings.client()?,
+                out,
+            )
+            .await
+        }
+        Command::Sandbox(SandboxCommand::Diff(args)) => {
+            applying::diff(&args, Kind::Whole, &settings.client()?, out).await
+        }
         Command::Sandbox(SandboxCommand::Profile(ProfileCommand::Lint(args)))
             if args.file.is_some() =>
         {

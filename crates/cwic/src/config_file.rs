@@ -54,12 +54,23 @@ impl ConfigFile {
         &self.path
     }
 
-    /// The present login.
-    pub(crate) fn login(&self) -> Login {
-        let context = &self
-            .content
-            .get("contexts")
-            .and_then(|all| all.get(self.current()));
+    /// The names of all logins, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let contexts = self.content.get("contexts").and_then(Value::as_object);
+        let mut names: Vec<_> = contexts.into_iter().flat_map(Map::keys).cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// The name of the login that is used unless another one is chosen.
+    pub(crate) fn current(&self) -> &str {
+        let current = self.content.get("current_context");
+        current.and_then(Value::as_str).unwrap_or(DEFAULT)
+    }
+
+    /// The login of this name.
+    pub(crate) fn login(&self, name: &str) -> Login {
+        let context = &self.content.get("contexts").and_then(|all| all.get(name));
         let text = |key: &str| Some(context.as_ref()?.get(key)?.as_str()?.to_owned());
         Login {
             server: text("server"),
@@ -67,35 +78,45 @@ impl ConfigFile {
         }
     }
 
-    /// Keeps a login under the present name.
-    pub(crate) fn keep(&mut self, server: &str, token: &str) -> Result<(), CliError> {
-        let current = self.current().to_owned();
+    /// Keeps a login under a name, which is used from now on.
+    pub(crate) fn keep(&mut self, name: &str, server: &str, token: &str) -> Result<(), CliError> {
         let contexts = self.content.entry("contexts").or_insert_with(|| json!({}));
-        contexts[&current] = json!({ "server": server, "token": token });
+        contexts[name] = json!({ "server": server, "token": token });
+        self.make_current(name)
+    }
+
+    /// Uses the login of this name from now on.
+    pub(crate) fn make_current(&mut self, name: &str) -> Result<(), CliError> {
         self.content
-            .insert("current_context".to_owned(), current.into());
+            .insert("current_context".to_owned(), name.into());
         self.save()
     }
 
-    /// Forgets the token of the present login; the server stays. Returns
-    /// whether there was one.
-    pub(crate) fn forget(&mut self) -> Result<bool, CliError> {
-        let current = self.current().to_owned();
+    /// Forgets a login altogether.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<(), CliError> {
+        let contexts = self.content.get_mut("contexts");
+        if let Some(contexts) = contexts.and_then(Value::as_object_mut) {
+            contexts.shift_remove(name);
+        }
+        if self.current() == name {
+            self.content.shift_remove("current_context");
+        }
+        self.save()
+    }
+
+    /// Forgets the token of a login; the server stays. Returns whether there
+    /// was one.
+    pub(crate) fn forget(&mut self, name: &str) -> Result<bool, CliError> {
         let login = self
             .content
             .get_mut("contexts")
-            .and_then(|contexts| contexts.get_mut(&current))
+            .and_then(|contexts| contexts.get_mut(name))
             .and_then(Value::as_object_mut);
         let had_token = login.is_some_and(|login| login.remove("token").is_some());
         if had_token {
             self.save()?;
         }
         Ok(had_token)
-    }
-
-    fn current(&self) -> &str {
-        let current = self.content.get("current_context");
-        current.and_then(Value::as_str).unwrap_or(DEFAULT)
     }
 
     fn save(&self) -> Result<(), CliError> {
@@ -134,16 +155,23 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         fs::create_dir_all(directory)?;
         fs::set_permissions(directory, Permissions::from_mode(PRIVATE_DIRECTORY))?;
     }
-    let unfinished = path.with_extension("new");
+    // A link stays one, and two processes do not write the same file.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let unfinished = path.with_extension(format!("new-{}", std::process::id()));
     let _ = fs::remove_file(&unfinished);
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(PRIVATE_FILE)
         .open(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&unfinished, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    written
 }
 
 #[cfg(test)]
@@ -154,20 +182,40 @@ mod tests {
     fn a_login_is_kept_for_its_owner_alone_and_forgotten_on_request() {
         let folder = tempfile::tempdir().unwrap();
         let mut file = ConfigFile::load(folder.path()).unwrap();
-        assert!(file.login().server.is_none());
-        file.keep("http://127.0.0.1:1", "secret").unwrap();
+        assert!(file.login("default").server.is_none());
+        file.keep("default", "http://127.0.0.1:1", "secret")
+            .unwrap();
 
         let mut file = ConfigFile::load(folder.path()).unwrap();
-        let login = file.login();
+        let login = file.login("default");
         assert_eq!(login.server.as_deref(), Some("http://127.0.0.1:1"));
         assert_eq!(login.token.unwrap().0, "secret");
         let mode = fs::metadata(file.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
-        assert!(file.forget().unwrap());
+        assert!(file.forget("default").unwrap());
         let file = ConfigFile::load(folder.path()).unwrap();
-        assert!(file.login().token.is_none());
-        assert!(file.login().server.is_some());
+        assert!(file.login("default").token.is_none());
+        assert!(file.login("default").server.is_some());
+    }
+
+    #[test]
+    fn logins_are_kept_by_name_and_one_of_them_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = ConfigFile::load(folder.path()).unwrap();
+        file.keep("b", "http://127.0.0.1:1", "secret").unwrap();
+        file.keep("a", "http://127.0.0.1:2", "secret").unwrap();
+        assert_eq!(
+            (file.current(), file.names()),
+            ("a", vec!["a".into(), "b".into()])
+        );
+        file.make_current("b").unwrap();
+        file.remove("b").unwrap();
+        let file = ConfigFile::load(folder.path()).unwrap();
+        assert_eq!(
+            (file.current(), file.names()),
+            ("default", vec!["a".into()])
+        );
     }
 
     #[test]
@@ -184,7 +232,8 @@ mod tests {
         fs::create_dir(folder.path().join("cwic")).unwrap();
         fs::write(folder.path().join("cwic/config.yaml"), "later: 1\n").unwrap();
         let mut file = ConfigFile::load(folder.path()).unwrap();
-        file.keep("http://127.0.0.1:1", "secret").unwrap();
+        file.keep("default", "http://127.0.0.1:1", "secret")
+            .unwrap();
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("later: 1"), "{text}");
     }

@@ -6,11 +6,16 @@
 use std::process::ExitCode;
 
 use palisade_client::{CallError, Refused};
-use palisade_model::reason::Code;
+use palisade_model::reason::{Code, Reason};
 use palisade_wire::spelling::Finding;
 use serde_json::{Value, json};
 
-use crate::input::Document;
+use crate::input::{Document, Mistakes};
+
+mod advice;
+
+/// The most mistakes that are told one by one.
+const MISTAKES_MAX: usize = 20;
 
 /// The exit codes, as the manual lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,9 @@ pub(crate) enum Exit {
     Conflict = 5,
     /// Time ran out.
     TimedOut = 6,
+    /// It could not be found out whether there is a difference, which is what
+    /// code 1 tells then.
+    NotCompared = 69,
     /// The command line or a document is wrong.
     Usage = 64,
     /// A person left with Ctrl-C or Ctrl-D.
@@ -84,21 +92,52 @@ impl CliError {
         self
     }
 
-    /// A document that breaks rules, each with its place.
-    pub(crate) fn document(source: &str, findings: &[Finding]) -> Self {
-        let count = match findings.len() {
+    /// Documents that break rules, of `count` documents in all; each mistake is
+    /// told with its place.
+    pub(crate) fn mistakes(mistakes: &[Mistakes], count: usize) -> Self {
+        let found: usize = mistakes.iter().map(|one| one.findings.len()).sum();
+        let found = match found {
             1 => "one mistake".to_owned(),
             more => format!("{more} mistakes"),
         };
-        let mut error = Self::new(Exit::Usage, format!("{source} has {count}"));
-        for finding in findings {
-            let violation = &finding.violation;
-            error.why.push(match finding.place {
-                Some(place) => format!("{source}:{}:{}: {violation}", place.line, place.column),
-                None => format!("{source}: {violation}"),
-            });
+        let what = match mistakes {
+            [one] => match one.number {
+                None => format!("{} has {found}", one.source),
+                Some(number) => format!("{} has {found} in document {number}", one.source),
+            },
+            many => format!("{} of {count} documents have {found}", many.len()),
+        };
+        let mut error = Self::new(Exit::Usage, what);
+        let mut lines = mistakes.iter().flat_map(Mistakes::lines);
+        error.why.extend(lines.by_ref().take(MISTAKES_MAX));
+        let more = lines.count();
+        if more > 0 {
+            error.why.push(format!("and {more} more"));
         }
-        error.next("correct the document; nothing was changed")
+        let next = if count > 1 {
+            "correct them, or go on with the others: --continue-on-error; nothing was changed"
+        } else {
+            "correct the document; nothing was changed"
+        };
+        error.next(next)
+    }
+
+    /// A typed document that breaks rules.
+    pub(crate) fn typed(findings: &[Finding]) -> Self {
+        let mistakes = Mistakes {
+            source: "what you typed".to_owned(),
+            number: None,
+            findings: findings.to_vec(),
+        };
+        Self::mistakes(&[mistakes], 1)
+    }
+
+    /// A failure of a comparison, which code 1 must not tell.
+    pub(crate) fn not_compared(mut self) -> Self {
+        if self.exit == Exit::Failure {
+            self.exit = Exit::NotCompared;
+        }
+        self
     }
 
     /// A call that failed while `what` was tried.
@@ -115,9 +154,9 @@ impl CliError {
     fn call_by(what: &str, error: &CallError, name: impl Fn(&str) -> String) -> Self {
         match error {
             CallError::Refused(refused) => Self::refused(what, refused, name),
-            CallError::NotAName { .. } => {
-                Self::new(Exit::NotFound, what).because(error.to_string())
-            }
+            CallError::NotAName { .. } => Self::new(Exit::NotFound, what)
+                .because(error.to_string())
+                .next(advice::by_code(Code::NotFound)),
             CallError::Unreachable { source, .. } => Self::new(Exit::Failure, what)
                 .because(format!("{error}: {}", innermost(source)))
                 .next("check the address (cwic auth status) and that the server runs"),
@@ -185,19 +224,16 @@ fn exit_of(refused: &Refused) -> Exit {
     }
 }
 
+/// What to do next: what the reason asks for, or else what its kind does.
 fn next_after(refused: &Refused) -> Option<String> {
-    let next = match refused.code()? {
-        Code::Unauthenticated => {
-            "log in with a token that is valid: cwic auth login TOKEN --server URL"
-        }
-        Code::PermissionDenied => "ask for a token with the role sandbox_admin",
-        Code::InvalidArgument => "correct the document; nothing was changed",
-        Code::NotFound => "list what there is: cwic sandbox profile ls, cwic sandbox runner ls",
-        Code::AlreadyExists => "choose another name, or change what has it with edit",
-        Code::Aborted => "look at it again with get, and decide anew",
-        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => "try again later",
-        Code::Internal => "give the request id to whoever runs the server",
-        Code::FailedPrecondition | Code::Unimplemented => return None,
+    let known = |reason: &&Reason| Some(reason.as_str()) == refused.reason();
+    let by_reason = Reason::ALL
+        .iter()
+        .find(known)
+        .and_then(|reason| advice::by_reason(*reason));
+    let next = match by_reason {
+        Some(next) => next,
+        None => advice::by_code(refused.code()?),
     };
     Some(next.to_owned())
 }

@@ -1,69 +1,31 @@
-//! Reading documents: from a file or standard input, within bounds, into what
+//! Reading documents: from files or standard input, within bounds, into what
 //! the server is sent.
 //!
 //! What can be checked without the server is, so that mistakes are told with
-//! line and column.
+//! file, document, line and column. Each document stands for itself: a mistake
+//! in one leaves the others readable.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::path::PathBuf;
 
-use palisade_model::name::RunnerId;
 use palisade_model::violation::{FieldPath, Step, Violation, ViolationKind};
 use palisade_wire::Source;
-use palisade_wire::document::{self, BYTES_MAX, Format, Node};
-use palisade_wire::profile_document::{read_profile_draft, read_profile_edit};
-use palisade_wire::runner_document::{read_runner_draft, read_runner_edit};
+use palisade_wire::document::{self, Data, Fault, FaultKind, Node, Place};
 use palisade_wire::spelling::{
-    Dialect, Finding, Origin, PROFILE, RUNNER, START_REQUEST, Shape, parse_path, to_wire, translate,
+    Dialect, Finding, Origin, RUNNER, START_REQUEST, Shape, parse_path, to_wire, translate,
 };
-use palisade_wire::start_document::read_start_request;
 use serde_json::Value;
 
 use crate::error::{CliError, Exit};
 
+mod kind;
+mod sources;
 pub(crate) mod typed;
+
+pub(crate) use kind::Kind;
+use sources::Text;
 
 /// Under which names documents are sent.
 const AROUND: [&str; 2] = ["profileTemplate", "runner"];
-
-/// What a document is about, and what is to become of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind<'a> {
-    /// A profile that is to be made.
-    NewProfile,
-    /// A change of a profile.
-    ProfileChange,
-    /// A runner that is to be made, with an id that was given beside.
-    NewRunner(Option<&'a RunnerId>),
-    /// A change of a runner.
-    RunnerChange,
-    /// A request for a sandbox.
-    StartRequest,
-}
-
-impl Kind<'_> {
-    fn shape(self) -> &'static Shape {
-        match self {
-            Self::NewProfile | Self::ProfileChange => &PROFILE,
-            Self::NewRunner(_) | Self::RunnerChange => &RUNNER,
-            Self::StartRequest => &START_REQUEST,
-        }
-    }
-
-    /// Everything that is wrong with a document.
-    fn findings(self, node: &Node) -> Vec<Finding> {
-        let source = Source::whole(Dialect::Friendly);
-        let checked = match self {
-            Self::NewProfile => read_profile_draft(node, &source).map(drop),
-            Self::ProfileChange => read_profile_edit(node, &source).map(drop),
-            Self::NewRunner(id) => read_runner_draft(node, &source, id).map(drop),
-            Self::RunnerChange => read_runner_edit(node, &source).map(drop),
-            Self::StartRequest => read_start_request(node, &source).map(drop),
-        };
-        checked.err().unwrap_or_default()
-    }
-}
 
 /// A document that is right as far as that can be told here.
 #[derive(Debug)]
@@ -73,17 +35,32 @@ pub(crate) struct Document {
     origin: Origin,
     shape: &'static Shape,
     source: String,
+    /// Which of several in its file, counted from 1.
+    number: Option<usize>,
+    place: Option<Place>,
+}
+
+/// What is wrong with one document.
+#[derive(Debug)]
+pub(crate) struct Mistakes {
+    /// The file.
+    pub(crate) source: String,
+    /// Which of several in its file, counted from 1.
+    pub(crate) number: Option<usize>,
+    /// What is wrong.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// All documents that were named.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Those that are right as far as that can be told here.
+    pub(crate) documents: Vec<Document>,
+    /// Those that are not.
+    pub(crate) mistakes: Vec<Mistakes>,
 }
 
 impl Document {
-    /// A top field as people write it.
-    pub(crate) fn friendly(&self, field: &str) -> Option<Value> {
-        let node = Node::from_value(&self.value);
-        let around = FieldPath::root();
-        let friendly = translate(&node, self.shape, Dialect::Wire, &around).value;
-        friendly.get(field).cloned()
-    }
-
     /// Where its writer finds a field that the server calls `field`, and what
     /// it is called there.
     pub(crate) fn locate(&self, field: &str) -> Option<String> {
@@ -104,39 +81,163 @@ impl Document {
         let found = self
             .origin
             .locate(Violation::new(inside, ViolationKind::Invalid, ""));
-        let (source, path) = (&self.source, found.violation.path);
-        Some(match found.place {
-            Some(place) => format!("{source}:{}:{}: {path}", place.line, place.column),
-            None => format!("{source}: {path}"),
+        let at = at(&self.source, found.place, self.number);
+        Some(format!("{at}: {}", found.violation.path))
+    }
+
+    /// The file, and which document in it.
+    pub(crate) fn whereabouts(&self) -> String {
+        at(&self.source, self.place, self.number)
+    }
+
+    /// What it says, as people write it.
+    pub(crate) fn friendly(&self) -> Value {
+        let node = Node::from_value(&self.value);
+        translate(&node, self.shape, Dialect::Wire, &FieldPath::root()).value
+    }
+
+    /// Whether it is about a runner, and not about a profile.
+    pub(crate) fn is_runner(&self) -> bool {
+        std::ptr::eq(self.shape, &raw const RUNNER)
+    }
+
+    /// The name of what it is about; empty if it says none.
+    pub(crate) fn name(&self) -> &str {
+        let path = if self.is_runner() {
+            "/identity/runnerId"
+        } else {
+            "/displayName"
+        };
+        self.value
+            .pointer(path)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+impl Mistakes {
+    /// Each mistake with its place.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        self.findings.iter().map(|finding| {
+            let at = at(&self.source, finding.place, self.number);
+            format!("{at}: {}", finding.violation)
         })
     }
 }
 
-/// Reads all documents of a file.
-pub(crate) fn read_all(path: &Path, kind: Kind<'_>) -> Result<Vec<Document>, CliError> {
-    let name = name_of(path);
-    let bytes = read_bytes(path, &name)?;
-    let nodes = document::parse_all(&bytes, Format::Either)
-        .map_err(|fault| CliError::document(&name, &[fault.into()]))?;
-    let findings: Vec<_> = nodes.iter().flat_map(|node| kind.findings(node)).collect();
-    if !findings.is_empty() {
-        return Err(CliError::document(&name, &findings));
-    }
-    let documents = nodes.iter().map(|node| sent(node, kind.shape(), &name));
-    Ok(documents.collect())
+/// A place in a file.
+fn at(source: &str, place: Option<Place>, number: Option<usize>) -> String {
+    let place = place.map(|place| format!(":{}:{}", place.line, place.column));
+    let number = number.map(|number| format!(": document {number}"));
+    let (place, number) = (place.unwrap_or_default(), number.unwrap_or_default());
+    format!("{source}{place}{number}")
 }
 
-/// Reads the one document of a file.
-pub(crate) fn read_one(path: &Path, kind: Kind<'_>) -> Result<Document, CliError> {
-    let mut documents = read_all(path, kind)?;
-    match (documents.pop(), documents.is_empty()) {
-        (Some(document), true) => Ok(document),
-        _ => Err(CliError::new(
-            Exit::Usage,
-            format!("{} holds several documents", name_of(path)),
-        )
-        .because("only one is expected here")
-        .next("split it into a file for each")),
+/// Reads all documents that were named.
+pub(crate) fn read_all(paths: &[PathBuf], kind: Kind<'_>) -> Result<Batch, CliError> {
+    let mut batch = Batch::default();
+    for text in sources::read(paths)? {
+        batch.read(&text, kind);
+    }
+    Ok(batch)
+}
+
+/// Reads the one document that was named.
+pub(crate) fn read_one(paths: &[PathBuf], kind: Kind<'_>) -> Result<Document, CliError> {
+    let mut batch = read_all(paths, kind)?;
+    batch.check()?;
+    match (batch.documents.pop(), batch.documents.len()) {
+        (Some(document), 0) => Ok(document),
+        (_, before) => {
+            let what = format!("{} documents are given", before + 1);
+            Err(CliError::new(Exit::Usage, what)
+                .because("only one is expected here")
+                .next("name a file that holds it alone, or use apply -f for all of them"))
+        }
+    }
+}
+
+impl Batch {
+    /// Refuses everything if there is any mistake.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        if self.mistakes.is_empty() {
+            return Ok(());
+        }
+        let count = self.documents.len() + self.mistakes.len();
+        Err(CliError::mistakes(&self.mistakes, count))
+    }
+
+    fn read(&mut self, text: &Text, kind: Kind<'_>) {
+        let mut found: Vec<Result<Node, Finding>> = Vec::new();
+        match document::split(&text.bytes) {
+            Ok(parts) => {
+                for part in parts {
+                    match part.parse() {
+                        Ok(nodes) => found.extend(nodes.into_iter().flat_map(expand).map(Ok)),
+                        Err(fault) => found.push(Err(fault.into())),
+                    }
+                }
+            }
+            Err(fault) => found.push(Err(fault.into())),
+        }
+        if found.is_empty() {
+            let kind = FaultKind::Empty;
+            found.push(Err(Fault { place: None, kind }.into()));
+        }
+        let has_many = found.len() > 1;
+        for (number, node) in (1..).zip(found) {
+            let number = has_many.then_some(number);
+            let checked = node
+                .and_then(|node| kind.of(node))
+                .map_err(|finding| vec![finding])
+                .and_then(|(kind, node)| check(&node, kind).map(|()| (kind, node)));
+            match checked {
+                Ok((kind, node)) => {
+                    let document = sent(&node, kind.shape(), &text.name);
+                    self.documents.push(Document { number, ..document });
+                }
+                Err(findings) => self.mistakes.push(Mistakes {
+                    source: text.name.clone(),
+                    number,
+                    findings,
+                }),
+            }
+        }
+    }
+}
+
+fn check(node: &Node, kind: Kind<'_>) -> Result<(), Vec<Finding>> {
+    let findings = kind.findings(node);
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(findings)
+    }
+}
+
+/// A list, by itself or as `-o json` writes it, stands for what is in it.
+fn expand(mut node: Node) -> Vec<Node> {
+    match &mut node.data {
+        Data::List(items) if !items.is_empty() => std::mem::take(items),
+        Data::Map(entries) if is_list(entries) => match &mut entries[0].value.data {
+            Data::List(items) => std::mem::take(items),
+            Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) | Data::Map(_) => {
+                vec![node]
+            }
+        },
+        Data::Null
+        | Data::Bool(_)
+        | Data::Number(_)
+        | Data::String(_)
+        | Data::List(_)
+        | Data::Map(_) => vec![node],
+    }
+}
+
+fn is_list(entries: &[document::Entry]) -> bool {
+    match entries {
+        [one] => one.key == "items" && matches!(one.value.data, Data::List(_)),
+        _ => false,
     }
 }
 
@@ -148,38 +249,7 @@ fn sent(node: &Node, shape: &'static Shape, name: &str) -> Document {
         origin: translated.origin,
         shape,
         source: name.to_owned(),
+        number: None,
+        place: node.place,
     }
-}
-
-fn name_of(path: &Path) -> String {
-    if is_stdin(path) {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    }
-}
-
-fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-fn read_bytes(path: &Path, name: &str) -> Result<Vec<u8>, CliError> {
-    let read = if is_stdin(path) {
-        read_bounded(io::stdin().lock())
-    } else {
-        File::open(path).and_then(read_bounded)
-    };
-    read.map_err(|error| {
-        CliError::new(Exit::Usage, format!("{name} cannot be read"))
-            .because(error.to_string())
-            .next("check the path, or use - for standard input")
-    })
-}
-
-/// Reads one byte more than is allowed at most, so that too much is noticed.
-fn read_bounded(reader: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let limit = BYTES_MAX as u64 + 1;
-    reader.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

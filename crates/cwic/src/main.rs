@@ -3,14 +3,21 @@
 mod changes;
 mod cli;
 mod commands;
+mod complete;
 mod config_file;
 mod editor;
 mod error;
+mod escape;
 mod input;
+mod jsonpath;
+mod listing;
+mod order;
 mod out;
 mod present;
 mod prompt;
+mod selector;
 mod settings;
+mod suggestion;
 mod terminal;
 mod usage;
 mod wizard;
@@ -20,6 +27,11 @@ use std::process::ExitCode;
 use out::Out;
 
 fn main() -> ExitCode {
+    match complete::answered() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(_) => return error::Exit::Failure.into(),
+    }
     let parsed = match usage::parse() {
         Ok(parsed) => parsed,
         Err(code) => return code,

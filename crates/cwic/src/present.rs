@@ -1,6 +1,5 @@
 //! How answers of the server look to people.
 
-mod plain;
 pub(crate) mod profile;
 pub(crate) mod runner;
 
@@ -12,17 +11,22 @@ use palisade_wire::spelling::{Dialect, Shape, translate};
 use serde::Serialize;
 use serde_json::Value;
 
-pub(crate) use plain::plain;
-
 use crate::cli::Format;
+use crate::escape;
 use crate::out::Out;
 
+/// The text of others, made harmless for a terminal.
+pub(crate) fn plain(text: &str) -> String {
+    escape::visible(text).into_owned()
+}
+
 /// Writes an answer for programs; `false` if it is people who are to read it.
-pub(crate) fn for_programs(format: Format, answer: &impl Serialize, out: &mut Out) -> bool {
+pub(crate) fn for_programs(format: &Format, answer: &impl Serialize, out: &mut Out) -> bool {
     match format {
         Format::Json => out.json(&json(answer)),
         Format::Yaml => out.yaml(&json(answer)),
-        Format::Table | Format::Name => return false,
+        Format::JsonPath(template) => out.exact(&format!("{}\n", template.render(&json(answer)))),
+        Format::Table | Format::Wide | Format::Name => return false,
     }
     true
 }
@@ -57,6 +61,13 @@ fn is_empty(value: &Value) -> bool {
 pub(crate) fn pairs(map: &BTreeMap<String, String>) -> String {
     let pairs = map.iter().map(|(key, value)| format!("{key}={value}"));
     or_dash(&pairs.collect::<Vec<_>>().join(", "))
+}
+
+/// Lines below a heading.
+pub(crate) fn block(text: &str, out: &mut Out) {
+    for line in text.lines() {
+        out.line(format_args!("  {line}"));
+    }
 }
 
 /// A text, or a sign that there is none.

@@ -12,10 +12,12 @@ use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 mod budget;
 mod json;
 mod node;
+mod part;
 mod print;
 mod yaml;
 
 pub use node::{Data, Entry, Node, Number, Place};
+pub use part::{Part, STREAM_BYTES_MAX, split};
 pub use print::to_yaml;
 
 /// The largest document, in bytes.
@@ -51,6 +53,12 @@ pub enum FaultKind {
     /// More bytes than are read.
     #[error("the document has {len} bytes; at most {BYTES_MAX} are read")]
     TooLarge {
+        /// How many there are.
+        len: usize,
+    },
+    /// More bytes than are read of many documents.
+    #[error("the documents have {len} bytes; at most {STREAM_BYTES_MAX} are read")]
+    StreamTooLarge {
         /// How many there are.
         len: usize,
     },
@@ -126,6 +134,7 @@ impl Fault {
         let kind = match self.kind {
             FaultKind::DuplicateKey { .. } => ViolationKind::Duplicate,
             FaultKind::TooLarge { .. }
+            | FaultKind::StreamTooLarge { .. }
             | FaultKind::TooDeep
             | FaultKind::TooManyNodes
             | FaultKind::TooMuchText => ViolationKind::TooMany,

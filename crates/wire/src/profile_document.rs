@@ -72,8 +72,8 @@ const FIELDS: [&str; 10] = [
     "etag",
 ];
 
-/// What only the server sets.
-const OUTPUT_ONLY: [&str; 6] = [
+/// The fields that only the server sets.
+pub const OUTPUT_ONLY: [&str; 6] = [
     "id",
     "organization_id",
     "created_at",

@@ -159,8 +159,8 @@ const FIELDS: [&str; 20] = [
     "etag",
 ];
 
-/// What only the server sets.
-const OUTPUT_ONLY: [&str; 16] = [
+/// The fields that only the server sets.
+pub const OUTPUT_ONLY: [&str; 16] = [
     "id",
     "management_mode",
     "install_status",

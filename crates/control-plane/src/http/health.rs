@@ -15,9 +15,9 @@ use crate::plane::ControlPlane;
 /// How long the store may take to answer.
 const STORE_TIME: Duration = Duration::from_secs(2);
 
-/// The process answers.
+/// The process answers, and tells its version.
 pub(super) async fn alive() -> Response {
-    Json(json!({"status": "ok"})).into_response()
+    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})).into_response()
 }
 
 /// The store answers too.

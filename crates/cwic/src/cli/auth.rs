@@ -2,16 +2,18 @@
 
 use clap::{Args, Subcommand};
 
-use super::Secret;
+use super::{OutputArgs, Secret};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
     /// Check a token and keep it for later commands
-    #[command(after_help = "Example:\n  cwic auth login --server http://127.0.0.1:8700 - < token")]
+    #[command(
+        after_help = "Examples:\n  cwic auth login - --server http://127.0.0.1:8700 < token\n  cwic auth login - --context staging --server https://palisade.example.com < token"
+    )]
     Login(LoginArgs),
     /// Tell which server is used, and whether its token works
-    #[command(after_help = "Example:\n  cwic auth status")]
-    Status,
+    #[command(after_help = "Examples:\n  cwic auth status\n  cwic auth status -o json")]
+    Status(OutputArgs),
     /// Forget the token
     #[command(after_help = "Example:\n  cwic auth logout")]
     Logout,

@@ -2,28 +2,73 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args, ValueHint};
 
-/// A document to read, or to write with a person.
-#[derive(Args, Debug)]
+/// Documents to read, or to write with a person.
+#[derive(Args, Clone, Debug)]
 pub(crate) struct FileArgs {
-    /// A file with YAML or JSON, or - for standard input; without one you are
-    /// asked, which needs a terminal
-    #[arg(short, long = "file", value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
+    /// A file with YAML or JSON, a directory of such files, or - for standard
+    /// input; without one you are asked, which needs a terminal
+    #[arg(
+        short,
+        long = "file",
+        value_name = "FILE",
+        action = ArgAction::Append,
+        value_hint = ValueHint::AnyPath
+    )]
+    pub(crate) files: Vec<PathBuf>,
     /// Check everything on the server, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// A document that makes something new.
-#[derive(Args, Debug)]
+/// Documents that make something new.
+#[derive(Args, Clone, Debug)]
 pub(crate) struct CreateArgs {
     #[command(flatten)]
     pub(crate) file: FileArgs,
+    #[command(flatten)]
+    pub(crate) refusal: RefusalArgs,
     /// Print the YAML that would be sent, and send nothing
-    #[arg(long, conflicts_with_all = ["file", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["files", "dry_run"])]
     pub(crate) print_only: bool,
+}
+
+/// What happens to the other documents when one is refused.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RefusalArgs {
+    /// Go on with the documents that are right when others are refused; without
+    /// it, nothing is changed then
+    #[arg(long)]
+    pub(crate) continue_on_error: bool,
+}
+
+/// Documents to read, each of which stands for itself.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DocumentsArgs {
+    #[command(flatten)]
+    pub(crate) sources: DiffArgs,
+    /// Check everything on the server, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) refusal: RefusalArgs,
+}
+
+/// Documents to compare with what there is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DiffArgs {
+    /// A file with YAML or JSON, a directory of such files, or - for standard
+    /// input; can be given several times
+    #[arg(
+        short,
+        long = "file",
+        value_name = "FILE",
+        required = true,
+        action = ArgAction::Append,
+        value_hint = ValueHint::AnyPath
+    )]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Whether to ask first.

@@ -3,21 +3,22 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    ConfirmArgs, CreateArgs, ExplainProfileArgs, FileArgs, LintArgs, OutputArgs, RevisionsArgs,
-    RollbackArgs,
+    ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, ExplainProfileArgs, FileArgs, LintArgs,
+    ListArgs, RevisionsArgs, RollbackArgs,
 };
+use crate::complete;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
-    /// Create a profile with a wizard, or profiles from a file; prints their ids
+    /// Create a profile with a wizard, or profiles from files; prints their ids
     #[command(
-        after_help = "Examples:\n  cwic sandbox profile create\n  cwic sandbox profile create -f profile.yaml\n  cwic sandbox profile create --print-only > profile.yaml"
+        after_help = "Examples:\n  cwic sandbox profile create\n  cwic sandbox profile create -f profile.yaml\n  cwic sandbox profile create -f profiles/ --dry-run\n  cwic sandbox profile create --print-only > profile.yaml"
     )]
     Create(CreateArgs),
     /// List profiles, or show one
     #[command(
         visible_alias = "ls",
-        after_help = "Examples:\n  cwic sandbox profile ls\n  cwic sandbox profile get agents -o yaml"
+        after_help = "Examples:\n  cwic sandbox profile ls\n  cwic sandbox profile get agents -o yaml\n  cwic sandbox profile ls -l team=ml --sort-by updatedAt\n  cwic sandbox profile ls -o jsonpath='{.items[*].id}'"
     )]
     Get(GetProfilesArgs),
     /// Show one profile with everything that belongs to it
@@ -48,6 +49,14 @@ pub(crate) enum ProfileCommand {
     /// Show every field of a profile on a runner, and the layer that it came from
     #[command(after_help = "Example:\n  cwic sandbox profile explain agents --runner local")]
     Explain(ExplainProfileArgs),
+    /// Make profiles as files say, whether they exist or not
+    #[command(
+        after_help = "Examples:\n  cwic sandbox profile apply -f profile.yaml\n  cwic sandbox profile apply -f profiles/ --dry-run"
+    )]
+    Apply(DocumentsArgs),
+    /// Show how profiles differ from what files say; ends with 1 if they do
+    #[command(after_help = "Example:\n  cwic sandbox profile diff -f profile.yaml")]
+    Diff(DiffArgs),
     /// Delete profiles; those that a runner binds are reported and skipped
     #[command(
         after_help = "Example:\n  cwic sandbox profile delete team-default beta-template --yes"
@@ -58,23 +67,23 @@ pub(crate) enum ProfileCommand {
 #[derive(Args, Debug)]
 pub(crate) struct GetProfilesArgs {
     /// An id or a display name; all without one
-    #[arg(value_name = "PROFILE-ID")]
+    #[arg(value_name = "PROFILE-ID", add = complete::profiles())]
     pub(crate) profile: Option<String>,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) list: ListArgs,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DescribeProfileArgs {
     /// An id or a display name
-    #[arg(value_name = "PROFILE-ID")]
+    #[arg(value_name = "PROFILE-ID", add = complete::profiles())]
     pub(crate) profile: String,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct EditProfileArgs {
     /// An id or a display name
-    #[arg(value_name = "PROFILE-ID")]
+    #[arg(value_name = "PROFILE-ID", add = complete::profiles())]
     pub(crate) profile: String,
     #[command(flatten)]
     pub(crate) file: FileArgs,
@@ -83,7 +92,7 @@ pub(crate) struct EditProfileArgs {
 #[derive(Args, Debug)]
 pub(crate) struct DeleteProfilesArgs {
     /// Ids or display names
-    #[arg(required = true, value_name = "PROFILE-ID")]
+    #[arg(required = true, value_name = "PROFILE-ID", add = complete::profiles())]
     pub(crate) profiles: Vec<String>,
     #[command(flatten)]
     pub(crate) confirm: ConfirmArgs,

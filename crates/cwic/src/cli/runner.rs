@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfirmArgs, CreateArgs, FileArgs, OutputArgs};
+use super::{ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, FileArgs, ListArgs};
+use crate::complete;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunnerCommand {
-    /// Create a runner with a wizard, or from a file; prints its id
+    /// Create a runner with a wizard, or runners from files; prints their ids
     #[command(
-        after_help = "Examples:\n  cwic sandbox runner create\n  cwic sandbox runner create -f runner.yaml"
+        after_help = "Examples:\n  cwic sandbox runner create\n  cwic sandbox runner create -f runner.yaml\n  cwic sandbox runner create my-runner -f - < runner.yaml"
     )]
     Create(CreateRunnerArgs),
     /// List runners, or show one
     #[command(
         visible_alias = "ls",
-        after_help = "Examples:\n  cwic sandbox runner ls\n  cwic sandbox runner get local -o yaml"
+        after_help = "Examples:\n  cwic sandbox runner ls\n  cwic sandbox runner get local -o yaml\n  cwic sandbox runner ls --watch"
     )]
     Get(GetRunnersArgs),
     /// Show one runner with everything that belongs to it
@@ -34,6 +35,14 @@ pub(crate) enum RunnerCommand {
     /// Update what a runner runs, where the server can
     #[command(after_help = "Example:\n  cwic sandbox runner upgrade local")]
     Upgrade(UpgradeRunnerArgs),
+    /// Make runners as files say, whether they exist or not
+    #[command(
+        after_help = "Examples:\n  cwic sandbox runner apply -f runner.yaml\n  cwic sandbox runner apply -f runners/ --dry-run"
+    )]
+    Apply(DocumentsArgs),
+    /// Show how runners differ from what files say; ends with 1 if they do
+    #[command(after_help = "Example:\n  cwic sandbox runner diff -f runner.yaml")]
+    Diff(DiffArgs),
     /// Delete a runner on which no sandbox lives
     #[command(
         after_help = "Examples:\n  cwic sandbox runner delete local --yes\n  cwic sandbox runner delete local --drain=30m"
@@ -53,7 +62,7 @@ pub(crate) struct CreateRunnerArgs {
 #[derive(Args, Debug)]
 pub(crate) struct GetRunnersArgs {
     /// An id; all without one
-    #[arg(value_name = "RUNNER-ID")]
+    #[arg(value_name = "RUNNER-ID", add = complete::runners())]
     pub(crate) runner: Option<String>,
     /// Those that serve this cluster
     #[arg(long, value_name = "NAME", conflicts_with = "runner")]
@@ -62,20 +71,20 @@ pub(crate) struct GetRunnersArgs {
     #[arg(long, value_name = "ZONE", conflicts_with = "runner")]
     pub(crate) zone: Option<String>,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) list: ListArgs,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct DescribeRunnerArgs {
     /// An id
-    #[arg(value_name = "RUNNER-ID")]
+    #[arg(value_name = "RUNNER-ID", add = complete::runners())]
     pub(crate) runner: String,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct EditRunnerArgs {
     /// An id
-    #[arg(value_name = "RUNNER-ID")]
+    #[arg(value_name = "RUNNER-ID", add = complete::runners())]
     pub(crate) runner: String,
     #[command(flatten)]
     pub(crate) file: FileArgs,
@@ -86,7 +95,7 @@ pub(crate) struct EditRunnerArgs {
 #[derive(Args, Debug)]
 pub(crate) struct DeleteRunnerArgs {
     /// An id
-    #[arg(value_name = "RUNNER-ID")]
+    #[arg(value_name = "RUNNER-ID", add = complete::runners())]
     pub(crate) runner: String,
     /// Take no new sandbox, let those that live there end by themselves for so
     /// long, end the rest, and then delete

@@ -17,12 +17,12 @@ use crate::present::{self, or_dash};
 
 /// Runs the command.
 pub(super) async fn run(args: &ExplainRequestArgs, client: &Client, out: &mut Out) -> Ended {
-    let document = input::read_one(&args.file, Kind::StartRequest)?;
+    let document = input::read_one(std::slice::from_ref(&args.file), Kind::StartRequest)?;
     let explained = client.explain_placement(&document.value).await;
     let explanation = explained.map_err(|error| {
         CliError::call_about("the request was not explained", &error, &document)
     })?;
-    if !present::for_programs(args.output.output, &explanation, out) {
+    if !present::for_programs(&args.output.output, &explanation, out) {
         tell(&explanation, args.checks, out);
     }
     if explanation.is_admitted {

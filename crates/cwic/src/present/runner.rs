@@ -3,50 +3,48 @@
 use palisade_wire::rest::{
     ConnectionStatus, InstallStatus, ProfileBinding, ProfileTemplate, Runner,
 };
+use palisade_wire::runner_document::OUTPUT_ONLY;
 use palisade_wire::spelling::RUNNER;
 use serde_json::Value;
 
 use super::profile::yes_or_no;
-use super::{friendly, minute, or_dash};
-use crate::out::Out;
+use super::{block, friendly, json, minute, or_dash};
+use crate::listing::Item;
+use crate::out::{Column, Out};
 
-/// What only the server sets.
-const ASSIGNED: [&str; 15] = [
-    "id",
-    "management_mode",
-    "install_status",
-    "connection_status",
-    "active_config_version",
-    "active_profile_spec_version",
-    "active_revision",
-    "target_revision",
-    "update_available",
-    "rollout_in_progress",
-    "deployment_spec",
-    "created_at",
-    "updated_at",
-    "last_heartbeat_at",
-    "etag",
+/// What a table of runners shows.
+pub(crate) const COLUMNS: [Column; 11] = [
+    Column::name("RUNNER", 9),
+    Column::soft("ZONE", 4),
+    Column::soft("CLUSTER", 3),
+    Column::whole("INSTALL", 5),
+    Column::whole("CONN", 7),
+    Column::soft("PROFILES", 8),
+    Column::whole("LAST SEEN", 6),
+    Column::whole("ID", 1).wide(),
+    Column::soft("GROUP", 1).wide(),
+    Column::soft("VERSION", 1).wide(),
+    Column::whole("REVISION", 1).wide(),
 ];
 
-/// A table of runners; the profiles give names to bindings.
-pub(crate) fn table(runners: &[Runner], profiles: &[ProfileTemplate], out: &mut Out) {
-    let rows: Vec<_> = runners.iter().map(|runner| row(runner, profiles)).collect();
-    let heading = [
-        "RUNNER",
-        "ZONE",
-        "CLUSTER",
-        "INSTALL",
-        "CONN",
-        "PROFILES",
-        "LAST SEEN",
-    ];
-    out.table(heading, &rows);
+/// A runner in every form that it can be shown in; the profiles give names to
+/// bindings.
+pub(crate) fn item(runner: &Runner, profiles: &[ProfileTemplate]) -> Item {
+    let overrides = runner.managed_spec.overrides.as_ref();
+    Item {
+        name: runner.identity.runner_id.clone(),
+        answer: json(runner),
+        document: document(runner),
+        labels: overrides
+            .map(|overrides| overrides.labels.clone())
+            .unwrap_or_default(),
+        cells: cells(runner, profiles),
+    }
 }
 
 /// A runner as a document that can be edited and sent back.
 pub(crate) fn document(runner: &Runner) -> Value {
-    let mut value = friendly(runner, &RUNNER, &ASSIGNED);
+    let mut value = friendly(runner, &RUNNER, &OUTPUT_ONLY);
     if let Some(identity) = value.get_mut("identity").and_then(Value::as_object_mut) {
         // The name alone is enough, and a new runner takes only one of them.
         identity.remove("cluster_id");
@@ -72,12 +70,9 @@ pub(crate) fn describe(runner: &Runner, profiles: &[ProfileTemplate], out: &mut 
         })
         .collect();
     out.table(["  NAME", "PROFILE ID", "DEFAULT", "OVERRIDES"], &rows);
-    let document = document(runner);
-    if let Some(settings) = document.get("managed_spec") {
+    if let Some(settings) = document(runner).get("managed_spec") {
         out.line("\nSettings:");
-        for line in palisade_wire::document::to_yaml(settings).lines() {
-            out.line(format_args!("  {line}"));
-        }
+        block(&palisade_wire::document::to_yaml(settings), out);
     }
 }
 
@@ -102,13 +97,13 @@ fn facts(runner: &Runner) -> [(&'static str, String); 12] {
     ]
 }
 
-fn row(runner: &Runner, profiles: &[ProfileTemplate]) -> [String; 7] {
+fn cells(runner: &Runner, profiles: &[ProfileTemplate]) -> Vec<String> {
     let identity = &runner.identity;
     let names = runner.profile_bindings.iter().map(|binding| {
         let mark = if binding.is_default { "*" } else { "" };
         format!("{}{mark}", name_of(binding, profiles))
     });
-    [
+    vec![
         identity.runner_id.clone(),
         identity.zone.clone(),
         identity.cluster_name.clone(),
@@ -116,6 +111,10 @@ fn row(runner: &Runner, profiles: &[ProfileTemplate]) -> [String; 7] {
         connection(runner.connection_status).to_owned(),
         or_dash(&names.collect::<Vec<_>>().join(",")),
         last_seen(runner),
+        runner.id.clone(),
+        or_dash(&identity.runner_group_id),
+        or_dash(&runner.active_config_version),
+        runner.active_revision.to_string(),
     ]
 }
 
@@ -125,7 +124,7 @@ fn last_seen(runner: &Runner) -> String {
 }
 
 /// The name that a binding answers to; the id if the profile is not known.
-fn name_of(binding: &ProfileBinding, profiles: &[ProfileTemplate]) -> String {
+pub(crate) fn name_of(binding: &ProfileBinding, profiles: &[ProfileTemplate]) -> String {
     let ProfileBinding {
         profile_template_id: id,
         profile_name: alias,
@@ -148,7 +147,7 @@ fn install(status: InstallStatus) -> &'static str {
     }
 }
 
-fn connection(status: ConnectionStatus) -> &'static str {
+pub(super) fn connection(status: ConnectionStatus) -> &'static str {
     match status {
         ConnectionStatus::Connected => "CONNECTED",
         ConnectionStatus::Disconnected => "DISCONNECTED",

@@ -109,7 +109,7 @@ impl Desk<'_> {
             if let Some((before, findings)) = &refused
                 && *before == bare
             {
-                let failure = CliError::document("what you typed", findings);
+                let failure = CliError::typed(findings);
                 return Err(self.editor.keep(&bare, failure));
             }
             match self.step(letter, &bare).await? {
@@ -142,6 +142,7 @@ impl Desk<'_> {
                 | Exit::NotAllowed
                 | Exit::Conflict
                 | Exit::TimedOut
+                | Exit::NotCompared
                 | Exit::Usage
                 | Exit::Terminated => self.editor.keep(bare, error),
             })
@@ -202,10 +203,14 @@ impl Desk<'_> {
     fn tell(&mut self, letter: &impl Letter, typed: &Typed) {
         self.out.note(plain(&letter.summary(typed)));
         match letter.kind() {
-            Kind::NewProfile | Kind::ProfileChange => {
+            Kind::NewProfile | Kind::ProfileChange | Kind::WholeProfile => {
                 advice::tell(&typed.document.value, self.out);
             }
-            Kind::NewRunner(_) | Kind::RunnerChange | Kind::StartRequest => {}
+            Kind::NewRunner(_)
+            | Kind::RunnerChange
+            | Kind::WholeRunner
+            | Kind::StartRequest
+            | Kind::Whole => {}
         }
     }
 

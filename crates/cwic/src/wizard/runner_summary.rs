@@ -172,7 +172,7 @@ mod tests {
         ]);
         let told = Bindings::between(&before, &after, &profiles).to_string();
         let expected = "  kept     1 one, the default, with overrides\n  changed  2 two as deux\n  \
-                        attached 3 three\u{fffd}\n  detached 4, with overrides\n";
+                        attached 3 three\\u{1b}\n  detached 4, with overrides\n";
         assert_eq!(told, expected);
     }
 }

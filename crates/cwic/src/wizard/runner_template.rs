@@ -148,7 +148,7 @@ mod tests {
         let text = text(&document(), &[profile]);
         assert_eq!(read(&text), document());
         assert!(text.contains(
-            "  # a b: \u{fffd}c\n  - profile_template_id: 019b5000-0000-7000-8000-000000000003\n"
+            "  # a b: \\u{1b}c\n  - profile_template_id: 019b5000-0000-7000-8000-000000000003\n"
         ));
     }
 

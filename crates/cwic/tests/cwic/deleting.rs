@@ -43,6 +43,36 @@ async fn bound_profiles_are_reported_and_skipped_and_the_rest_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_command_that_detaches_a_bound_profile_works_as_it_is_shown() {
+    let plane = Plane::start().await;
+    let (old, new) = (plane.profile("old").await, plane.profile("new").await);
+    let bindings = format!(
+        "{}  - profile_template_id: {new}\n    is_default: false\n    profile_name: next\n",
+        runner_document("local", &old)
+    );
+    let create = plane.cwic("sandbox runner create -f -").input(bindings);
+    create.run().await.ok();
+    let ran = plane.cwic("sandbox profile delete old --yes").run().await;
+    let shown = ran.failed(5);
+    let (_, command) = shown.split_once("next: cwic ").unwrap();
+    let (command, patch) = command.lines().next().unwrap().split_once(" <<< ").unwrap();
+    let detach = plane.cwic(command).input(patch.trim_matches('\''));
+    detach.run().await.ok();
+    plane
+        .cwic("sandbox profile delete old --yes")
+        .run()
+        .await
+        .ok();
+    // The last one of a runner cannot be taken away, only replaced.
+    let ran = plane.cwic("sandbox profile delete new --yes").run().await;
+    assert!(
+        ran.failed(5).contains("bind another profile"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_detached_profile_can_be_deleted() {
     let plane = Plane::start().await;
     let old = plane.profile("agent-v1").await;

@@ -24,7 +24,10 @@ async fn a_login_is_kept_for_its_owner_alone_and_used_by_later_commands() {
     let status = plane.bare("auth status").run().await;
     assert_eq!(
         status.ok(),
-        format!("server  {}\ntoken   works\n", plane.url())
+        format!(
+            "context default\nserver  {} (from the context)\ntoken   works (from the context)\n",
+            plane.url()
+        )
     );
 }
 

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "parts of tests fail by panicking")]
 
 mod bad_input;
+mod bad_servers;
+mod contexts;
 mod deleting;
+mod documents;
 mod editor_sessions;
 mod help;
 mod insight;
@@ -15,3 +18,6 @@ mod pty;
 mod rig;
 mod runner_wizard;
 mod runners;
+mod seed_page;
+mod showing;
+mod tool;

@@ -83,7 +83,7 @@ async fn an_empty_list_is_no_failure() {
     insta::assert_snapshot!(plane.cwic("sandbox profile ls").run().await.ok());
     assert_eq!(
         plane.cwic("sandbox profile ls -o json").run().await.ok(),
-        "[]\n"
+        "{\n  \"items\": []\n}\n"
     );
     assert_eq!(
         plane.cwic("sandbox profile ls -o name").run().await.ok(),

@@ -305,8 +305,8 @@ async fn names_of_the_server_never_move_the_cursor() {
     let mut session = Session::start(call, (100, 70));
     session.answer("? Release channel", "");
     session.answer("? Maintenance window", "");
-    // The emulator draws nothing for what stands in place of a command.
-    session.see("evil]0;pwned[2J");
+    // What would be a command is shown as what it is.
+    session.see("evil\\u{1b}]0;pwned\\u{7}\\u{1b}[2J");
     session.answer("? Profiles", "");
     session.see("? Alias of evil");
     erase(&mut session, &"x".repeat(60));

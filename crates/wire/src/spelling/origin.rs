@@ -113,6 +113,19 @@ impl Shape {
         canonical
     }
 
+    /// The canonical name of a field that somebody spelled in any dialect.
+    pub fn canonical_name(&self, key: &str) -> Option<&'static str> {
+        match self {
+            Self::Object(fields) => find(fields, key).map(|field| field.name),
+            Self::Leaf
+            | Self::Quantity
+            | Self::Word(_)
+            | Self::Open
+            | Self::Map(_)
+            | Self::List(_) => None,
+        }
+    }
+
     /// A canonical step in another spelling, and what is below it.
     fn spell(&'static self, step: &Step, dialect: Dialect) -> (Step, &'static Self) {
         match (self, step) {

@@ -12,18 +12,22 @@ use crate::settings::Settings;
 /// The most that is read from standard input; a token is far shorter.
 const TOKEN_BYTES_MAX: u64 = 4096;
 
-/// Runs the command.
+/// Runs the command. What is kept becomes the context in use.
 pub(in crate::commands) async fn run(
     args: LoginArgs,
     mut settings: Settings,
     out: &mut Out,
 ) -> Ended {
-    let server = settings.server()?;
+    let context = settings.context_to_write();
+    let server = settings.server_to_log_in()?;
     let token = token(args.token)?;
     let client = settings.client_for(server.clone(), &token)?;
-    super::check(&client, "the token was not kept").await?;
-    settings.file.keep(&server.to_string(), token.0.trim())?;
-    out.note(format_args!("Logged in to {server}."));
+    let work = super::check(&client, "the token was not kept");
+    out.during("checking the token", work).await?;
+    settings
+        .file
+        .keep(&context, &server.to_string(), token.0.trim())?;
+    out.note(format_args!("Logged in to {server} (context {context})."));
     Ok(ExitCode::SUCCESS)
 }
 

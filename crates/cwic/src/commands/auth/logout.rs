@@ -8,7 +8,8 @@ use crate::settings::Settings;
 
 /// Runs the command.
 pub(in crate::commands) fn run(mut settings: Settings, out: &mut Out) -> Ended {
-    if settings.file.forget()? {
+    let context = settings.context()?;
+    if settings.file.forget(&context)? {
         out.note("The token is forgotten here; the server still takes it.");
     } else {
         out.note("There was no token to forget.");

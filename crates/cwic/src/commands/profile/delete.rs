@@ -1,16 +1,21 @@
 //! `cwic sandbox profile delete`: each profile by itself; what a runner binds is
-//! reported and skipped.
+//! reported and skipped, with the command that takes it off the runner.
 
 use std::process::ExitCode;
 
-use palisade_client::{CallError, Change, Client};
+use palisade_client::{CallError, Change, Client, Refused};
 use palisade_model::reason::Reason;
+use palisade_wire::rest::Runner;
+use serde_json::json;
 
 use crate::cli::DeleteProfilesArgs;
 use crate::commands::Ended;
 use crate::commands::confirm::confirm;
 use crate::error::{CliError, Exit};
 use crate::out::Out;
+
+/// For how many runners a command is shown.
+const RUNNERS_MAX: usize = 5;
 
 /// Runs the command. The exit code is that of the worst outcome: a skipped one
 /// is a conflict.
@@ -30,11 +35,14 @@ pub(in crate::commands) async fn run(
     confirm(*asking, &format!("Delete {what} for good?"), out).await?;
     let mut worst: Option<Exit> = None;
     for text in profiles {
-        let deleted = client.delete_profile(text, &Change::default()).await;
-        match deleted {
+        let call = Change::default();
+        let work = client.delete_profile(text, &call);
+        match out.during(&format!("deleting {text}"), work).await {
             Ok(()) => out.line(format_args!("profile {text} deleted")),
             Err(error) => {
-                let exit = report(text, &error, out);
+                let failure = explain(text, &error, client).await;
+                out.error(&failure);
+                let exit = failure.exit();
                 worst = Some(worst.map_or(exit, |worst| graver(worst, exit)));
             }
         }
@@ -47,21 +55,62 @@ fn graver(one: Exit, other: Exit) -> Exit {
     if one == Exit::Conflict { one } else { other }
 }
 
-fn report(text: &str, error: &CallError, out: &mut Out) -> Exit {
-    let what = if is_bound(error) {
-        format!("profile {text} was skipped")
-    } else {
-        format!("profile {text} was not deleted")
-    };
-    let mut failure = CliError::call(&what, error);
-    if is_bound(error) {
-        failure = failure
-            .next("take it off the runner's list with cwic sandbox runner edit, then delete it");
+async fn explain(text: &str, error: &CallError, client: &Client) -> CliError {
+    match error {
+        CallError::Refused(refused) if refused.reason() == Some(Reason::ProfileInUse.as_str()) => {
+            let failure = CliError::call(&format!("profile {text} was skipped"), error);
+            match detaching(refused, client).await {
+                Some(next) => failure.next(next),
+                None => failure,
+            }
+        }
+        CallError::Refused(_)
+        | CallError::NotAName { .. }
+        | CallError::Unreachable { .. }
+        | CallError::TimedOut { .. }
+        | CallError::NotUnderstood { .. } => {
+            let failure = CliError::call(&format!("profile {text} was not deleted"), error);
+            super::with_suggestion(failure, text, client).await
+        }
     }
-    out.error(&failure);
-    failure.exit()
 }
 
-fn is_bound(error: &CallError) -> bool {
-    matches!(error, CallError::Refused(refused) if refused.reason() == Some(Reason::ProfileInUse.as_str()))
+/// What takes the profile off every runner that binds it.
+async fn detaching(refused: &Refused, client: &Client) -> Option<String> {
+    let profile = refused.metadata("profile_template_id")?;
+    let ids: Vec<_> = refused.metadata("runners")?.split(',').collect();
+    let mut steps = Vec::new();
+    for id in ids.iter().take(RUNNERS_MAX) {
+        // A runner that is gone meanwhile does not bind it any more.
+        if let Ok(runner) = client.get_runner(id).await {
+            steps.push(detach(&runner, profile));
+        }
+    }
+    if ids.len() > RUNNERS_MAX {
+        steps.push(format!("and {} more runners", ids.len() - RUNNERS_MAX));
+    }
+    (!steps.is_empty()).then(|| steps.join("\n        "))
+}
+
+/// The command that leaves a runner with its other profiles.
+fn detach(runner: &Runner, profile: &str) -> String {
+    let id = &runner.identity.runner_id;
+    let bindings = runner.profile_bindings.iter();
+    let mut left: Vec<_> = bindings
+        .filter(|binding| binding.profile_template_id != profile)
+        .cloned()
+        .collect();
+    let has_default = left.iter().any(|binding| binding.is_default);
+    match left.first_mut() {
+        None => {
+            return format!(
+                "bind another profile to {id} as its default instead: cwic sandbox runner edit {id} -f FILE"
+            );
+        }
+        // A runner always has a default; the first that is left takes its place.
+        Some(first) => first.is_default |= !has_default,
+    }
+    let patch = json!({ "profile_bindings": left }).to_string();
+    let patch = patch.replace('\'', r"'\''");
+    format!("cwic sandbox runner edit {id} -f - <<< '{patch}'")
 }

@@ -17,8 +17,11 @@ pub(in crate::commands) async fn run(
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let profile = super::find(&args.profile, client).await?;
-    let runners = client.list_runners(&RunnerFilter::default()).await;
+    let find = super::find(&args.profile, client);
+    let profile = out.during("waiting for the server", find).await?;
+    let filter = RunnerFilter::default();
+    let list = client.list_runners(&filter);
+    let runners = out.during("waiting for the server", list).await;
     let runners = runners.map_err(|error| CliError::call("runners were not listed", &error))?;
     present::profile::describe(&profile, &runners, out);
     standing::describe(&profile, client, out).await?;

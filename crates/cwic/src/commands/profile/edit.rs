@@ -23,11 +23,11 @@ pub(in crate::commands) async fn run(
         profile: text,
         file: args,
     } = args;
-    let Some(file) = &args.file else {
+    if args.files.is_empty() {
         let wish = Wish::of_change(args.dry_run, false);
         return wizard::edit_profile(text, client, out, wish).await;
-    };
-    let document = input::read_one(file, Kind::ProfileChange)?;
+    }
+    let document = input::read_one(&args.files, Kind::ProfileChange)?;
     let change = Change {
         is_dry_run: args.dry_run,
         etag: None,
@@ -35,13 +35,14 @@ pub(in crate::commands) async fn run(
     let updated = client
         .update_profile(text, document.value.clone(), &change)
         .await;
-    let updated = updated.map_err(|error| {
-        CliError::call_about(
-            &format!("profile {text} was not changed"),
-            &error,
-            &document,
-        )
-    })?;
+    let updated = match updated {
+        Ok(updated) => updated,
+        Err(error) => {
+            let what = format!("profile {text} was not changed");
+            let error = CliError::call_about(&what, &error, &document);
+            return Err(super::with_suggestion(error, text, client).await);
+        }
+    };
     let (name, revision) = (&updated.display_name, updated.revision);
     if args.dry_run {
         out.note(format_args!("profile {name} would be changed"));

@@ -28,7 +28,7 @@ pub(in crate::commands) async fn run(
         let what = format!("profile {profile} was not explained on runner {runner}");
         CliError::call(&what, &error)
     })?;
-    if !present::for_programs(output.output, &resolved, out) {
+    if !present::for_programs(&output.output, &resolved, out) {
         let rows = resolved.fields.iter().map(row).collect::<Vec<_>>();
         out.table(["FIELD", "VALUE", "FROM", "SOURCE"], &rows);
         if resolved.fields.iter().any(|field| field.is_request_default) {

@@ -1,16 +1,13 @@
 //! `cwic sandbox profile get`: all profiles, or one.
 
-use std::process::ExitCode;
-
 use palisade_client::Client;
-use palisade_wire::rest::ProfileTemplate;
-use serde_json::Value;
 
-use crate::cli::{Format, GetProfilesArgs};
+use crate::cli::GetProfilesArgs;
 use crate::commands::Ended;
 use crate::error::CliError;
+use crate::listing::Listing;
 use crate::out::Out;
-use crate::present;
+use crate::present::profile::{COLUMNS, item};
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
@@ -18,37 +15,18 @@ pub(in crate::commands) async fn run(
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let format = args.output.output;
-    match &args.profile {
-        None => {
-            let profiles = client.list_profiles().await;
-            let profiles =
-                profiles.map_err(|error| CliError::call("profiles were not listed", &error))?;
-            write_all(&profiles, format, out);
-        }
-        Some(text) => write_one(&super::find(text, client).await?, format, out),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn write_all(profiles: &[ProfileTemplate], format: Format, out: &mut Out) {
-    match format {
-        Format::Table => present::profile::table(profiles, out),
-        Format::Json => out.json(&present::json(&profiles)),
-        Format::Yaml => out.yaml(&Value::Array(
-            profiles.iter().map(present::profile::document).collect(),
-        )),
-        Format::Name => profiles
-            .iter()
-            .for_each(|profile| out.line(&profile.display_name)),
-    }
-}
-
-fn write_one(profile: &ProfileTemplate, format: Format, out: &mut Out) {
-    match format {
-        Format::Table => present::profile::table(std::slice::from_ref(profile), out),
-        Format::Json => out.json(&present::json(profile)),
-        Format::Yaml => out.yaml(&present::profile::document(profile)),
-        Format::Name => out.line(&profile.display_name),
-    }
+    let fetch = async || {
+        let profiles = match &args.profile {
+            Some(text) => vec![super::find(text, client).await?],
+            None => (client.list_profiles().await)
+                .map_err(|error| CliError::call("profiles were not listed", &error))?,
+        };
+        Ok(profiles.iter().map(item).collect())
+    };
+    let listing = Listing {
+        columns: &COLUMNS,
+        is_single: args.profile.is_some(),
+        args: &args.list,
+    };
+    listing.run(fetch, out).await
 }

@@ -30,7 +30,9 @@ pub(in crate::commands) async fn run(
 ) -> Ended {
     let mut told = Vec::new();
     if let Some(file) = &args.file {
-        for document in input::read_all(file, Kind::ProfileChange)? {
+        let batch = input::read_all(std::slice::from_ref(file), Kind::ProfileChange)?;
+        batch.check()?;
+        for document in &batch.documents {
             let profile = name_of(&document.value);
             for finding in advice::findings(&document.value) {
                 let place = document.locate(&format!("profileTemplate.{}", finding.path));
@@ -54,7 +56,7 @@ pub(in crate::commands) async fn run(
         }
     }
     let answer = json!({ "findings": told.iter().map(Told::to_json).collect::<Vec<_>>() });
-    if !present::for_programs(args.output.output, &answer, out) {
+    if !present::for_programs(&args.output.output, &answer, out) {
         write(&told, out);
     }
     let threshold = match args.fail_on {

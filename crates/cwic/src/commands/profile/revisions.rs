@@ -51,7 +51,7 @@ async fn list(args: &RevisionsArgs, client: &Client, out: &mut Out) -> Ended {
         .iter()
         .map(|(revision, older)| entry(revision, *older));
     let answer = json!({ "revisions": answer.collect::<Vec<_>>() });
-    if !present::for_programs(args.output.output, &answer, out) {
+    if !present::for_programs(&args.output.output, &answer, out) {
         let rows = entries
             .iter()
             .map(|(revision, older)| row(revision, *older));
@@ -112,7 +112,7 @@ async fn diff(args: &RevisionsArgs, between: Between, client: &Client, out: &mut
         "to": entry(&after, None),
         "changes": changes.iter().map(FieldChange::to_json).collect::<Vec<_>>(),
     });
-    if !present::for_programs(args.output.output, &answer, out) {
+    if !present::for_programs(&args.output.output, &answer, out) {
         for revision in [&before, &after] {
             let by = or_dash(&revision.created_by);
             let at = minute(&revision.created_at);

@@ -1,11 +1,12 @@
-//! `cwic sandbox runner create`: prints the id of the new runner.
+//! `cwic sandbox runner create`: prints the id of each new runner.
 
 use std::process::ExitCode;
 
 use palisade_client::{Change, Client};
 use palisade_model::name::RunnerId;
 
-use crate::cli::{CreateArgs, CreateRunnerArgs};
+use crate::cli::CreateRunnerArgs;
+use crate::commands::applying::{self, Wanted};
 use crate::commands::{Ended, preview};
 use crate::error::{CliError, Exit};
 use crate::input::{self, Kind};
@@ -19,33 +20,29 @@ pub(in crate::commands) async fn run(
     out: &mut Out,
 ) -> Ended {
     let CreateRunnerArgs { runner, create } = args;
-    let CreateArgs {
-        file: args,
-        print_only,
-    } = create;
+    let is_dry_run = create.file.dry_run;
     let id = runner.as_deref().map(parse_id).transpose()?;
-    let Some(file) = &args.file else {
-        let wish = Wish::of_new(args.dry_run, *print_only);
+    if create.file.files.is_empty() {
+        let wish = Wish::of_new(is_dry_run, create.print_only);
         return wizard::create_runner(id.as_ref(), client, out, wish).await;
+    }
+    let Some(id) = id else {
+        let wanted = Wanted::of_new(create, Kind::NewRunner(None));
+        return applying::create(&wanted, client, out).await;
     };
-    let document = input::read_one(file, Kind::NewRunner(id.as_ref()))?;
+    let document = input::read_one(&create.file.files, Kind::NewRunner(Some(&id)))?;
     let change = Change {
-        is_dry_run: args.dry_run,
+        is_dry_run,
         etag: None,
     };
-    let created = client
-        .create_runner(
-            id.as_ref().map(RunnerId::as_str),
-            document.value.clone(),
-            &change,
-        )
-        .await;
-    let created = created
-        .map_err(|error| CliError::call_about("the runner was not created", &error, &document))?;
-    let name = &created.identity.runner_id;
-    if args.dry_run {
-        out.note(format_args!("runner {name} would be created"));
-        preview::new_runner(name, out);
+    let work = client.create_runner(Some(id.as_str()), document.value.clone(), &change);
+    let created = out.during("creating the runner", work).await;
+    let created = created.map_err(|error| {
+        CliError::call_about(&format!("runner {id} was not created"), &error, &document)
+    })?;
+    if is_dry_run {
+        out.note(format_args!("runner {id} would be created"));
+        preview::new_runner(id.as_str(), out);
     } else {
         out.line(&created.id);
     }

@@ -34,14 +34,14 @@ pub(in crate::commands) async fn run(
         file: args,
         confirm: asking,
     } = args;
-    let Some(file) = &args.file else {
+    if args.files.is_empty() {
         let wish = Wish::of_change(args.dry_run, asking.yes);
         return wizard::edit_runner(text, client, out, wish).await;
-    };
-    let document = input::read_one(file, Kind::RunnerChange)?;
+    }
+    let document = input::read_one(&args.files, Kind::RunnerChange)?;
     let before = super::find(text, client).await?;
-    if let Some(bindings) = document.friendly("profile_bindings") {
-        foretell(&before, &bindings, (client, out)).await?;
+    if let Some(bindings) = document.friendly().get("profile_bindings") {
+        foretell(&before, bindings, (client, out)).await?;
         if !args.dry_run && !asking.yes && terminal::is_there() {
             ask(&before, out).await?;
         }

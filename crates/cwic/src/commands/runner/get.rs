@@ -1,16 +1,13 @@
 //! `cwic sandbox runner get`: all runners, or one.
 
-use std::process::ExitCode;
-
 use palisade_client::{Client, RunnerFilter};
-use palisade_wire::rest::Runner;
-use serde_json::Value;
 
 use crate::cli::{Format, GetRunnersArgs};
 use crate::commands::Ended;
 use crate::error::CliError;
+use crate::listing::Listing;
 use crate::out::Out;
-use crate::present;
+use crate::present::runner::{COLUMNS, item};
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
@@ -18,35 +15,32 @@ pub(in crate::commands) async fn run(
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let GetRunnersArgs {
-        runner,
-        cluster,
-        zone,
-        output,
-    } = args;
     let filter = RunnerFilter {
-        cluster: cluster.clone(),
-        zone: zone.clone(),
+        cluster: args.cluster.clone(),
+        zone: args.zone.clone(),
     };
-    let runners = if let Some(text) = runner {
-        vec![super::find(text, client).await?]
-    } else {
-        let runners = client.list_runners(&filter).await;
-        runners.map_err(|error| CliError::call("runners were not listed", &error))?
+    let is_table = matches!(args.list.output.output, Format::Table | Format::Wide);
+    let fetch = async || {
+        let runners = match &args.runner {
+            Some(text) => vec![super::find(text, client).await?],
+            None => (client.list_runners(&filter).await)
+                .map_err(|error| CliError::call("runners were not listed", &error))?,
+        };
+        // Only a table shows the names of profiles.
+        let profiles = if is_table {
+            super::profiles(client).await?
+        } else {
+            Vec::new()
+        };
+        Ok(runners
+            .iter()
+            .map(|runner| item(runner, &profiles))
+            .collect())
     };
-    match (output.output, runner, runners.as_slice()) {
-        (Format::Table, _, all) => {
-            present::runner::table(all, &super::profiles(client).await?, out);
-        }
-        (Format::Name, _, all) => all.iter().for_each(|one| out.line(&one.identity.runner_id)),
-        (Format::Json, Some(_), [one]) => out.json(&present::json(one)),
-        (Format::Yaml, Some(_), [one]) => out.yaml(&present::runner::document(one)),
-        (Format::Json, _, all) => out.json(&present::json(&all)),
-        (Format::Yaml, _, all) => out.yaml(&list(all)),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn list(runners: &[Runner]) -> Value {
-    runners.iter().map(present::runner::document).collect()
+    let listing = Listing {
+        columns: &COLUMNS,
+        is_single: args.runner.is_some(),
+        args: &args.list,
+    };
+    listing.run(fetch, out).await
 }

@@ -1,0 +1,83 @@
+//! What to do next after a refusal.
+
+use palisade_model::reason::{Code, Reason};
+
+/// What the reason asks for; `None` where its kind says it as well.
+pub(super) fn by_reason(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::NoSuitableRunner => Some(
+            "ask for less, bind a profile that allows it with cwic sandbox runner edit, or add a runner",
+        ),
+        Reason::ProfileMismatch => Some(
+            "ask for less, change the profile with cwic sandbox profile edit, or name another one",
+        ),
+        Reason::SandboxNotRunning => {
+            Some("look at its state; one that has ended must be started anew")
+        }
+        Reason::ExecFailed => Some("check that the command is in the image of the sandbox"),
+        Reason::FileIsDirectory => Some("name a file in it"),
+        Reason::FileTooLarge => Some("copy it in parts, or stream it through a command"),
+        Reason::FssNotSupported => Some("start the sandbox without a snapshot"),
+        Reason::NotImplemented => {
+            Some("this server cannot do that; compare versions with cwic version")
+        }
+        Reason::BoundProfileNotFound => {
+            Some("list the profiles that there are: cwic sandbox profile ls; nothing was changed")
+        }
+        Reason::ProfileInUse => {
+            Some("take it off the runner's list with cwic sandbox runner edit, then delete it")
+        }
+        Reason::RunnerInUse => {
+            Some("stop its sandboxes or wait for them, or end them with it: --force")
+        }
+        Reason::ProfileNameTaken => Some(
+            "choose another display_name, or change the profile that has it: cwic sandbox profile apply -f FILE",
+        ),
+        Reason::RunnerIdTaken => Some(
+            "choose another runner_id, or change the runner that has it: cwic sandbox runner apply -f FILE",
+        ),
+        Reason::ClusterHasRunner => {
+            Some("change the runner that the cluster has: cwic sandbox runner ls --cluster NAME")
+        }
+        Reason::RequestTooLarge => Some("make the document smaller; nothing was changed"),
+        Reason::QuotaExceeded => {
+            Some("free some of what is used, or ask for a larger quota of the organization")
+        }
+        Reason::SandboxNotFound
+        | Reason::RunnerNotFound
+        | Reason::ProfileNotFound
+        | Reason::ResourceNotFound
+        | Reason::CommandTimeout
+        | Reason::RunnerUnavailable
+        | Reason::BackendUnavailable
+        | Reason::Overloaded
+        | Reason::FileNotFound
+        | Reason::FilePermissionDenied
+        | Reason::FileIoFailed
+        | Reason::InvalidRequest
+        | Reason::Unauthenticated
+        | Reason::PermissionDenied
+        | Reason::EtagMismatch
+        | Reason::Internal => None,
+    }
+}
+
+/// What a kind of refusal asks for.
+pub(super) fn by_code(code: Code) -> &'static str {
+    match code {
+        Code::Unauthenticated => {
+            "log in with a token that is valid: cwic auth login TOKEN --server URL"
+        }
+        Code::PermissionDenied => "ask for a token with the role sandbox_admin",
+        Code::InvalidArgument => "correct the document; nothing was changed",
+        Code::NotFound => "list what there is: cwic sandbox profile ls, cwic sandbox runner ls",
+        Code::AlreadyExists => "choose another name, or change what has it with edit",
+        Code::Aborted => "look at it again with get, and decide anew",
+        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded => "try again later",
+        Code::Internal => "give the request id to whoever runs the server",
+        Code::FailedPrecondition => {
+            "look at what it is about with get or describe, and change that first"
+        }
+        Code::Unimplemented => "this server cannot do that; compare versions with cwic version",
+    }
+}

@@ -1,0 +1,140 @@
+//! What documents are about, and what is to become of them.
+
+use palisade_model::name::RunnerId;
+use palisade_model::violation::{FieldPath, Violation, ViolationKind};
+use palisade_wire::Source;
+use palisade_wire::document::{Data, Node};
+use palisade_wire::profile_document::{self, read_profile_draft, read_profile_edit};
+use palisade_wire::runner_document::{self, read_runner_draft, read_runner_edit};
+use palisade_wire::spelling::{Dialect, Finding, PROFILE, RUNNER, START_REQUEST, Shape};
+use palisade_wire::start_document::read_start_request;
+
+/// What a document is about, and what is to become of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind<'a> {
+    /// A profile that is to be made.
+    NewProfile,
+    /// A change of a profile.
+    ProfileChange,
+    /// A profile as it should be, whether there is one or not.
+    WholeProfile,
+    /// A runner that is to be made, with an id that was given beside.
+    NewRunner(Option<&'a RunnerId>),
+    /// A change of a runner.
+    RunnerChange,
+    /// A runner as it should be, whether there is one or not.
+    WholeRunner,
+    /// A request for a sandbox.
+    StartRequest,
+    /// A profile or a runner as it should be; its fields tell which.
+    Whole,
+}
+
+/// The fields by which a runner is known.
+const OF_RUNNERS: [&str; 3] = ["identity", "managed_spec", "profile_bindings"];
+
+/// The fields by which a profile is known.
+const OF_PROFILES: [&str; 2] = ["spec", "labels"];
+
+impl Kind<'_> {
+    pub(super) fn shape(self) -> &'static Shape {
+        match self {
+            Self::NewProfile | Self::ProfileChange | Self::WholeProfile | Self::Whole => &PROFILE,
+            Self::NewRunner(_) | Self::RunnerChange | Self::WholeRunner => &RUNNER,
+            Self::StartRequest => &START_REQUEST,
+        }
+    }
+
+    /// The kind of one document, and the document without what is of no use.
+    pub(super) fn of(self, mut node: Node) -> Result<(Self, Node), Finding> {
+        let kind = match self {
+            Self::Whole => by_fields(&node)?,
+            Self::NewProfile
+            | Self::ProfileChange
+            | Self::WholeProfile
+            | Self::NewRunner(_)
+            | Self::RunnerChange
+            | Self::StartRequest
+            | Self::WholeRunner => self,
+        };
+        match kind {
+            Self::WholeProfile => strip(&mut node, &PROFILE, &profile_document::OUTPUT_ONLY),
+            Self::WholeRunner => {
+                strip(&mut node, &RUNNER, &runner_document::OUTPUT_ONLY);
+                strip_second_name(&mut node);
+            }
+            Self::NewProfile
+            | Self::ProfileChange
+            | Self::NewRunner(_)
+            | Self::RunnerChange
+            | Self::StartRequest
+            | Self::Whole => {}
+        }
+        Ok((kind, node))
+    }
+
+    /// Everything that is wrong with a document.
+    pub(super) fn findings(self, node: &Node) -> Vec<Finding> {
+        let source = Source::whole(Dialect::Friendly);
+        let checked = match self {
+            Self::NewProfile | Self::WholeProfile | Self::Whole => {
+                read_profile_draft(node, &source).map(drop)
+            }
+            Self::ProfileChange => read_profile_edit(node, &source).map(drop),
+            Self::NewRunner(id) => read_runner_draft(node, &source, id).map(drop),
+            Self::WholeRunner => read_runner_draft(node, &source, None).map(drop),
+            Self::RunnerChange => read_runner_edit(node, &source).map(drop),
+            Self::StartRequest => read_start_request(node, &source).map(drop),
+        };
+        checked.err().unwrap_or_default()
+    }
+}
+
+fn by_fields(node: &Node) -> Result<Kind<'static>, Finding> {
+    let has = |shape: &'static Shape, wanted: &[&str]| match &node.data {
+        Data::Map(entries) => entries.iter().any(|entry| {
+            let name = shape.canonical_name(&entry.key);
+            name.is_some_and(|name| wanted.contains(&name))
+        }),
+        Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) | Data::List(_) => false,
+    };
+    match (has(&PROFILE, &OF_PROFILES), has(&RUNNER, &OF_RUNNERS)) {
+        (true, false) => Ok(Kind::WholeProfile),
+        (false, true) => Ok(Kind::WholeRunner),
+        (true, true) | (false, false) => {
+            let what = "must be a profile, with display_name and spec, or a runner, with identity and profile_bindings";
+            Err(Finding {
+                violation: Violation::new(FieldPath::root(), ViolationKind::Invalid, what),
+                place: node.place,
+            })
+        }
+    }
+}
+
+/// Takes away what only the server sets, which answers of it hold.
+fn strip(node: &mut Node, shape: &'static Shape, names: &[&str]) {
+    if let Data::Map(entries) = &mut node.data {
+        entries.retain(|entry| {
+            let name = shape.canonical_name(&entry.key);
+            name.is_none_or(|name| !names.contains(&name))
+        });
+    }
+}
+
+/// An answer names the cluster twice; a document must not.
+fn strip_second_name(node: &mut Node) {
+    let Data::Map(entries) = &mut node.data else {
+        return;
+    };
+    let identity = entries.iter_mut().find(|entry| entry.key == "identity");
+    let Some(Data::Map(fields)) = identity.map(|entry| &mut entry.value.data) else {
+        return;
+    };
+    let is = |key: &str, camel: &str, snake: &str| key == camel || key == snake;
+    if fields
+        .iter()
+        .any(|field| is(&field.key, "clusterName", "cluster_name"))
+    {
+        fields.retain(|field| !is(&field.key, "clusterId", "cluster_id"));
+    }
+}
