@@ -67,10 +67,10 @@ async fn what_holds_no_documents_is_told() {
 async fn one_bad_document_of_a_thousand_is_named_and_nothing_is_applied() {
     let plane = Plane::start().await;
     let mut documents = many(1000);
-    let place = documents.find("display_name: p-751\n").unwrap();
+    let from = documents.find("display_name: p-751\n").unwrap();
     documents.replace_range(
-        place..,
-        &documents[place..].replacen("type: none", "type: some", 1),
+        from..,
+        &documents[from..].replacen("type: none", "type: some", 1),
     );
     plane.file("fleet.yaml", &documents);
     let ran = plane
