@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
 }
 
 fn serve(doors: &[Door]) -> io::Result<std::convert::Infallible> {
-    let listeners: Vec<Listener> = doors.iter().map(open).collect::<Result<_, _>>()?;
+    let listeners: Vec<Listener> = doors.iter().copied().map(open).collect::<Result<_, _>>()?;
     let mut out = io::stdout().lock();
     writeln!(out, "{LISTENING}")?;
     out.flush()?;
@@ -71,7 +71,7 @@ fn serve(doors: &[Door]) -> io::Result<std::convert::Infallible> {
 }
 
 /// Both versions at one socket, or version 4 where there is no other.
-fn open(door: &Door) -> io::Result<Listener> {
+fn open(door: Door) -> io::Result<Listener> {
     let both = |open: &dyn Fn(SocketAddr) -> io::Result<Listener>, port| {
         let at = |address: IpAddr| SocketAddr::new(address, port);
         let open4 = |_| open(at(Ipv4Addr::UNSPECIFIED.into()));

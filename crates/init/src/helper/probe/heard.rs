@@ -70,11 +70,10 @@ pub(super) fn errors(socket: BorrowedFd<'_>) -> Option<Heard> {
     let received =
         recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut room), flags);
     for message in received.ok()?.cmsgs().ok()? {
-        let error = match message {
-            ControlMessageOwned::Ipv4RecvErr(error, _)
-            | ControlMessageOwned::Ipv6RecvErr(error, _) => error,
-            // The kernel has many kinds, and none of them says anything here.
-            _ => continue,
+        let (ControlMessageOwned::Ipv4RecvErr(error, _)
+        | ControlMessageOwned::Ipv6RecvErr(error, _)) = message
+        else {
+            continue;
         };
         return Some(match error.ee_origin {
             ORIGIN_ICMP => of_icmp(error.ee_type, error.ee_code),
