@@ -14,6 +14,8 @@ scripts/bench_cwic.py "$bin"
 
 cargo bench --locked -p palisade-model --features testing --bench placement
 cargo bench --locked -p palisade-http-router --bench overhead
+cargo test --release --locked --quiet -p palisade-backend-linux --lib -- \
+  --ignored --nocapture network::tests::cost
 
 # Where both versions of control groups are mounted, crun by itself stumbles over
 # the second one; it is hidden from the reference and the platform alike.

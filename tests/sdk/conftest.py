@@ -25,6 +25,27 @@ PROFILES = {
             },
         },
     },
+    "team": {
+        "display_name": "team",
+        "spec": {
+            "namespace": {"strategy": "per-user"},
+            "network": {
+                "egress": {
+                    "default": "user",
+                    "modes": {mode: {"type": mode} for mode in ["none", "internet", "user", "org", "profile"]},
+                },
+                "ingress": {
+                    "internal": {"scope": "user", "service": {"serviceType": "ClusterIP"}},
+                    "shared": {"scope": "org", "service": {"serviceType": "ClusterIP"}},
+                    "routed": {
+                        "scope": "any",
+                        "service": {"serviceType": "ClusterIP"},
+                        "ingress": {"controllerName": "nginx", "template": "{{.SandboxID}}.example.com"},
+                    },
+                },
+            },
+        },
+    },
     "closed": {
         "display_name": "closed",
         "spec": {
@@ -32,10 +53,6 @@ PROFILES = {
             "resource_ceiling": {"cpu": "1", "memory": "256Mi"},
             "network": {"egress": {"default": "deny-all", "modes": {"deny-all": {"type": "none"}}}},
         },
-    },
-    "elsewhere": {
-        "display_name": "elsewhere",
-        "spec": {"namespace": {"strategy": "per-user"}, "runtime_class": "firecracker"},
     },
 }
 
@@ -57,7 +74,7 @@ def with_profiles(platform):
     platform.create_runner([
         {"profile_template_id": ids["open"], "is_default": True},
         {"profile_template_id": ids["closed"]},
-        {"profile_template_id": ids["elsewhere"]},
+        {"profile_template_id": ids["team"]},
     ])
     return ids
 

@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use palisade_backend::{
     Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage, View,
 };
+use palisade_model::clock::Timestamp;
+use palisade_model::denial::{Denials, DeniedFlow};
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
 use palisade_model::runner::{Capabilities, Capacity};
@@ -18,6 +20,7 @@ use tokio::time;
 use tracing::{info, warn};
 
 use crate::driver::{self, Driver};
+use crate::network::{KernelError, Refused};
 use crate::refusal;
 use crate::sandbox::Sandbox;
 use crate::shared::Shared;
@@ -208,5 +211,40 @@ impl Backend for LinuxBackend {
             .spawn_blocking(move || shared.cgroups.usage(id))
             .await
             .ok()?
+    }
+
+    async fn denials(&self, id: SandboxId) -> Option<Denials> {
+        let sandbox = self.shared.sandbox(id)?;
+        if sandbox.view().is_over() {
+            return None;
+        }
+        let shared = Arc::clone(&self.shared);
+        let counted = self.shared.tasks.spawn_blocking(move || {
+            let packets = shared.network.denials(id)?;
+            Ok::<_, KernelError>((packets, shared.network.refused(id)))
+        });
+        let (packets, refused) = counted.await.ok()?.ok()?;
+        let now = self.shared.config.clock.now();
+        Some(Denials {
+            profile: sandbox.launch.profile,
+            mode: sandbox.launch.egress.name.clone(),
+            packets,
+            questions: self.shared.network.questions_refused(id),
+            recent: refused.iter().map(|refused| denied(refused, now)).collect(),
+        })
+    }
+}
+
+fn denied(refused: &Refused, now: Timestamp) -> DeniedFlow {
+    let Refused { packet, at, times } = *refused;
+    let ago = i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX);
+    DeniedFlow {
+        at: Timestamp::from_micros(now.as_micros().saturating_sub(ago)),
+        protocol: packet.protocol,
+        source: packet.source,
+        source_port: packet.source_port,
+        destination: packet.destination,
+        destination_port: packet.destination_port,
+        times,
     }
 }

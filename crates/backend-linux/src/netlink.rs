@@ -10,6 +10,7 @@ pub(crate) mod attribute;
 pub(crate) mod conntrack;
 pub(crate) mod filter;
 pub(crate) mod interface;
+pub(crate) mod log;
 pub(crate) mod route;
 mod socket;
 

@@ -33,6 +33,7 @@ mod sysctl;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod witness;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -75,6 +76,8 @@ use layout::{Layout, Slot};
 use namespace::{Lock, Namespace};
 use pool::Pool;
 use rules::{Bound, Rules};
+pub(crate) use witness::Refused;
+use witness::Witness;
 
 /// A sandbox that may still be connected from an earlier run.
 #[derive(Clone, Debug)]
@@ -115,6 +118,7 @@ pub struct Network {
     /// For cutting them, which takes the kernel longer.
     cutting: Mutex<Socket>,
     flows: Mutex<Flows>,
+    witness: Witness,
     sandboxes: Mutex<Sandboxes>,
     /// Changed only while the host is held.
     is_closed: AtomicBool,
@@ -212,6 +216,11 @@ impl Network {
         lock(&self.rules).denied(&layout::interface(id))
     }
 
+    /// The last flows of a sandbox that were refused, the oldest first.
+    pub(crate) fn refused(&self, id: SandboxId) -> Vec<Refused> {
+        self.witness.seen(&layout::interface(id))
+    }
+
     /// How many questions of a sandbox the resolver refused, or answered without
     /// something; zero if it is not connected.
     pub fn questions_refused(&self, id: SandboxId) -> u64 {
@@ -284,6 +293,7 @@ impl Network {
             addresses,
             mtu: self.mtu,
         };
+        self.witness.watch(&record.interface);
         let laid = cable::lay(&mut lock(&self.laying), &inside, &plan)?;
         lock(&self.rules).admit(Bound {
             interface: record.interface.clone(),
@@ -306,6 +316,8 @@ impl Network {
             is_exposed
         };
         cable::cut(&mut lock(&self.cutting), &record.interface)?;
+        lock(&self.rules).sweep(&record.interface)?;
+        self.witness.forget(&record.interface);
         Ok(self.forget_flows(addresses.iter(), is_exposed)?)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use palisade_model::clock::Timestamp;
+use palisade_model::denial::Denials;
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
 use palisade_model::runner::{Capabilities, Capacity};
@@ -71,6 +72,10 @@ pub trait Backend: Debug + Send + Sync + 'static {
 
     /// What the sandbox uses now; `None` if it does not run.
     async fn usage(&self, id: SandboxId) -> Option<Usage>;
+
+    /// What was refused to the sandbox on the network so far; `None` if it does
+    /// not run.
+    async fn denials(&self, id: SandboxId) -> Option<Denials>;
 }
 
 /// One sandbox as the backend sees it.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use palisade_model::clock::Timestamp;
+use palisade_model::denial::{Denials, DeniedFlow};
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
 use palisade_model::profile::EgressType;
@@ -55,6 +56,8 @@ struct Entry {
     log_len: u64,
     files: BTreeMap<String, Bytes>,
     execs: u64,
+    denied: Vec<DeniedFlow>,
+    denied_total: u64,
 }
 
 /// A backend over a world.
@@ -142,6 +145,16 @@ impl World {
     /// What is here, for a test to look at.
     pub fn ids(&self) -> Vec<SandboxId> {
         self.lock().keys().copied().collect()
+    }
+
+    /// Refuses a flow of a sandbox, which has no network here.
+    pub fn deny(&self, id: SandboxId, flow: DeniedFlow) {
+        self.update(id, |entry| {
+            entry.denied.push(flow);
+            let surplus = entry.denied.len().saturating_sub(Denials::RECENT_MAX);
+            entry.denied.drain(..surplus);
+            entry.denied_total += 1;
+        });
     }
 
     fn hint(&self, id: SandboxId) -> watch::Sender<u64> {
@@ -316,6 +329,8 @@ impl Backend for Fake {
                     log_len: 0,
                     files: BTreeMap::new(),
                     execs: 0,
+                    denied: Vec::new(),
+                    denied_total: 0,
                 },
             );
         }
@@ -366,6 +381,24 @@ impl Backend for Fake {
             memory_bytes: 1 << 20,
             pids: 1 + entry.execs,
         })
+    }
+
+    async fn denials(&self, id: SandboxId) -> Option<Denials> {
+        let sandboxes = self.world.lock();
+        let entry = sandboxes.get(&id)?;
+        (!entry.view.is_over()).then(|| entry.denials())
+    }
+}
+
+impl Entry {
+    fn denials(&self) -> Denials {
+        Denials {
+            profile: self.launch.profile,
+            mode: self.launch.egress.name.clone(),
+            packets: self.denied_total,
+            questions: 0,
+            recent: self.denied.clone(),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod params;
 mod placing;
 mod profile;
 mod runner;
+mod sandbox;
 mod usage;
 
 pub use openapi::OpenApiDocument;
@@ -33,6 +34,7 @@ pub fn router(plane: ControlPlane) -> Router {
         .nest("/v1beta2/sandbox/profile-templates", profile::routes())
         .nest("/v1beta2/sandbox/managed-runners", runner::routes())
         .nest("/v1beta2/sandbox/placement", placing::routes())
+        .nest("/v1beta2/sandbox/sandboxes", sandbox::routes())
         .route_layer(middleware::from_fn_with_state(
             guard,
             guard::limit_concurrency,

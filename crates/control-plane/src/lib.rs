@@ -7,6 +7,7 @@
 
 mod bindings;
 mod deletion;
+mod denials;
 mod error;
 mod etag;
 mod guardrails;

@@ -1,14 +1,16 @@
-//! What is known of the processes behind runners.
+//! What is known of the processes behind runners, and from them.
 //!
 //! The control plane holds configuration; whether a runner is there is known
 //! where it dials in. The binary passes that knowledge in.
 
 use std::fmt::Debug;
 
-use palisade_model::id::RunnerUid;
+use palisade_model::denial::Denials;
+use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
+use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
-use palisade_wire::rest::RunnerObservation;
+use palisade_wire::rest::{DenialTotals, RunnerObservation};
 
 /// Tells what is known of a runner at this moment.
 ///
@@ -20,6 +22,8 @@ use palisade_wire::rest::RunnerObservation;
 /// * The fleet is the one that sandboxes are placed from, with what runners
 ///   reported and what is in use. It may be behind the store in what is
 ///   configured, and never in what is set aside.
+/// * Of what was refused on the network only that is known of which a runner of
+///   the same organization told; for all else there is nothing.
 pub trait RunnerLive: Debug + Send + Sync + 'static {
     /// What is known of the runner.
     fn observe(&self, uid: RunnerUid) -> RunnerObservation;
@@ -29,6 +33,12 @@ pub trait RunnerLive: Debug + Send + Sync + 'static {
 
     /// What lies around the sandboxes of the runner, as it says itself.
     fn surroundings(&self, uid: RunnerUid) -> Option<Surroundings>;
+
+    /// What was refused to a sandbox on the network.
+    fn denials(&self, organization: &OrganizationId, id: SandboxId) -> Option<Denials>;
+
+    /// What was refused to all sandboxes of a profile.
+    fn profile_denials(&self, organization: &OrganizationId, id: ProfileId) -> DenialTotals;
 }
 
 /// For a control plane that no runner dials into.
@@ -46,5 +56,13 @@ impl RunnerLive for NoRunners {
 
     fn surroundings(&self, _uid: RunnerUid) -> Option<Surroundings> {
         None
+    }
+
+    fn denials(&self, _organization: &OrganizationId, _id: SandboxId) -> Option<Denials> {
+        None
+    }
+
+    fn profile_denials(&self, _organization: &OrganizationId, _id: ProfileId) -> DenialTotals {
+        DenialTotals::default()
     }
 }

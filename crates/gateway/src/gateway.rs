@@ -10,7 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use palisade_model::clock::{Clock, Ids};
-use palisade_model::id::RunnerUid;
+use palisade_model::denial::Denials;
+use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
+use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
 use palisade_store::Store;
@@ -19,7 +21,7 @@ use palisade_wire::proto::runner_v1::runner_service_server::RunnerServiceServer;
 use palisade_wire::proto::v1beta2::discovery_service_server::DiscoveryServiceServer;
 use palisade_wire::proto::v1beta2::gateway_service_server::GatewayServiceServer;
 use palisade_wire::proto::v1beta2::secret_store_service_server::SecretStoreServiceServer;
-use palisade_wire::rest::RunnerObservation;
+use palisade_wire::rest::{DenialTotals, RunnerObservation};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -82,6 +84,16 @@ impl LiveView {
     /// memory.
     pub fn surroundings(&self, runner: RunnerUid) -> Option<Surroundings> {
         self.hub.surroundings(runner)
+    }
+
+    /// What was refused to a sandbox on the network; at once, out of memory.
+    pub fn denials(&self, organization: &OrganizationId, id: SandboxId) -> Option<Denials> {
+        self.hub.denials(organization, id)
+    }
+
+    /// What was refused to the sandboxes of a profile; at once, out of memory.
+    pub fn profile_denials(&self, organization: &OrganizationId, id: ProfileId) -> DenialTotals {
+        self.hub.profile_denials(organization, id)
     }
 
     /// Whether the gateway has read everything and admits sandboxes.

@@ -12,18 +12,20 @@ use std::time::Duration;
 
 use palisade_backend::Attach;
 use palisade_model::clock::Timestamp;
-use palisade_model::id::{RunnerUid, SandboxId};
+use palisade_model::denial::Denials;
+use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{Live, Presence};
 use palisade_model::policy::Surroundings;
 use palisade_model::sandbox::{Sandbox, State};
-use palisade_wire::rest::RunnerObservation;
+use palisade_wire::rest::{DenialTotals, RunnerObservation};
 use palisade_wire::v1beta2::UsageNow;
 
 use crate::picture::Picture;
 use crate::tools::Tools;
 
 mod attach;
+mod denials;
 mod drive;
 mod join;
 mod pending;
@@ -36,6 +38,7 @@ mod wishes;
 
 pub(crate) use join::RunnerGate;
 
+use denials::DenialBook;
 use pending::Pending;
 use remote::RemoteAttach;
 use session::Session;
@@ -51,6 +54,7 @@ struct Inner {
     tools: Tools,
     picture: Picture,
     pending: Pending,
+    denials: DenialBook,
     runners: Mutex<BTreeMap<RunnerUid, Known>>,
     /// Sandboxes whose runner is told nothing until a reply has been sent.
     held: Mutex<BTreeSet<SandboxId>>,
@@ -93,6 +97,7 @@ impl Hub {
             tools,
             picture,
             pending: Pending::default(),
+            denials: DenialBook::default(),
             runners: Mutex::default(),
             held: Mutex::default(),
             since,
@@ -201,6 +206,20 @@ impl Hub {
     /// What a sandbox uses, as its runner last said.
     pub(crate) fn usage(&self, runner: RunnerUid, id: SandboxId) -> Option<UsageNow> {
         self.session(runner)?.usage(id)
+    }
+
+    /// What was refused to a sandbox, as its runner last said.
+    pub(crate) fn denials(&self, organization: &OrganizationId, id: SandboxId) -> Option<Denials> {
+        self.inner.denials.sandbox(organization, id)
+    }
+
+    /// What was refused to the sandboxes of a profile.
+    pub(crate) fn profile_denials(
+        &self,
+        organization: &OrganizationId,
+        id: ProfileId,
+    ) -> DenialTotals {
+        self.inner.denials.profile(organization, id)
     }
 
     fn session(&self, runner: RunnerUid) -> Option<Arc<Session>> {

@@ -6,6 +6,7 @@
 
 pub mod cidr;
 pub mod clock;
+pub mod denial;
 pub mod document;
 pub mod id;
 pub mod image;

@@ -28,6 +28,7 @@ use tonic::{Request, Status, Streaming};
 use tracing::{info, warn};
 
 use crate::attach::Worker;
+use crate::denials::Told;
 use crate::driver::Tools;
 use crate::registry::Registry;
 use crate::runner::{Dial, RunnerConfig};
@@ -50,6 +51,13 @@ const HEARTBEAT_RANGE: (Duration, Duration) = (Duration::from_millis(100), Durat
 /// What the user of a sandbox reads whose launch could not be read.
 const UNREADABLE_LAUNCH: &str =
     "the runner cannot read the launch; it is older than the gateway and must be updated";
+
+/// What heartbeats of one connection are made from.
+#[derive(Debug, Default)]
+struct Pulse {
+    meter: Meter,
+    told: Told,
+}
 
 /// Adds the join token to every call.
 #[derive(Clone)]
@@ -168,7 +176,8 @@ impl Connection {
             capacity,
             usage: _,
             surroundings,
-        } = self.heartbeat(&mut Meter::default()).await;
+            denials: _,
+        } = self.heartbeat(&mut Pulse::default()).await;
         pb::Hello {
             protocol: PROTOCOL,
             version: self.config.version.clone(),
@@ -185,7 +194,7 @@ impl Connection {
         }
     }
 
-    async fn heartbeat(&self, meter: &mut Meter) -> pb::Heartbeat {
+    async fn heartbeat(&self, pulse: &mut Pulse) -> pb::Heartbeat {
         let backend = &self.tools.backend;
         let capacity = match backend.capacity().await {
             Ok(capacity) => Some(capacity_message(&capacity)),
@@ -195,11 +204,13 @@ impl Connection {
             }
         };
         let now = self.tools.clock.now();
+        let ids = self.registry.ids();
         pb::Heartbeat {
             capabilities: Some(capabilities_message(&backend.capabilities())),
             capacity,
-            usage: meter.read(&**backend, &self.registry.ids(), now).await,
+            usage: pulse.meter.read(&**backend, &ids, now).await,
             surroundings: Some(surroundings_message(&backend.surroundings())),
+            denials: pulse.told.news(&**backend, &ids).await,
         }
     }
 
@@ -218,7 +229,7 @@ impl Connection {
         let mut beats = time::interval(period);
         beats.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         beats.tick().await;
-        let mut meter = Meter::default();
+        let mut pulse = Pulse::default();
         loop {
             // A message that is taken from the outbox is in hand until it is
             // sent: `reserve` waits for room first, so that none is lost.
@@ -230,7 +241,7 @@ impl Connection {
                 },
                 sent = self.send_news(&outgoing) => if sent.is_err() { return Loss::Closed },
                 _ = beats.tick() => {
-                    let beat = message(ToGateway::Heartbeat(self.heartbeat(&mut meter).await));
+                    let beat = message(ToGateway::Heartbeat(self.heartbeat(&mut pulse).await));
                     match time::timeout(period, outgoing.send(beat)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => return Loss::Closed,

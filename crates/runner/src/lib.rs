@@ -7,6 +7,7 @@
 
 mod attach;
 mod connection;
+mod denials;
 mod driver;
 mod outbox;
 mod plan;

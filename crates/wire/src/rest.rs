@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+mod denials;
 mod network;
 mod placement;
 mod profile;
@@ -16,6 +17,7 @@ mod resolved;
 mod runner;
 mod usage;
 
+pub use denials::{DenialTotals, Denials, DeniedFlow, ProfileDenials};
 pub use network::{RunnerNetwork, Surroundings, UnreadableNetwork};
 pub use placement::{
     ClosestChange, ConstraintCheck, Granted, PlacementCandidate, PlacementExplanation,

@@ -4,6 +4,7 @@
 //! is refused whole.
 
 mod attach;
+mod denials;
 mod facts;
 mod launch;
 mod observation;
@@ -13,6 +14,7 @@ pub use attach::{
     attach_error, exec_spec, failure, log_chunk, log_chunk_message, log_query, open_exec,
     open_logs, terminal, terminal_message,
 };
+pub use denials::{denials, denials_message};
 pub use facts::{capabilities, capabilities_message, capacity, capacity_message};
 pub use launch::{launch, launch_message};
 pub use observation::{observation, observation_message};

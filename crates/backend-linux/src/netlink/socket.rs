@@ -5,6 +5,7 @@
 //! sent; the limit on waiting only guards against a lost answer.
 
 use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
@@ -181,6 +182,18 @@ impl Socket {
         })
     }
 
+    /// What the kernel says by itself: kinds and payloads. Waits if it says nothing.
+    pub(crate) fn overhear(
+        &mut self,
+        what: &'static str,
+    ) -> Result<Vec<(u16, Vec<u8>)>, KernelError> {
+        self.receive(what)?;
+        let said = Answers(&self.received);
+        Ok(said
+            .map(|answer| (answer.kind, answer.payload.to_vec()))
+            .collect())
+    }
+
     /// `None` if the answer is inconsistent because something changed meanwhile.
     fn query_once(&mut self, request: &Request) -> Result<Option<Vec<Vec<u8>>>, KernelError> {
         let mut reply = Reply {
@@ -261,6 +274,12 @@ impl Socket {
                 Err(error) => return Err(KernelError::new(what, &error)),
             }
         }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
     }
 }
 

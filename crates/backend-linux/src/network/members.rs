@@ -27,6 +27,8 @@ pub(super) enum Member {
     Denied(String, u64),
     /// The flows of this interface are counted, since it opened its first one.
     Flows(String),
+    /// It is counted how often refusals to this interface are shown.
+    Shown(String),
     /// This class may open connections to these addresses.
     Open(Mark, Interval),
     /// This class may ask the resolver.
@@ -56,6 +58,7 @@ pub(super) enum Set {
     Source6,
     Denied,
     Flows,
+    Shown,
     Open4,
     Open6,
     Resolving,
@@ -71,6 +74,7 @@ impl Set {
             Self::Source6 => "source6",
             Self::Denied => "denied",
             Self::Flows => "flows",
+            Self::Shown => "shown",
             Self::Open4 => "open4",
             Self::Open6 => "open6",
             Self::Resolving => "resolving",
@@ -90,6 +94,7 @@ impl Member {
             Self::Source(_, IpAddr::V6(_), _) => Set::Source6,
             Self::Denied(..) => Set::Denied,
             Self::Flows(_) => Set::Flows,
+            Self::Shown(_) => Set::Shown,
             Self::Open(_, interval) if interval.first.is_ipv4() => Set::Open4,
             Self::Open(..) => Set::Open6,
             Self::Resolving(_) => Set::Resolving,
@@ -108,7 +113,7 @@ impl Member {
             Self::Denied(interface, count) => {
                 format!("\"{interface}\" counter packets {count} bytes 0")
             }
-            Self::Flows(interface) => format!("\"{interface}\""),
+            Self::Flows(interface) | Self::Shown(interface) => format!("\"{interface}\""),
             Self::Open(class, Interval { first, last }) => {
                 format!("{} . {first}-{last}", class.text())
             }
@@ -129,11 +134,13 @@ impl Member {
                 key_end: None,
                 value: Some(class.bytes()),
             },
-            Self::Denied(interface, _) | Self::Flows(interface) => Element {
-                key: interface_key(interface),
-                key_end: None,
-                value: None,
-            },
+            Self::Denied(interface, _) | Self::Flows(interface) | Self::Shown(interface) => {
+                Element {
+                    key: interface_key(interface),
+                    key_end: None,
+                    value: None,
+                }
+            }
             Self::Open(class, Interval { first, last }) => Element {
                 key: [class.bytes().to_vec(), octets(*first)].concat(),
                 key_end: Some([class.bytes().to_vec(), octets(*last)].concat()),

@@ -26,6 +26,7 @@ use super::namespace::{self, Lock, Namespace};
 use super::pool::Pool;
 use super::router::{self, Found, RouterError};
 use super::rules::{Bound, Place, Rules, RulesError};
+use super::witness::Witness;
 use super::{Attached, Entry, Flows, Known, Network, Record, Sandboxes, cable, lock};
 use crate::dns::Directory;
 use crate::netlink::{KernelError, Socket};
@@ -207,6 +208,8 @@ fn assemble(
             router: enter(&router, filter)?,
             host: enter(&host.namespace, filter)?,
         }),
+        // The table may show packets before there is anybody to look at them.
+        witness: Witness::begin(&router).map_err(RouterError::from)?,
         sandboxes: Mutex::new(survivors.sandboxes(&layout, config.rest)),
         host: Mutex::new(host),
         is_closed: AtomicBool::new(false),
@@ -237,6 +240,7 @@ impl Network {
         for (known, record) in &survivors.kept {
             let addresses = self.layout.addresses(record.slot);
             self.directory.insert(known.id, addresses, &known.standing);
+            self.witness.watch(&record.interface);
         }
         Ok(())
     }

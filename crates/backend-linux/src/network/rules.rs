@@ -231,11 +231,15 @@ impl Rules {
             Err(RulesError::Kernel(error)) if error.is_absent() => self.remove_each(&members)?,
             other => other?,
         }
-        // Only there if it ever opened a flow, which it cannot do any more.
-        self.remove_each(&[Member::Flows(interface.to_owned())])?;
         self.kinds.leave(&numbers);
         self.sandboxes.remove(interface);
         Ok(())
+    }
+
+    /// Removes what packets of a sandbox left, once none can come any more.
+    pub(super) fn sweep(&mut self, interface: &str) -> Result<(), RulesError> {
+        let name = || interface.to_owned();
+        self.remove_each(&[Member::Flows(name()), Member::Shown(name())])
     }
 
     /// Whether others may open flows to a sandbox.

@@ -35,6 +35,11 @@ pub(super) const OPENED6: &str = "opened6";
 const REFUSAL: &str = "meta nfproto ipv6 meta l4proto tcp reject with tcp reset
 \t\treject with icmpx admin-prohibited";
 
+/// Shows a packet that is refused to whoever looks, a few of each sandbox, so that
+/// a flood drowns nobody else's.
+const SHOW: &str =
+    "add @shown { iifname limit rate 5/second burst 20 packets } log group 1 snaplen 64";
+
 /// What the router's table is made from.
 #[derive(Debug)]
 pub(super) struct Router<'a> {
@@ -70,7 +75,7 @@ impl Router<'_> {
 		meta mark set iifname . ip6 saddr map @source6
 		meta mark != 0 accept
 		icmpv6 type {{ mld-listener-report, mld-listener-done, mld2-listener-report, nd-router-solicit, nd-neighbor-solicit }} drop
-		iifname @denied
+		iifname @denied {SHOW}
 	}}
 
 	chain forward {{
@@ -111,7 +116,7 @@ impl Router<'_> {
 	}}
 
 	chain refuse {{
-		iifname @denied
+		iifname @denied {SHOW}
 		{REFUSAL}
 	}}"#,
                 sets = self.sets(),
@@ -145,11 +150,16 @@ impl Router<'_> {
                 "type mark . ipv6_addr . inet_proto . inet_service;",
             ),
             (Set::Denied, "set", "type ifname; counter;"),
-            // Filled by the first flow of a sandbox. Elements added from here would
+            // Filled by the first flow of a sandbox, or by the first refusal. Elements added from here would
             // make the kernel lose count of who needs connection tracking, until
             // it switches that off.
             (
                 Set::Flows,
+                "set",
+                "type ifname; size 1048576; flags dynamic;",
+            ),
+            (
+                Set::Shown,
                 "set",
                 "type ifname; size 1048576; flags dynamic;",
             ),

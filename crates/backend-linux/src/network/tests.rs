@@ -3,6 +3,7 @@
 mod attaching;
 mod changing;
 mod closing;
+mod cost;
 mod crowding;
 mod matrix;
 mod peers;

@@ -5,9 +5,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use palisade_wire::document::to_yaml;
 use palisade_wire::rest::{
-    ApplyUpdateAnswer, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
-    ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileRevision,
-    ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork, Usage,
+    ApplyUpdateAnswer, Denials, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
+    ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileDenials,
+    ProfileRevision, ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork, Usage,
 };
 use palisade_wire::status::Status;
 use serde_json::Value;
@@ -23,11 +23,12 @@ use utoipa::{Modify, OpenApi};
     ),
     paths(
         paths::create_profile, paths::list_profiles, paths::get_profile, paths::update_profile,
-        paths::delete_profile, paths::list_revisions, paths::get_revision,
+        paths::delete_profile, paths::get_profile_denials, paths::list_revisions, paths::get_revision,
         paths::create_runner, paths::list_runners, paths::get_runner, paths::update_runner,
         paths::delete_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
         paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
-        paths::explain, paths::get_runner_network, paths::healthz, paths::livez, paths::readyz,
+        paths::explain, paths::get_runner_network,
+        paths::get_sandbox_denials, paths::healthz, paths::livez, paths::readyz,
     ),
     modifiers(&Token),
     security(("token" = [])),
@@ -75,9 +76,9 @@ pub(super) async fn yaml() -> Response {
 #[expect(dead_code, reason = "only their attributes are used")]
 mod paths {
     use super::{
-        ApplyUpdateAnswer, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
-        ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileRevision,
-        ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork, Status, Usage,
+        ApplyUpdateAnswer, Denials, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
+        ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileDenials,
+        ProfileRevision, ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork, Status, Usage,
     };
 
     /// Create a profile
@@ -260,6 +261,22 @@ mod paths {
         responses((status = 200, body = PlacementExplanation), (status = 400, body = Status), (status = 401, body = Status)),
     )]
     fn explain() {}
+
+    /// Count what was refused to the sandboxes of a profile on the network
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/profile-templates/{id}/denials", tag = "profiles",
+        params(("id" = String, Path, description = "Its id or display name")),
+        responses((status = 200, body = ProfileDenials), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn get_profile_denials() {}
+
+    /// Tell what was refused to a sandbox on the network
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/sandboxes/{id}/denials", tag = "sandboxes",
+        params(("id" = String, Path, description = "Its id")),
+        responses((status = 200, body = Denials), (status = 401, body = Status), (status = 404, body = Status)),
+    )]
+    fn get_sandbox_denials() {}
 
     /// Create a runner
     #[utoipa::path(

@@ -34,6 +34,7 @@ pub(super) fn routes() -> Router<ControlPlane> {
     Router::new()
         .route("/", get(list).post(create))
         .route("/{id}", get(read).patch(update).delete(delete))
+        .route("/{id}/denials", get(denials))
         .route("/{id}/revisions", get(list_revisions))
         .route("/{id}/revisions/{revision}", get(read_revision))
         .route("/{id}/revisions/{revision}/rollback", post(roll_back))
@@ -68,6 +69,17 @@ async fn read(
     params.known(&[])?;
     let profile = plane.get_profile(&caller, &id).await?;
     Ok(answer(&profile))
+}
+
+async fn denials(
+    State(plane): State<ControlPlane>,
+    Reader(caller): Reader,
+    Place(id): Place<String>,
+    params: Params,
+) -> ApiResult<Response> {
+    params.known(&[])?;
+    let (id, totals) = plane.profile_denials(&caller, &id).await?;
+    Ok(Json(rest::ProfileDenials::new(id, totals)).into_response())
 }
 
 async fn list(

@@ -6,6 +6,7 @@ mod bodies;
 mod callers;
 mod concurrency;
 mod deletion;
+mod denials;
 mod etags;
 mod networks;
 mod openapi;

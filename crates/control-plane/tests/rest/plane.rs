@@ -13,7 +13,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use palisade_control_plane::{ControlPlane, Deletions, Limits, RunnerLive, router};
 use palisade_model::clock::{Clock, Ids, Timestamp};
-use palisade_model::id::{RunnerUid, TokenId};
+use palisade_model::denial::Denials;
+use palisade_model::id::{ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{Fleet, Live};
 use palisade_model::policy::Surroundings;
@@ -21,7 +22,7 @@ use palisade_model::runner::Runner;
 use palisade_model::tenant::{Organization, Role, SandboxQuota};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
 use palisade_store::{Organizations as _, SqliteStore, Tokens as _};
-use palisade_wire::rest::RunnerObservation;
+use palisade_wire::rest::{DenialTotals, RunnerObservation};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -96,6 +97,14 @@ impl RunnerLive for SaidLive {
 
     fn surroundings(&self, uid: RunnerUid) -> Option<Surroundings> {
         self.1.lock().unwrap().get(&uid).cloned()
+    }
+
+    fn denials(&self, _organization: &OrganizationId, _id: SandboxId) -> Option<Denials> {
+        None
+    }
+
+    fn profile_denials(&self, _organization: &OrganizationId, _id: ProfileId) -> DenialTotals {
+        DenialTotals::default()
     }
 }
 

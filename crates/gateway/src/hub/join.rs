@@ -353,7 +353,11 @@ impl Listener {
             capacity: has,
             usage,
             surroundings: lies_around,
+            denials,
         } = heartbeat;
+        for said in denials {
+            self.take_down(said);
+        }
         let usage: HashMap<_, _> = usage.into_iter().filter_map(usage_of).collect();
         self.session.put_usage(usage);
         if let Some(lies_around) = lies_around {
@@ -369,6 +373,20 @@ impl Listener {
             let report = self.report.clone();
             self.hub
                 .update_if_present(&self.session, |live| live.report = Some(report));
+        }
+    }
+}
+
+impl Listener {
+    fn take_down(&self, said: pb::Denials) {
+        match palisade_wire::runner::denials(said) {
+            Ok((id, denials)) => {
+                let organization = &self.session.organization;
+                self.hub.inner.denials.put(organization, id, denials);
+            }
+            Err(error) => {
+                warn!(runner.id = %self.session.runner_id, %error, "left out what cannot be read");
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod attaching;
 mod capacity;
+mod denying;
 mod discovering;
 mod joining;
 mod refusing;

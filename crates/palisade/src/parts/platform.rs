@@ -6,11 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use palisade_control_plane::{ControlPlane, Deletions, RunnerLive};
 use palisade_gateway::{Gateway, GatewayConfig, LiveView};
-use palisade_model::id::RunnerUid;
+use palisade_model::denial::Denials;
+use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
+use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
 use palisade_store::Store;
-use palisade_wire::rest::RunnerObservation;
+use palisade_wire::rest::{DenialTotals, RunnerObservation};
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -44,6 +46,14 @@ impl RunnerLive for Live {
 
     fn surroundings(&self, uid: RunnerUid) -> Option<Surroundings> {
         self.0.surroundings(uid)
+    }
+
+    fn denials(&self, organization: &OrganizationId, id: SandboxId) -> Option<Denials> {
+        self.0.denials(organization, id)
+    }
+
+    fn profile_denials(&self, organization: &OrganizationId, id: ProfileId) -> DenialTotals {
+        self.0.profile_denials(organization, id)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Connecting sandboxes, and what is left when they are gone.
 
+use std::thread;
+use std::time::Duration;
+
 use palisade_model::profile::EgressMode;
+use tokio::time::Instant;
 
 use super::super::{AttachError, Config, Network, Pool4, PoolChoice, Severity, examine, router};
 use super::probe::{Outcome, Protocol, probe};
@@ -25,6 +29,7 @@ pub(super) fn held(network: &Network) -> String {
         nft list map inet palisade source6; nft list set inet palisade open4;
         nft list set inet palisade open6; nft list set inet palisade resolving;
         nft list set inet palisade denied; nft list set inet palisade flows;
+        nft list set inet palisade shown;
         nft list map inet palisade claim1; nft list map inet palisade claim2;
         nft list map inet palisade claim3; nft list set inet palisade door4;
         nft list set inet palisade door6;
@@ -149,6 +154,38 @@ fn what_is_refused_to_a_sandbox_is_counted_for_it() {
     }
     assert_eq!(network.denials(one.id).unwrap(), 3);
     assert_eq!(network.denials(other.id).unwrap(), 0);
+}
+
+#[test]
+fn the_last_flows_that_were_refused_are_told_with_both_ends() {
+    let world = World::new();
+    let network = world.open();
+    let (one, addresses) = Sandbox::attached_to(EgressMode::None, &network);
+    let (other, _) = Sandbox::attached_to(EgressMode::None, &network);
+    let targets = ["140.82.112.1", "2606:2800:220:1::1"].map(|text| text.parse().unwrap());
+    for target in targets {
+        probe(&one.namespace, Protocol::Udp, target);
+    }
+    let start = Instant::now();
+    let seen = loop {
+        let seen = network.refused(one.id);
+        if seen.len() >= 2 {
+            break seen;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{seen:?}");
+        thread::yield_now();
+    };
+    for (refused, (target, own)) in seen
+        .iter()
+        .zip(targets.iter().zip(addresses.addresses.iter()))
+    {
+        let packet = refused.packet;
+        assert_eq!((packet.source, packet.destination), (own, *target));
+        assert_eq!((packet.protocol, packet.destination_port), (17, 7));
+    }
+    assert!(network.refused(other.id).is_empty());
+    network.detach(one.id).unwrap();
+    assert!(network.refused(one.id).is_empty());
 }
 
 #[test]

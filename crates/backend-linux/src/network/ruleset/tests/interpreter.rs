@@ -131,9 +131,10 @@ impl Journey<'_> {
                 ["accept", ..] => return Some(Verdict::Accept),
                 ["drop" | "reject", ..] => return Some(Verdict::Drop),
                 ["goto", chain, ..] => return Some(self.walk(chain)),
-                // Its end; a limit that is not reached; and what no first packet
-                // of a flow is.
+                // Its end; a limit that is not reached; what is only shown; and
+                // what no first packet of a flow is.
                 []
+                | ["add", "@shown", ..]
                 | ["ct", "state", "new", "add", ..]
                 | ["ct", "state", "established,related", ..]
                 | ["ct", "state", "!=", "new", ..]

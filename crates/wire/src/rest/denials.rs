@@ -1,0 +1,137 @@
+//! What was refused on the network, as the control plane answers it.
+
+use std::net::IpAddr;
+
+use palisade_model::denial as domain;
+use palisade_model::id::{ProfileId, SandboxId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::timestamp;
+
+/// What was refused to one sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Denials {
+    /// The sandbox.
+    pub sandbox_id: String,
+    /// The profile that it runs under.
+    pub profile_template_id: String,
+    /// The egress mode in force.
+    pub egress_mode: String,
+    /// Packets that the policy refused, while the sandbox was seen running.
+    pub packets: u64,
+    /// Questions that the resolver refused, or answered without something.
+    pub questions: u64,
+    /// The last flows that were refused, the oldest first. Of a flood only some.
+    pub recent: Vec<DeniedFlow>,
+}
+
+/// A flow that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeniedFlow {
+    /// When that was last seen.
+    pub time: String,
+    /// `tcp`, `udp`, `icmp`, `icmpv6`, or the number of the protocol.
+    pub protocol: String,
+    /// Where it came from, as the packet said.
+    #[schema(value_type = String)]
+    pub source: IpAddr,
+    /// From which port; 0 if the protocol has none.
+    pub source_port: u16,
+    /// Where it went.
+    #[schema(value_type = String)]
+    pub destination: IpAddr,
+    /// To which port; 0 if the protocol has none.
+    pub destination_port: u16,
+    /// How often it was seen, at least.
+    pub times: u32,
+}
+
+/// What was refused to the sandboxes of one profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileDenials {
+    /// The profile.
+    pub profile_template_id: String,
+    /// Packets that the policy refused, since this server started.
+    pub packets: u64,
+    /// Questions that the resolver refused, since this server started.
+    pub questions: u64,
+}
+
+/// What a profile's sandboxes were refused, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DenialTotals {
+    /// Packets.
+    pub packets: u64,
+    /// Questions of the resolver.
+    pub questions: u64,
+}
+
+impl Denials {
+    /// The answer for a sandbox.
+    pub fn new(id: SandboxId, denials: &domain::Denials) -> Self {
+        let domain::Denials {
+            profile,
+            mode,
+            packets,
+            questions,
+            recent,
+        } = denials;
+        Self {
+            sandbox_id: id.to_string(),
+            profile_template_id: profile.to_string(),
+            egress_mode: mode.to_string(),
+            packets: *packets,
+            questions: *questions,
+            recent: recent.iter().map(DeniedFlow::new).collect(),
+        }
+    }
+}
+
+impl DeniedFlow {
+    fn new(flow: &domain::DeniedFlow) -> Self {
+        let domain::DeniedFlow {
+            at,
+            protocol,
+            source,
+            source_port,
+            destination,
+            destination_port,
+            times,
+        } = *flow;
+        Self {
+            time: timestamp::format(at),
+            protocol: protocol_name(protocol),
+            source,
+            source_port,
+            destination,
+            destination_port,
+            times,
+        }
+    }
+}
+
+impl ProfileDenials {
+    /// The answer for a profile.
+    pub fn new(profile: ProfileId, totals: DenialTotals) -> Self {
+        let DenialTotals { packets, questions } = totals;
+        Self {
+            profile_template_id: profile.to_string(),
+            packets,
+            questions,
+        }
+    }
+}
+
+fn protocol_name(number: u8) -> String {
+    match number {
+        1 => "icmp".to_owned(),
+        6 => "tcp".to_owned(),
+        17 => "udp".to_owned(),
+        58 => "icmpv6".to_owned(),
+        other => other.to_string(),
+    }
+}
