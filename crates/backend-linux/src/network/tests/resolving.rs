@@ -11,6 +11,7 @@ use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use palisade_model::profile::EgressMode;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Network;
@@ -20,6 +21,8 @@ use super::world::{Sandbox, World, allowlist, run};
 use crate::dns::{Config, Resolver, Upstreams};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After how long a question by datagram is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Where the host's own server listens: a place that only the host can reach.
 const UPSTREAM: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5300);
 
@@ -120,11 +123,18 @@ fn by_datagram(server: SocketAddr) -> std::io::Result<Vec<u8>> {
         Ipv6Addr::UNSPECIFIED.into()
     };
     let socket = UdpSocket::bind((any, 0))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(ASK_AGAIN))?;
     socket.connect(server)?;
-    socket.send(&question())?;
     let mut buffer = vec![0; 1500];
-    let len = socket.recv(&mut buffer)?;
+    let began = Instant::now();
+    // Datagrams may be lost, and whoever asks by them asks again.
+    let len = loop {
+        socket.send(&question())?;
+        match socket.recv(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && began.elapsed() < PATIENCE => {}
+            received => break received?,
+        }
+    };
     buffer.truncate(len);
     Ok(buffer)
 }
