@@ -54,6 +54,10 @@ PROFILES = {
             "network": {"egress": {"default": "deny-all", "modes": {"deny-all": {"type": "none"}}}},
         },
     },
+    "elsewhere": {
+        "display_name": "elsewhere",
+        "spec": {"namespace": {"strategy": "per-user"}, "runtime_class": "firecracker"},
+    },
 }
 
 
@@ -75,6 +79,7 @@ def with_profiles(platform):
         {"profile_template_id": ids["open"], "is_default": True},
         {"profile_template_id": ids["closed"]},
         {"profile_template_id": ids["team"]},
+        {"profile_template_id": ids["elsewhere"]},
     ])
     return ids
 

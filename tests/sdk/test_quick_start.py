@@ -232,7 +232,7 @@ def test_profiles_and_runners_can_be_discovered():
     assert list_runners()[0].resources is None
     assert get_runner("local").resources is not None
     names = {profile.profile_name for profile in list_profiles()}
-    assert names == {"open", "closed", "elsewhere"} == set(runners[0].profile_names)
+    assert names == {"open", "closed", "team", "elsewhere"} == set(runners[0].profile_names)
     modes = {mode.name for mode in get_profile("open").egress_modes}
     assert modes == {"internet", "deny-all"}
     with pytest.raises(ProfileNotFoundError):

@@ -132,7 +132,9 @@ def leftovers(platform):
         for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline")
         if b"palisade-init" in read(entry) and root.encode() in read(entry.parent / "mountinfo")
     ]
-    files = [path for path in pathlib.Path(root).rglob("*") if UUID.search(path.name)]
+    # What goes away meanwhile is passed over.
+    found = [(place, name) for place, folders, files in os.walk(root) for name in folders + files]
+    files = [os.path.join(place, name) for place, name in found if UUID.search(name)]
     return [line for line in mounts if root in line] + processes + files
 
 
