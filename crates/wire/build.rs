@@ -5,16 +5,17 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "coreweave/sandbox/v1beta2/discovery.proto",
     "coreweave/sandbox/v1beta2/gateway.proto",
     "coreweave/sandbox/v1beta2/secrets.proto",
     "coreweave/sandbox/v1beta2/streaming.proto",
     "palisade/runner/v1/runner.proto",
+    "palisade/v1/tunnel.proto",
 ];
 
 /// Fields that carry payload: shared buffers instead of copies.
-const BYTES: [&str; 8] = [
+const BYTES: [&str; 10] = [
     ".coreweave.sandbox.v1beta2.ExecStreamData.data",
     ".coreweave.sandbox.v1beta2.ExecStreamOutput.data",
     ".coreweave.sandbox.v1beta2.LogStreamData.data",
@@ -23,6 +24,8 @@ const BYTES: [&str; 8] = [
     ".palisade.runner.v1.AttachUp",
     ".palisade.runner.v1.AttachDown",
     ".palisade.runner.v1.LogChunk",
+    ".palisade.v1.ConnectRequest",
+    ".palisade.v1.ConnectResponse",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -32,6 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = tonic_prost_build::Config::new();
     config.bytes(BYTES);
-    tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
+    tonic_prost_build::configure()
+        // Clients are made over channels; a call named `connect` would not go beside it.
+        .build_transport(false)
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

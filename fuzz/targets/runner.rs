@@ -1,4 +1,4 @@
-//! Messages between a runner and a gateway.
+//! Messages between a runner and a gateway, and of tunnels.
 //!
 //! The first byte says which message the others are. What is understood must
 //! read the same again after it was written.
@@ -7,14 +7,16 @@
 
 use libfuzzer_sys::fuzz_target;
 use palisade_wire::proto::runner_v1 as pb;
-use palisade_wire::runner;
+use palisade_wire::proto::runner_v1::open::Work;
+use palisade_wire::proto::tunnel_v1;
+use palisade_wire::{runner, tunnel};
 use prost::Message;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else {
         return;
     };
-    match kind % 9 {
+    match kind % 12 {
         0 => with(bytes, launch),
         1 => with(bytes, observation),
         2 => with(bytes, |message: pb::Capabilities| {
@@ -38,7 +40,21 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(again.to_string(), read.to_string());
         }),
         7 => with(bytes, |_: pb::RunnerMessage| {}),
-        _ => with(bytes, |_: pb::GatewayMessage| {}),
+        8 => with(bytes, |_: pb::GatewayMessage| {}),
+        9 => with(bytes, |message: pb::Connect| {
+            if let Ok(port) = runner::connect_port(message) {
+                let Work::Connect(message) = runner::open_connect(port) else {
+                    panic!("a port opens a connection");
+                };
+                assert_eq!(runner::connect_port(message), Ok(port));
+            }
+        }),
+        10 => with(bytes, |message: tunnel_v1::ConnectRequest| {
+            let _ = tunnel::tunnel_start(message);
+        }),
+        _ => with(bytes, |message: tunnel_v1::ConnectRequest| {
+            let _ = tunnel::tunnel_input(message);
+        }),
     }
 });
 

@@ -1,10 +1,12 @@
-//! Commands, logs and files: everything goes to process 1 of the sandbox.
+//! Commands, logs, files and ports: everything goes to process 1 of the sandbox.
 //!
 //! Here it is only found out whether there is one to go to.
 
+use std::num::NonZeroU16;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use palisade_backend::{Attach, AttachError, Exec, ExecSpec, LogQuery, Logs};
+use palisade_backend::{Attach, AttachError, Exec, ExecSpec, LogQuery, Logs, Tunnel};
 use palisade_model::id::SandboxId;
 
 use crate::backend::LinuxBackend;
@@ -55,5 +57,9 @@ impl Attach for LinuxBackend {
         bytes_max: u64,
     ) -> Result<Bytes, AttachError> {
         init_client::read_file(&self.client(id)?, path, bytes_max).await
+    }
+
+    async fn connect(&self, id: SandboxId, port: NonZeroU16) -> Result<Tunnel, AttachError> {
+        init_client::connect(&self.client(id)?, port, &self.shared.attached).await
     }
 }

@@ -1,8 +1,9 @@
-//! Talking to a sandbox that runs: commands, logs and files.
+//! Talking to a sandbox that runs: commands, logs, files and ports.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Debug;
+use std::num::NonZeroU16;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,6 +28,13 @@ use tokio::sync::mpsc;
 /// * A path of a file is resolved inside the sandbox, links included; nothing
 ///   outside can be named.
 /// * A file is replaced as a whole or not at all.
+/// * A tunnel ends at the loopback of the sandbox, as if a process in there had
+///   connected; no other address can be named, and nothing is opened for others.
+/// * What goes through a tunnel arrives as it was sent, in order and whole: a
+///   slow end slows the other one down.
+/// * The end of one direction of a tunnel is not that of the other.
+/// * A port at which nobody listens is refused as such.
+/// * Dropping the events of a [`Tunnel`] ends its connection.
 #[async_trait]
 pub trait Attach: Debug + Send + Sync + 'static {
     /// Starts a command in a running sandbox.
@@ -50,6 +58,9 @@ pub trait Attach: Debug + Send + Sync + 'static {
         path: &str,
         bytes_max: u64,
     ) -> Result<Bytes, AttachError>;
+
+    /// Connects to a port of the sandbox's loopback.
+    async fn connect(&self, id: SandboxId, port: NonZeroU16) -> Result<Tunnel, AttachError>;
 }
 
 /// A command to run.
@@ -145,6 +156,36 @@ impl Debug for ExecEvent {
     }
 }
 
+/// A connection to a port of a sandbox. Its channels hold [`EXEC_QUEUE_MAX`].
+#[derive(Debug)]
+pub struct Tunnel {
+    /// What goes to the port. Dropping it is the end of that direction.
+    pub input: mpsc::Sender<Bytes>,
+    /// What comes from the port. The channel closes once both directions ended.
+    pub events: mpsc::Receiver<TunnelEvent>,
+}
+
+/// What comes out of a tunnel.
+#[derive(Clone, PartialEq, Eq)]
+pub enum TunnelEvent {
+    /// Bytes, as they came.
+    Data(Bytes),
+    /// The port sends nothing more; it may still listen.
+    End,
+    /// The connection broke. Nothing follows.
+    Failed(AttachError),
+}
+
+impl Debug for TunnelEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(data) => write!(f, "Data({} bytes)", data.len()),
+            Self::End => f.write_str("End"),
+            Self::Failed(error) => write!(f, "Failed({error})"),
+        }
+    }
+}
+
 /// Which part of the logs to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
@@ -222,6 +263,18 @@ pub enum AttachError {
     LogOffset {
         /// Where it ends.
         end: u64,
+    },
+    /// Nobody listens at the port.
+    #[error("nothing listens at port {port} of the sandbox")]
+    PortClosed {
+        /// The port.
+        port: u16,
+    },
+    /// There is no connection to the port, or none any more.
+    #[error("{message}")]
+    TunnelFailed {
+        /// Why, in words for a person.
+        message: String,
     },
     /// The connection to the sandbox broke.
     #[error("the connection to the sandbox was lost")]

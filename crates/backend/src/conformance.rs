@@ -22,6 +22,7 @@ use crate::{Attach, Backend, Sighting, View};
 
 pub mod attach;
 pub mod life;
+pub mod tunnel;
 
 /// The longest that any state is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,6 +51,9 @@ pub enum Job {
     NoSuchProgram,
     /// Die of signal 9 by its own hand.
     KillSelf,
+    /// Listen at this port of the loopback; send back what comes over each
+    /// connection, and end that direction once the other one ended.
+    Echo(u16),
 }
 
 /// An implementation under test.
@@ -233,12 +237,28 @@ macro_rules! conformance_tests {
             a_file_is_replaced_as_a_whole,
             every_problem_with_a_file_has_its_own_error,
         );
+        $crate::conformance_tests!(@tunnel $harness;
+            bytes_go_through_a_tunnel_and_come_back,
+            the_end_of_one_direction_leaves_the_other_open,
+            a_slow_reader_of_a_tunnel_loses_nothing,
+            many_tunnels_at_once_do_not_mix,
+            a_port_where_nobody_listens_is_refused,
+            tunnels_into_what_is_not_there_are_refused,
+            dropping_the_events_ends_the_connection,
+        );
     };
     (@life $harness:expr; $($name:ident,)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
             let mut harness = $harness;
             $crate::conformance::life::$name(&mut harness).await;
+        })*
+    };
+    (@tunnel $harness:expr; $($name:ident,)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let mut harness = $harness;
+            $crate::conformance::tunnel::$name(&mut harness).await;
         })*
     };
     (@attach $harness:expr; $($name:ident,)*) => {

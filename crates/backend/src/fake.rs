@@ -278,7 +278,8 @@ impl World {
                         () = kill.cancelled() => return,
                     }
                 }
-                Act::Cat | Act::Environment => {}
+                // Whoever connects is answered for as long as it runs.
+                Act::Echo(_) | Act::Cat | Act::Environment => {}
             }
         }
         self.end(id, Exit(0));

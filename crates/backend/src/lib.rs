@@ -14,7 +14,7 @@ pub mod fake;
 
 pub use attach::{
     Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk,
-    LogQuery, Logs, Terminal,
+    LogQuery, Logs, Terminal, Tunnel, TunnelEvent,
 };
 pub use backend::{
     Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage, View,

@@ -1,4 +1,4 @@
-//! Commands, logs and files of clients.
+//! Commands, logs, files and tunnels of clients.
 //!
 //! Everything is passed on as it comes, frame by frame, bounded in both
 //! directions: a slow end slows the other one down, and nothing is lost or
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use palisade_model::clock::{Clock, Ids};
 use palisade_model::tenant::Principal;
+use palisade_wire::proto::tunnel_v1::tunnel_service_server::TunnelServiceServer;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gateway_streaming_service_server::GatewayStreamingServiceServer;
 
@@ -34,6 +35,7 @@ mod sessions;
 mod streaming;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod ways;
 
 use files::Files;
@@ -45,7 +47,7 @@ use ways::Ways;
 /// MiB; what is much larger would only fill memory.
 const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Serves commands, logs and files. Cheap to clone.
+/// Serves commands, logs, files and tunnels. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct DataPlane {
     means: Means,
@@ -95,6 +97,13 @@ impl DataPlane {
     /// The streaming service, with its limits.
     pub(crate) fn streaming(&self) -> GatewayStreamingServiceServer<Self> {
         GatewayStreamingServiceServer::new(self.clone())
+            .max_decoding_message_size(FRAME_BYTES_MAX)
+            .max_encoding_message_size(usize::MAX)
+    }
+
+    /// The service for tunnels, with its limits.
+    pub(crate) fn tunnels(&self) -> TunnelServiceServer<Self> {
+        TunnelServiceServer::new(self.clone())
             .max_decoding_message_size(FRAME_BYTES_MAX)
             .max_encoding_message_size(usize::MAX)
     }

@@ -109,6 +109,10 @@ pub(crate) fn attach_refusal(error: AttachError, operation: &'static str) -> Ref
         AttachError::LogOffset { end } => {
             Refusal::new(Reason::InvalidRequest, text).with("end", end.to_string())
         }
+        AttachError::PortClosed { port } => {
+            Refusal::new(Reason::PortClosed, text).with("port", port.to_string())
+        }
+        AttachError::TunnelFailed { .. } => Refusal::new(Reason::TunnelFailed, text),
         AttachError::Lost => Refusal::new(
             Reason::RunnerUnavailable,
             "the connection to the sandbox was lost; what was asked may have happened",

@@ -230,7 +230,8 @@ fn router(admission: Admission, gate: Gate) -> Router {
     .merge(serving(DiscoveryServiceServer::new(discovery)))
     .merge(serving(SecretStoreServiceServer::new(NoSecretStores)))
     .layer(from_fn_with_state(guard.clone(), guard::call));
-    let streams = serving(data.streaming()).layer(from_fn_with_state(guard.clone(), guard::stream));
+    let streams = serving(data.streaming()).merge(serving(data.tunnels()));
+    let streams = streams.layer(from_fn_with_state(guard.clone(), guard::stream));
     let runners = serving(
         RunnerServiceServer::new(RunnerGate::new(hub))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)

@@ -57,6 +57,14 @@ pub enum Answer {
     Done,
     /// The file could not be read or written. Nothing follows.
     FileFailed(FileFailure),
+    /// Somebody at the port took the connection.
+    Connected,
+    /// Whoever is at the port sent this.
+    Received(Data),
+    /// Whoever is at the port will send nothing more.
+    ReceivedAll,
+    /// There is no connection to the port, or none any more. Nothing follows.
+    NotConnected(ConnectFailure),
 }
 
 /// A process that runs.
@@ -120,6 +128,15 @@ pub enum FileFailure {
     BadPath,
     /// Anything else.
     Io(Reason),
+}
+
+/// Why there is no connection to a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// Nobody listens there.
+    Refused,
+    /// Anything else.
+    Other(Reason),
 }
 
 /// A frame of process 1 that makes no sense.
@@ -195,6 +212,10 @@ impl TryFrom<InitKind> for Answer {
             InitKind::FileContent(bytes) => Self::FileContent(some_data(bytes)?),
             InitKind::Done(wire::Empty {}) => Self::Done,
             InitKind::FileFailed(failed) => Self::FileFailed(failed.try_into()?),
+            InitKind::Connected(wire::Empty {}) => Self::Connected,
+            InitKind::Received(bytes) => Self::Received(some_data(bytes)?),
+            InitKind::ReceivedAll(wire::Empty {}) => Self::ReceivedAll,
+            InitKind::NotConnected(failure) => Self::NotConnected(failure.into()),
         })
     }
 }
@@ -219,6 +240,10 @@ impl From<Answer> for InitKind {
             Answer::FileContent(data) => Self::FileContent(data.into_bytes()),
             Answer::Done => Self::Done(wire::Empty {}),
             Answer::FileFailed(failure) => Self::FileFailed(failure.into()),
+            Answer::Connected => Self::Connected(wire::Empty {}),
+            Answer::Received(data) => Self::Received(data.into_bytes()),
+            Answer::ReceivedAll => Self::ReceivedAll(wire::Empty {}),
+            Answer::NotConnected(failure) => Self::NotConnected(failure.into()),
         }
     }
 }
@@ -369,6 +394,30 @@ impl From<FileFailure> for wire::FileFailed {
             size_bytes,
             message,
         }
+    }
+}
+
+const REFUSED: u32 = 1;
+const OTHER: u32 = 2;
+
+impl From<wire::NotConnected> for ConnectFailure {
+    fn from(message: wire::NotConnected) -> Self {
+        let wire::NotConnected { kind, message } = message;
+        match kind {
+            REFUSED => Self::Refused,
+            // What a later version tells apart has a message as well.
+            _ => Self::Other(Reason::new(message)),
+        }
+    }
+}
+
+impl From<ConnectFailure> for wire::NotConnected {
+    fn from(failure: ConnectFailure) -> Self {
+        let (kind, message) = match failure {
+            ConnectFailure::Refused => (REFUSED, String::new()),
+            ConnectFailure::Other(reason) => (OTHER, reason.into_string()),
+        };
+        Self { kind, message }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Limits {
     pub connections: u32,
     /// Files that are read or written at once.
     pub file_jobs: u32,
+    /// Connections into the sandbox at once.
+    pub tunnels: u32,
     /// Bytes of the log that are kept.
     pub log_bytes: u64,
     /// Records of the log that are kept.
@@ -76,11 +78,13 @@ pub enum ConfigError {
 impl Limits {
     /// What is bounded unless something else is said.
     ///
-    /// An exec holds six descriptors and no thread; a job on a file is a process.
+    /// An exec holds six descriptors and no thread, a tunnel two; a job on a file
+    /// is a process.
     pub const DEFAULT: Self = Self {
         execs: 1024,
         connections: 16 * 1024,
         file_jobs: 32,
+        tunnels: 256,
         log_bytes: 64 * 1024 * 1024,
         log_records: 1024 * 1024,
     };
@@ -176,11 +180,13 @@ impl From<wire::Limits> for Limits {
             file_jobs,
             log_bytes,
             log_records,
+            tunnels,
         } = message;
         Self {
             execs: or(execs, Self::DEFAULT.execs),
             connections: or(connections, Self::DEFAULT.connections),
             file_jobs: or(file_jobs, Self::DEFAULT.file_jobs),
+            tunnels: or(tunnels, Self::DEFAULT.tunnels),
             log_bytes: or(log_bytes, Self::DEFAULT.log_bytes),
             log_records: or(log_records, Self::DEFAULT.log_records),
         }
@@ -193,6 +199,7 @@ impl From<Limits> for wire::Limits {
             execs,
             connections,
             file_jobs,
+            tunnels,
             log_bytes,
             log_records,
         } = limits;
@@ -202,6 +209,7 @@ impl From<Limits> for wire::Limits {
             file_jobs,
             log_bytes,
             log_records,
+            tunnels,
         }
     }
 }
@@ -282,6 +290,7 @@ mod tests {
             execs: 0,
             connections: 0,
             file_jobs: 0,
+            tunnels: 0,
             log_bytes: 0,
             log_records: 0,
         };

@@ -3,6 +3,8 @@
 //!
 //! Invariant: a decoded value is valid, so that nothing behind checks it again.
 
+use std::num::NonZeroU16;
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -14,7 +16,7 @@ use crate::wire;
 use crate::wire::HostKind;
 
 /// Grows by one whenever a kind of request is added.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The first frame of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,10 @@ pub enum Request {
     WriteFile(WriteFile),
     /// Read a file. Answered by contents and `Done`, or by `FileFailed`.
     ReadFile(ReadFile),
+    /// Connect to a port of the sandbox's own loopback; data and the end of them
+    /// follow. Answered by `Connected`, data, `ReceivedAll`, and `Done` once both
+    /// directions have ended; or by `NotConnected`. Since version 2.
+    Connect(Connect),
 }
 
 /// A command to run.
@@ -84,6 +90,13 @@ pub struct ReadFile {
     pub bytes_max: u64,
 }
 
+/// A port of the sandbox's loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// Where somebody listens, over IPv4 or IPv6.
+    pub port: NonZeroU16,
+}
+
 /// Permissions of a file: read, write and execute for owner, group and others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileMode(u16);
@@ -91,9 +104,9 @@ pub struct FileMode(u16);
 /// What follows a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Bytes for standard input, or of the file.
+    /// Bytes for standard input, of the file, or for the port.
     Data(Data),
-    /// The end of standard input.
+    /// The end of standard input, or of what is sent to the port.
     Close,
     /// A new size of the terminal.
     Resize(TerminalSize),
@@ -149,6 +162,7 @@ impl Request {
             HostKind::Stop(stop) => Self::Stop(stop.try_into()?),
             HostKind::WriteFile(write) => Self::WriteFile(write.try_into()?),
             HostKind::ReadFile(read) => Self::ReadFile(read.try_into()?),
+            HostKind::Connect(connect) => Self::Connect(connect.try_into()?),
             HostKind::Data(_)
             | HostKind::CloseInput(_)
             | HostKind::Resize(_)
@@ -171,6 +185,9 @@ impl Request {
             Self::ReadFile(ReadFile { path, bytes_max }) => HostKind::ReadFile(wire::ReadFile {
                 path: path.into_string(),
                 bytes_max,
+            }),
+            Self::Connect(Connect { port }) => HostKind::Connect(wire::Connect {
+                port: port.get().into(),
             }),
         };
         let message = wire::HostFrame { kind: Some(kind) };
@@ -195,7 +212,8 @@ impl Input {
             | HostKind::Watch(_)
             | HostKind::Stop(_)
             | HostKind::WriteFile(_)
-            | HostKind::ReadFile(_) => return Err(BadFrame::Misplaced),
+            | HostKind::ReadFile(_)
+            | HostKind::Connect(_) => return Err(BadFrame::Misplaced),
         })
     }
 
@@ -312,6 +330,17 @@ impl TryFrom<wire::ReadFile> for ReadFile {
             path: AbsolutePath::new(path)?,
             bytes_max,
         })
+    }
+}
+
+impl TryFrom<wire::Connect> for Connect {
+    type Error = Invalid;
+
+    fn try_from(message: wire::Connect) -> Result<Self, Invalid> {
+        let wire::Connect { port } = message;
+        let port = u16::try_from(port).ok().and_then(NonZeroU16::new);
+        let port = port.ok_or(Invalid::OutOfRange { what: "the port" })?;
+        Ok(Self { port })
     }
 }
 

@@ -11,7 +11,7 @@ use prost::{Message, Oneof};
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
 pub(crate) struct HostFrame {
-    #[prost(oneof = "HostKind", tags = "1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19")]
+    #[prost(oneof = "HostKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19")]
     pub(crate) kind: Option<HostKind>,
 }
 
@@ -33,6 +33,8 @@ pub(crate) enum HostKind {
     WriteFile(WriteFile),
     #[prost(message, tag = "7")]
     ReadFile(ReadFile),
+    #[prost(message, tag = "8")]
+    Connect(Connect),
     #[prost(bytes = "bytes", tag = "16")]
     Data(Bytes),
     #[prost(message, tag = "17")]
@@ -49,7 +51,7 @@ pub(crate) enum HostKind {
 pub(crate) struct InitFrame {
     #[prost(
         oneof = "InitKind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19"
     )]
     pub(crate) kind: Option<InitKind>,
 }
@@ -88,6 +90,14 @@ pub(crate) enum InitKind {
     Done(Empty),
     #[prost(message, tag = "15")]
     FileFailed(FileFailed),
+    #[prost(message, tag = "16")]
+    Connected(Empty),
+    #[prost(bytes = "bytes", tag = "17")]
+    Received(Bytes),
+    #[prost(message, tag = "18")]
+    ReceivedAll(Empty),
+    #[prost(message, tag = "19")]
+    NotConnected(NotConnected),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -161,6 +171,20 @@ pub(crate) struct ReadFile {
     pub(crate) path: String,
     #[prost(uint64, tag = "2")]
     pub(crate) bytes_max: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Connect {
+    #[prost(uint32, tag = "1")]
+    pub(crate) port: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct NotConnected {
+    #[prost(uint32, tag = "1")]
+    pub(crate) kind: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) message: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -254,6 +278,8 @@ pub(crate) struct Limits {
     pub(crate) log_bytes: u64,
     #[prost(uint64, tag = "5")]
     pub(crate) log_records: u64,
+    #[prost(uint32, tag = "6")]
+    pub(crate) tunnels: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]

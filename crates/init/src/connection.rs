@@ -1,7 +1,7 @@
 //! One connection of the host: a request, and what belongs to it.
 //!
 //! ```text
-//!     asking ──► command | watcher ──► closing
+//!     asking ──► command | tunnel | watcher ──► closing
 //!        ├─────► closing
 //!        └─────► handed to a child that does a job on a file
 //! ```
@@ -26,6 +26,7 @@ use crate::exec::Exec;
 use crate::outbox::Outbox;
 use crate::pipes::Output;
 use crate::poller::Source;
+use crate::tunnel::Tunnel;
 
 /// One connection of the host.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) enum Role {
     Asking(Instant),
     /// It runs a command.
     Command(Box<Exec>),
+    /// It is passed on to a port.
+    Tunnel(Box<Tunnel>),
     /// It wants to know how the main process does.
     Watcher(Watcher),
     /// It is told the rest, and closed.
@@ -110,11 +113,8 @@ impl Connection {
         }
     }
 
-    /// Reads once what the host says to a command.
+    /// Reads once what the host says to a command or to a port.
     pub(crate) fn read_input(&mut self, buffer: &mut [u8]) -> Result<(), Reason> {
-        let Role::Command(exec) = &mut self.role else {
-            return Ok(());
-        };
         let Ok(read) = rustix::io::read(&self.socket, &mut *buffer) else {
             // An end is noticed by the hanging up.
             return Ok(());
@@ -127,7 +127,7 @@ impl Connection {
                 .map_err(|error| Reason::new(error.to_string()))?;
             if let Some(body) = body {
                 let input = Input::decode(body).map_err(|error| Reason::new(error.to_string()))?;
-                exec.input(input);
+                self.role.input(input)?;
             }
         }
         Ok(())
@@ -156,6 +156,11 @@ impl Connection {
             {
                 self.leftovers = exec.into_leftovers();
             }
+        } else if let Role::Tunnel(tunnel) = &mut self.role {
+            tunnel.advance(&self.socket, &mut self.outbox, buffer)?;
+            if tunnel.is_over() {
+                self.role = Role::Closing;
+            }
         } else {
             self.outbox.flush(&self.socket)?;
         }
@@ -166,8 +171,9 @@ impl Connection {
         match &self.role {
             Role::Asking(_) => interest |= EventFlags::IN,
             Role::Command(exec) if exec.takes_input() => interest |= EventFlags::IN,
+            Role::Tunnel(tunnel) if tunnel.takes_input() => interest |= EventFlags::IN,
             Role::Closing if self.outbox.is_empty() => return Ok(false),
-            Role::Command(_) | Role::Watcher(_) | Role::Closing => {}
+            Role::Command(_) | Role::Tunnel(_) | Role::Watcher(_) | Role::Closing => {}
         }
         self.socket.want(interest)?;
         Ok(true)
@@ -181,5 +187,16 @@ impl Connection {
     /// The socket once more, for somebody else to go on with.
     pub(crate) fn socket_again(&self) -> io::Result<OwnedFd> {
         Ok(rustix::io::fcntl_dupfd_cloexec(&self.socket, 0)?)
+    }
+}
+
+impl Role {
+    fn input(&mut self, input: Input) -> Result<(), Reason> {
+        match self {
+            Self::Command(exec) => exec.input(input),
+            Self::Tunnel(tunnel) => return tunnel.input(input),
+            Self::Asking(_) | Self::Watcher(_) | Self::Closing => {}
+        }
+        Ok(())
     }
 }

@@ -27,6 +27,7 @@ mod poller;
 mod reaper;
 mod server;
 mod settings;
+mod tunnel;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()

@@ -37,6 +37,8 @@ pub(crate) enum Token {
     Stdin(u64),
     /// A command wrote.
     Output(u64, Stream),
+    /// A connection to a port can be read or written.
+    Tunnel(u64),
 }
 
 /// What is waited for.
@@ -143,6 +145,7 @@ impl Token {
             Self::Stdin(number) => (7, number),
             Self::Output(number, Stream::Stdout) => (8, number),
             Self::Output(number, Stream::Stderr) => (9, number),
+            Self::Tunnel(number) => (10, number),
         };
         number << 4 | kind
     }
@@ -160,6 +163,7 @@ impl Token {
             7 => Self::Stdin(number),
             8 => Self::Output(number, Stream::Stdout),
             9 => Self::Output(number, Stream::Stderr),
+            10 => Self::Tunnel(number),
             _ => return None,
         })
     }
@@ -182,6 +186,7 @@ mod tests {
             Token::Stdin(8),
             Token::Output(9, Stream::Stdout),
             Token::Output(10, Stream::Stderr),
+            Token::Tunnel(11),
         ];
         for token in tokens {
             assert_eq!(Token::unpack(token.pack()), Some(token));

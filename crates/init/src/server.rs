@@ -156,7 +156,9 @@ impl Server {
                 main.log_output(stream, &mut self.log, &mut self.buffer);
             }
             Token::Socket(number) => self.on_socket(number, flags, main, ending),
-            Token::Setup(number) | Token::Stdin(number) => self.advance(number),
+            Token::Setup(number) | Token::Stdin(number) | Token::Tunnel(number) => {
+                self.advance(number);
+            }
             Token::Output(number, stream) => self.on_output(number, stream),
         }
     }
@@ -275,8 +277,10 @@ impl Server {
     }
 
     fn has_ended(&self, ending: &Ending) -> bool {
-        let is_waited_for = |connection: &Connection| match connection.role {
+        let is_waited_for = |connection: &Connection| match &connection.role {
             Role::Command(_) | Role::Watcher(_) | Role::Closing => true,
+            // What the killed ones sent before is still told.
+            Role::Tunnel(tunnel) => !tunnel.has_received_all(),
             Role::Asking(_) => false,
         };
         let is_late = ending.limit.left(Instant::now()).is_zero();

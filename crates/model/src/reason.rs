@@ -140,6 +140,10 @@ reasons! {
     CommandTimeout = "COMMAND_TIMEOUT", DeadlineExceeded;
     /// A command could not be started in the sandbox.
     ExecFailed = "EXEC_FAILED", FailedPrecondition;
+    /// Nothing listens at the port of the sandbox.
+    PortClosed = "PORT_CLOSED", FailedPrecondition;
+    /// The connection to the port of the sandbox could not be made, or broke.
+    TunnelFailed = "TUNNEL_FAILED", FailedPrecondition;
     /// The runner of the sandbox cannot be reached for now.
     RunnerUnavailable = "RUNNER_UNAVAILABLE", Unavailable;
     /// Something that the service needs is away for now.

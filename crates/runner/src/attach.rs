@@ -1,4 +1,4 @@
-//! Work on running sandboxes: commands, logs and files.
+//! Work on running sandboxes: commands, logs, files and tunnels.
 //!
 //! The gateway opens a piece of work over the life line; the runner starts it
 //! and dials a stream for it at the same time. Each direction is bounded, so
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use palisade_backend::{
-    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, FileError, Logs,
+    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, FileError, Logs, Tunnel,
 };
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Exit;
@@ -19,7 +19,9 @@ use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::attach_down::Input;
 use palisade_wire::proto::runner_v1::attach_up::Event;
 use palisade_wire::proto::runner_v1::open::Work;
-use palisade_wire::runner::{exec_spec, failure, log_chunk_message, log_query, terminal};
+use palisade_wire::runner::{
+    connect_port, exec_spec, failure, log_chunk_message, log_query, terminal,
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time;
 use tokio_stream::wrappers::ReceiverStream;
@@ -29,6 +31,8 @@ use tonic::Streaming;
 use tracing::debug;
 
 use crate::connection::Client;
+
+mod tunnel;
 
 /// Pieces of work at once; more wait for none and are refused.
 const WORK_MAX: usize = 20_000;
@@ -163,6 +167,10 @@ impl Worker {
                 Ok(Started::Read(content))
             }
             Work::WriteFile(write) => Ok(Started::Write(id, write)),
+            Work::Connect(connect) => {
+                let port = connect_port(connect).map_err(|_| AttachError::Lost)?;
+                Ok(Started::Tunnel(self.attach.connect(id, port).await?))
+            }
         }
     }
 
@@ -172,6 +180,7 @@ impl Worker {
             Started::Logs(logs) => stream.logs(logs).await,
             Started::Read(content) => stream.read(content).await,
             Started::Write(id, write) => self.write(id, write, stream).await,
+            Started::Tunnel(tunnel) => stream.tunnel(tunnel).await,
         }
     }
 
@@ -218,6 +227,7 @@ enum Started {
     Logs(Logs),
     Read(Bytes),
     Write(SandboxId, pb::WriteFile),
+    Tunnel(Tunnel),
 }
 
 impl Stream {
@@ -253,6 +263,18 @@ impl Stream {
         tokio::select! {
             done = pass_on(events, up) => done,
             gone = feed(down, input) => Err(gone),
+            () = up.closed() => Err(Gone),
+        }
+    }
+
+    /// Both directions at once, until both have ended.
+    async fn tunnel(&mut self, tunnel: Tunnel) -> Result<(), Gone> {
+        self.send(Event::Started(pb::Started {})).await?;
+        let Self { up, down } = self;
+        let Tunnel { input, events } = tunnel;
+        tokio::select! {
+            done = tunnel::from_port(events, up) => done,
+            gone = tunnel::to_port(down, input) => Err(gone),
             () = up.closed() => Err(Gone),
         }
     }
@@ -344,7 +366,13 @@ async fn feed(down: &mut Streaming<pb::AttachDown>, input: mpsc::Sender<ExecInpu
             Some(Input::StdinEnd(pb::StdinEnd {})) => ExecInput::Close,
             Some(Input::Resize(size)) => ExecInput::Resize(terminal(size)),
             Some(Input::Signal(number)) => ExecInput::Signal(number),
-            Some(Input::Cancel(pb::Cancel {}) | Input::FileData(_)) | None => return Gone,
+            Some(
+                Input::Cancel(pb::Cancel {})
+                | Input::FileData(_)
+                | Input::TunnelData(_)
+                | Input::TunnelEnd(_),
+            )
+            | None => return Gone,
         };
         // A command that has ended takes no input; its exit is on the way.
         let _ = input.send(passed).await;

@@ -12,6 +12,8 @@ use palisade_model::refusal::Refusal;
 use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+use crate::status::Detail;
+
 /// The most field violations that travel; clients have small header tables.
 const FIELD_VIOLATIONS_MAX: usize = 32;
 /// The longest description of a violation, in bytes.
@@ -31,6 +33,43 @@ pub fn status(refusal: &Refusal, request_id: &str) -> Status {
         details.set_request_info(request_id, "");
     }
     Status::with_error_details(grpc_code(refusal.code), refusal.message.clone(), details)
+}
+
+/// What a client reads out of a status, in the form that REST has.
+pub fn read(status: &Status) -> crate::status::Status {
+    let found = status.get_error_details();
+    let mut details = Vec::new();
+    if let Some(info) = found.error_info() {
+        details.push(Detail::ErrorInfo {
+            reason: info.reason.clone(),
+            domain: info.domain.clone(),
+            metadata: info.metadata.clone().into_iter().collect(),
+        });
+    }
+    if let Some(bad) = found.bad_request() {
+        let violations = bad.field_violations.iter();
+        let field_violations = violations.map(|violation| crate::status::FieldViolation {
+            field: violation.field.clone(),
+            description: violation.description.clone(),
+            reason: String::new(),
+        });
+        details.push(Detail::BadRequest {
+            field_violations: field_violations.collect(),
+        });
+    }
+    if let Some(wait) = found.retry_info().and_then(|info| info.retry_delay) {
+        let retry_delay = crate::status::format_delay(wait);
+        details.push(Detail::RetryInfo { retry_delay });
+    }
+    if let Some(info) = found.request_info() {
+        let request_id = info.request_id.clone();
+        details.push(Detail::RequestInfo { request_id });
+    }
+    crate::status::Status {
+        code: status.code() as i32,
+        message: status.message().to_owned(),
+        details,
+    }
 }
 
 fn field_violations(refusal: &Refusal) -> Vec<FieldViolation> {
@@ -93,6 +132,23 @@ mod tests {
         );
         let status = status(&Refusal::invalid(vec![violation; 1_000]), "");
         assert!(status.details().len() < 16 * 1024);
+    }
+
+    #[test]
+    fn a_client_reads_the_same_on_both_protocols() {
+        let path = FieldPath::root().key("tags");
+        let violation = Violation::new(path, ViolationKind::Invalid, "is wrong");
+        let refusal = Refusal::invalid(vec![violation])
+            .with("profile", "ci")
+            .retry_after(Duration::from_millis(1500));
+        let rest = crate::status::Status::new(&refusal, "req-1");
+        let grpc = read(&status(&refusal, "req-1"));
+        assert_eq!((grpc.code, &grpc.message), (rest.code, &rest.message));
+        assert_eq!(grpc.reason(), rest.reason());
+        assert_eq!(grpc.metadata("profile"), Some("ci"));
+        assert_eq!(grpc.field_violations()[0].description, "is wrong");
+        assert_eq!(grpc.retry_after(), rest.retry_after());
+        assert_eq!(grpc.request_id(), Some("req-1"));
     }
 
     #[test]

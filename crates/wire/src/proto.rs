@@ -29,5 +29,18 @@ pub mod runner_v1 {
     tonic::include_proto!("palisade.runner.v1");
 }
 
+/// What this server adds to the contract with clients.
+pub mod tunnel_v1 {
+    #![expect(
+        unused_qualifications,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        clippy::excessive_nesting,
+        clippy::pedantic,
+        reason = "generated code"
+    )]
+    tonic::include_proto!("palisade.v1");
+}
+
 /// All descriptors, for reflection.
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("descriptors");

@@ -190,7 +190,7 @@ impl From<&Violation> for FieldViolation {
 }
 
 /// A duration as protobuf spells it in JSON; never zero, which would mean now.
-fn format_delay(wait: Duration) -> String {
+pub(crate) fn format_delay(wait: Duration) -> String {
     let wait = wait.max(Duration::from_millis(1));
     format!("{}.{:03}s", wait.as_secs(), wait.subsec_millis())
 }

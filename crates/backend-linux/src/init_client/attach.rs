@@ -144,6 +144,7 @@ pub(super) fn attach_error(error: ClientError) -> AttachError {
             message: "the command and its variables are too long".to_owned(),
         },
         ClientError::File(_)
+        | ClientError::Connect(_)
         | ClientError::Refused(_)
         | ClientError::Nonsense
         | ClientError::Silent

@@ -1,12 +1,13 @@
 //! One request after the other, and why they fail.
 
 use std::io;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
-use palisade_init_protocol::answer::{Answer, ExitRecord, FileFailure, Started};
+use palisade_init_protocol::answer::{Answer, ConnectFailure, ExitRecord, FileFailure, Started};
 use palisade_init_protocol::request::{
-    Exec, FileMode, Input, PROTOCOL_VERSION, ReadFile, Request, Stop, WriteFile,
+    Connect, Exec, FileMode, Input, PROTOCOL_VERSION, ReadFile, Request, Stop, WriteFile,
 };
 use palisade_init_protocol::text::{AbsolutePath, Data, Reason};
 
@@ -40,6 +41,9 @@ pub enum ClientError {
     /// The file could not be read or written.
     #[error("a file could not be read or written")]
     File(FileFailure),
+    /// There is no connection to the port, or none any more.
+    #[error("the port could not be connected to")]
+    Connect(ConnectFailure),
     /// The request is longer than process 1 takes.
     #[error("the request is too long")]
     TooLong,
@@ -188,6 +192,17 @@ impl Client {
         }
     }
 
+    /// Connects to a port of the sandbox's loopback.
+    pub(super) async fn connect(&self, port: NonZeroU16) -> Result<(Asks, Answers), ClientError> {
+        let request = Request::Connect(Connect { port });
+        let (asks, mut answers) = ask(&self.socket, request).await?;
+        let answer = answers.next_soon().await?;
+        if answer == Answer::Connected {
+            return Ok((asks, answers));
+        }
+        Err(ClientError::from_answer(answer))
+    }
+
     async fn ask_once(&self, request: Request) -> Result<Answer, ClientError> {
         let (_asks, mut answers) = ask(&self.socket, request).await?;
         answers.next_soon().await
@@ -229,6 +244,7 @@ impl ClientError {
             Answer::Refused(reason) => Self::Refused(reason),
             Answer::Ending => Self::Ending,
             Answer::FileFailed(failure) => Self::File(failure),
+            Answer::NotConnected(failure) => Self::Connect(failure),
             Answer::Hello { .. }
             | Answer::Pong
             | Answer::Started(_)
@@ -237,6 +253,9 @@ impl ClientError {
             | Answer::LogAdvanced { .. }
             | Answer::MainExited(_)
             | Answer::FileContent(_)
+            | Answer::Connected
+            | Answer::Received(_)
+            | Answer::ReceivedAll
             | Answer::Done => Self::Nonsense,
         }
     }

@@ -1,6 +1,7 @@
-//! Commands, logs and files of simulated sandboxes.
+//! Commands, logs, files and ports of simulated sandboxes.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use super::job::{self, Act};
 use super::{Entry, Fake, World};
 use crate::{
     Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk,
-    LogQuery, Logs,
+    LogQuery, Logs, Tunnel, TunnelEvent,
 };
 
 /// Output is handed on in pieces of this size, as a pipe would.
@@ -87,6 +88,39 @@ impl Attach for Fake {
             })?
             .map_err(|error| file_error(path, error))
     }
+
+    async fn connect(&self, id: SandboxId, port: NonZeroU16) -> Result<Tunnel, AttachError> {
+        self.world.with(id, running_environment)??;
+        let port = port.get();
+        let listens = self.world.with(id, |entry| {
+            job::acts(&entry.launch.workload.command).contains(&Act::Echo(port))
+        })?;
+        if !listens {
+            return Err(AttachError::PortClosed { port });
+        }
+        let kill = self.world.with(id, |entry| entry.kill.clone())?;
+        let (input, inputs) = mpsc::channel(EXEC_QUEUE_MAX);
+        let (outputs, events) = mpsc::channel(EXEC_QUEUE_MAX);
+        self.world.tasks.spawn(async move {
+            tokio::select! {
+                () = echo(inputs, &outputs) => {}
+                () = outputs.closed() => {}
+                () = kill.cancelled() => {
+                    let _ = outputs.send(TunnelEvent::Failed(AttachError::Lost)).await;
+                }
+            }
+        });
+        Ok(Tunnel { input, events })
+    }
+}
+
+async fn echo(mut inputs: mpsc::Receiver<Bytes>, outputs: &mpsc::Sender<TunnelEvent>) {
+    while let Some(data) = inputs.recv().await {
+        if outputs.send(TunnelEvent::Data(data)).await.is_err() {
+            return;
+        }
+    }
+    let _ = outputs.send(TunnelEvent::End).await;
 }
 
 impl World {
@@ -170,6 +204,7 @@ impl Process {
                         .collect();
                     self.send(ExecEvent::Stdout(text.into())).await?;
                 }
+                Act::Echo(_) => {}
                 Act::UntilStopped | Act::IgnoreStop => std::future::pending().await,
                 Act::Exit(code) => return Some(Exit(code)),
             }

@@ -15,6 +15,8 @@ pub(super) enum Act {
     Cat,
     /// Print the environment.
     Environment,
+    /// Listen at this port, and say everything back.
+    Echo(u16),
     /// Run until asked to end.
     UntilStopped,
     /// Run until killed.
@@ -36,6 +38,7 @@ pub fn command(job: &Job) -> Vec<String> {
         Job::PrintBytes(count) => format!("bytes {count} exit 0"),
         Job::NoSuchProgram => "exit 127".to_owned(),
         Job::KillSelf => "exit 137".to_owned(),
+        Job::Echo(port) => format!("echo {port} until-stopped"),
     };
     std::iter::once("fake")
         .chain(words.split(' '))
@@ -64,6 +67,7 @@ pub(super) fn acts(command: &[String]) -> Vec<Act> {
             "ignore-stop" => acts.push(Act::IgnoreStop),
             "cat" => acts.push(Act::Cat),
             "both" => acts.extend([Act::Out("out\n".into()), Act::Err("err\n".into())]),
+            "echo" => acts.push(Act::Echo(number(words.next()))),
             "exit" => acts.push(Act::Exit(number(words.next()))),
             "bytes" => acts.push(Act::Bytes(number(words.next()))),
             "lines" => {

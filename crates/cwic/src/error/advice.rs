@@ -15,6 +15,8 @@ pub(super) fn by_reason(reason: Reason) -> Option<&'static str> {
             Some("look at its state; one that has ended must be started anew")
         }
         Reason::ExecFailed => Some("check that the command is in the image of the sandbox"),
+        Reason::PortClosed => Some("look whether the program listens there, and at which address"),
+        Reason::TunnelFailed => Some("connect again"),
         Reason::FileIsDirectory => Some("name a file in it"),
         Reason::FileTooLarge => Some("copy it in parts, or stream it through a command"),
         Reason::FssNotSupported => Some("start the sandbox without a snapshot"),

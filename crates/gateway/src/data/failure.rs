@@ -37,6 +37,8 @@ pub(super) fn not_started(error: AttachError, context: &Context) -> End<pb::Exec
         | AttachError::File { .. }
         | AttachError::LogGap { .. }
         | AttachError::LogOffset { .. }
+        | AttachError::PortClosed { .. }
+        | AttachError::TunnelFailed { .. }
         | AttachError::Lost => Err(context.status(&attach_refusal(error, "exec").into())),
     }
 }
@@ -59,6 +61,8 @@ pub(super) fn lost_log(error: AttachError, context: &Context) -> End<pb::LogStre
         | AttachError::Busy { .. }
         | AttachError::ExecFailed { .. }
         | AttachError::File { .. }
+        | AttachError::PortClosed { .. }
+        | AttachError::TunnelFailed { .. }
         | AttachError::Lost => Err(context.status(&attach_refusal(error, "read").into())),
     }
 }
@@ -68,7 +72,10 @@ fn code(error: &AttachError) -> &'static str {
         AttachError::NotFound => SANDBOX_NOT_FOUND,
         AttachError::NotRunning => SANDBOX_NOT_RUNNING,
         AttachError::Busy { .. } => OVERLOADED,
-        AttachError::ExecFailed { .. } | AttachError::File { .. } => EXEC_FAILED,
+        AttachError::ExecFailed { .. }
+        | AttachError::File { .. }
+        | AttachError::PortClosed { .. }
+        | AttachError::TunnelFailed { .. } => EXEC_FAILED,
         // A log that ends before what was delivered is another log.
         AttachError::LogGap { .. } | AttachError::LogOffset { .. } => REPLAY_GAP,
         AttachError::Lost => RUNNER_UNAVAILABLE,

@@ -1,4 +1,4 @@
-//! The streaming service: a task for each stream.
+//! The streaming services: a task for each stream.
 //!
 //! The head of an answer is sent at once, and everything else, refusals
 //! included, comes from the task. The task ends with the stream: see
@@ -7,6 +7,8 @@
 use std::pin::Pin;
 
 use futures_util::Stream;
+use palisade_wire::proto::tunnel_v1 as tunnel_pb;
+use palisade_wire::proto::tunnel_v1::tunnel_service_server::TunnelService;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gateway_streaming_service_server::GatewayStreamingService;
 use tokio::time::Instant;
@@ -18,6 +20,7 @@ use super::answers::{Answers, answers};
 use super::deadline;
 use super::exec::ExecStream;
 use super::logs::LogStream;
+use super::tunnel::TunnelStream;
 use crate::context::Context;
 
 /// Answers, as the transport takes them.
@@ -97,6 +100,33 @@ impl DataPlane {
         Ok(answers)
     }
 
+    /// Begins to serve a connection to a port.
+    pub(super) fn tunnel_stream(
+        &self,
+        caller: Caller,
+        frames: impl Stream<Item = Result<tunnel_pb::ConnectRequest, Status>> + Send + 'static,
+    ) -> Result<Answers<tunnel_pb::ConnectResponse>, Status> {
+        let Caller { context, deadline } = caller;
+        let seat = self.seat(&context)?;
+        let (sink, answers) = answers();
+        let (plane, span) = (
+            self.clone(),
+            info_span!("tunnel", request.id = context.request_id),
+        );
+        let task = async move {
+            let _seat = seat;
+            let stream = TunnelStream {
+                ways: &*plane.ways,
+                context: &context,
+                sink: &sink,
+            };
+            let work = Box::pin(stream.serve(frames));
+            sink.conduct(deadline, &plane.means.stop, work).await;
+        };
+        self.means.tasks.spawn(task.instrument(span));
+        Ok(answers)
+    }
+
     fn seat(&self, context: &Context) -> Result<super::room::Seat, Status> {
         let seat = self.room.take(&context.caller.organization);
         seat.map_err(|refusal| context.status(&refusal.into()))
@@ -123,6 +153,20 @@ impl GatewayStreamingService for DataPlane {
     ) -> Result<Response<Self::StreamLogsStream>, Status> {
         let caller = Caller::of(&request)?;
         let answers = self.log_stream(caller, request.into_inner())?;
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+#[async_trait]
+impl TunnelService for DataPlane {
+    type ConnectStream = Boxed<tunnel_pb::ConnectResponse>;
+
+    async fn connect(
+        &self,
+        request: Request<Streaming<tunnel_pb::ConnectRequest>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let caller = Caller::of(&request)?;
+        let answers = self.tunnel_stream(caller, request.into_inner())?;
         Ok(Response::new(Box::pin(answers)))
     }
 }

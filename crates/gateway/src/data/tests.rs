@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use palisade_backend::conformance::Job;
 use palisade_backend::fake::{self, Fake, World};
 use palisade_backend::{
     Attach, AttachError, Backend as _, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec,
-    LogChunk, LogQuery, Logs, View,
+    LogChunk, LogQuery, Logs, Tunnel, View,
 };
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::{SandboxId, TokenId};
@@ -32,6 +33,7 @@ use tokio::time;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt as _;
@@ -48,6 +50,7 @@ mod disorder;
 mod load;
 mod logs;
 mod resuming;
+mod tunnels;
 
 /// The longest that any state is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,6 +62,7 @@ struct Plane {
     data: DataPlane,
     known: Arc<Known>,
     client: Client,
+    address: SocketAddr,
 }
 
 /// The sandboxes there are: of the fake, and puppets.
@@ -151,6 +155,7 @@ impl Plane {
             data,
             known,
             client,
+            address,
         }
     }
 
@@ -378,18 +383,17 @@ fn reason(status: &Status) -> String {
 async fn serve(data: &DataPlane) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = tonic::service::interceptor::InterceptedService::new(
-        data.streaming(),
-        |mut request: Request<()>| {
-            let name = request.metadata().get("organization");
-            let name = name
-                .map_or("acme", |name| name.to_str().unwrap())
-                .to_owned();
-            request.extensions_mut().insert(context(&name));
-            Ok(request)
-        },
-    );
-    let server = Server::builder().add_service(service);
+    let introduce = |mut request: Request<()>| {
+        let name = request.metadata().get("organization");
+        let name = name
+            .map_or("acme", |name| name.to_str().unwrap())
+            .to_owned();
+        request.extensions_mut().insert(context(&name));
+        Ok(request)
+    };
+    let server = Server::builder()
+        .add_service(InterceptedService::new(data.streaming(), introduce))
+        .add_service(InterceptedService::new(data.tunnels(), introduce));
     let serving = server.serve_with_incoming(TcpListenerStream::new(listener));
     data.means
         .tasks
@@ -481,5 +485,12 @@ impl Attach for Puppet {
             bytes_max: max,
         };
         Err(AttachError::File { path, error })
+    }
+
+    async fn connect(&self, _: SandboxId, port: NonZeroU16) -> Result<Tunnel, AttachError> {
+        Err(self
+            .refusal
+            .clone()
+            .unwrap_or(AttachError::PortClosed { port: port.get() }))
     }
 }

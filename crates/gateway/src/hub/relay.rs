@@ -6,7 +6,7 @@
 //! runner is gone, whoever asked is told that the connection was lost.
 
 use bytes::{Bytes, BytesMut};
-use palisade_backend::{AttachError, ExecEvent, ExecInput, LogChunk};
+use palisade_backend::{AttachError, ExecEvent, ExecInput, LogChunk, TunnelEvent};
 use palisade_model::sandbox::Exit;
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::attach_down::Input;
@@ -91,9 +91,12 @@ pub(super) fn output(event: Event) -> Result<ExecEvent, AttachError> {
         Event::Stderr(data) => Ok(ExecEvent::Stderr(data)),
         Event::ExitCode(code) => Ok(ExecEvent::Exit(Exit(code))),
         Event::Failure(failure) => Ok(ExecEvent::Failed(attach_error(failure))),
-        Event::AttachId(_) | Event::Log(_) | Event::FileData(_) | Event::Done(_) => {
-            Err(AttachError::Lost)
-        }
+        Event::AttachId(_)
+        | Event::Log(_)
+        | Event::FileData(_)
+        | Event::TunnelData(_)
+        | Event::TunnelEnd(_)
+        | Event::Done(_) => Err(AttachError::Lost),
     }
 }
 
@@ -121,6 +124,72 @@ async fn pass_input(mut inputs: mpsc::Receiver<ExecInput>, down: &Down) -> Outco
             return std::future::pending().await;
         }
     }
+}
+
+/// Passes a connection on until it ended, its caller left or the runner is gone.
+pub(super) async fn tunnel(
+    link: Link,
+    inputs: mpsc::Receiver<Bytes>,
+    outputs: mpsc::Sender<TunnelEvent>,
+    ended: impl Future<Output = ()>,
+) -> Outcome {
+    let Link { mut up, down } = link;
+    let outcome = tokio::select! {
+        biased;
+        outcome = pass_from_port(&mut up, &outputs) => outcome,
+        () = outputs.closed() => Ok(Outcome::Left),
+        () = pass_to_port(inputs, &down) => Ok(Outcome::Left),
+        () = ended => Err(AttachError::Lost),
+    };
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let _ = outputs.send(TunnelEvent::Failed(error)).await;
+            Outcome::Told
+        }
+    }
+}
+
+/// Up to the end of both directions.
+async fn pass_from_port(
+    up: &mut Streaming<pb::AttachUp>,
+    outputs: &mpsc::Sender<TunnelEvent>,
+) -> Result<Outcome, AttachError> {
+    loop {
+        let output = match event(up).await? {
+            Event::TunnelData(data) => TunnelEvent::Data(data),
+            Event::TunnelEnd(pb::TunnelEnd {}) => TunnelEvent::End,
+            Event::Done(pb::Done {}) => return Ok(Outcome::Told),
+            Event::Failure(failure) => return Err(attach_error(failure)),
+            Event::AttachId(_)
+            | Event::Started(_)
+            | Event::Stdout(_)
+            | Event::Stderr(_)
+            | Event::ExitCode(_)
+            | Event::Log(_)
+            | Event::FileData(_) => return Err(AttachError::Lost),
+        };
+        if outputs.send(output).await.is_err() {
+            return Ok(Outcome::Left);
+        }
+    }
+}
+
+/// Never ends: the end of one direction is not that of the other, and what
+/// comes from the port tells of a runner that is gone.
+async fn pass_to_port(mut inputs: mpsc::Receiver<Bytes>, down: &Down) {
+    while let Some(data) = inputs.recv().await {
+        if down
+            .send(Ok(message(Input::TunnelData(data))))
+            .await
+            .is_err()
+        {
+            return std::future::pending().await;
+        }
+    }
+    let end = Input::TunnelEnd(pb::TunnelEnd {});
+    let _ = down.send(Ok(message(end))).await;
+    std::future::pending().await
 }
 
 /// Passes logs on until they end, their reader left or the runner is gone.
@@ -162,6 +231,8 @@ async fn pass_logs(
             | Event::Stdout(_)
             | Event::Stderr(_)
             | Event::ExitCode(_)
+            | Event::TunnelData(_)
+            | Event::TunnelEnd(_)
             | Event::FileData(_) => return Err(AttachError::Lost),
         }
     }
@@ -199,6 +270,8 @@ pub(super) async fn write(link: Link, content: Bytes) -> Result<(), AttachError>
         | Event::Stderr(_)
         | Event::ExitCode(_)
         | Event::Log(_)
+        | Event::TunnelData(_)
+        | Event::TunnelEnd(_)
         | Event::FileData(_) => Err(AttachError::Lost),
     }
 }
@@ -226,6 +299,8 @@ pub(super) async fn read(link: Link, bytes_max: u64) -> Result<Bytes, AttachErro
             | Event::Stdout(_)
             | Event::Stderr(_)
             | Event::ExitCode(_)
+            | Event::TunnelData(_)
+            | Event::TunnelEnd(_)
             | Event::Log(_) => return Err(AttachError::Lost),
         }
     }

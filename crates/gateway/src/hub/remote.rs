@@ -4,18 +4,21 @@
 //! own, which the runner opens. Its errors are those of the runner; a runner
 //! that is gone is a lost connection.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use palisade_backend::{Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecSpec, LogQuery, Logs};
+use palisade_backend::{
+    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecSpec, LogQuery, Logs, Tunnel,
+};
 use palisade_model::id::SandboxId;
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::attach_up::Event;
 use palisade_wire::proto::runner_v1::gateway_message::Message;
 use palisade_wire::proto::runner_v1::open::Work;
-use palisade_wire::runner::{attach_error, open_exec, open_logs};
+use palisade_wire::runner::{attach_error, open_connect, open_exec, open_logs};
 use tokio::sync::mpsc;
 use tokio::time;
 
@@ -123,13 +126,7 @@ impl Attach for RemoteAttach {
             let session = self.session.clone();
             let relay = async move {
                 let outcome = relay::exec(link, inputs, outputs, session.ended()).await;
-                if outcome == Outcome::Left {
-                    let attach_id = name;
-                    let message = Message::Abandon(pb::Abandon { attach_id });
-                    // A runner that takes no messages has lost its connection,
-                    // and with it all streams.
-                    let _ = session.send(message).await;
-                }
+                abandon_if(outcome, name, &session).await;
             };
             self.hub.inner.tools.tasks.spawn(relay);
         }
@@ -174,5 +171,31 @@ impl Attach for RemoteAttach {
         });
         self.file(async { relay::read(self.open(id, work).await?.0, bytes_max).await })
             .await
+    }
+
+    async fn connect(&self, id: SandboxId, port: NonZeroU16) -> Result<Tunnel, AttachError> {
+        let Begun { link, name, first } = self.begin(id, open_connect(port)).await?;
+        if first != Event::Started(pb::Started {}) {
+            return Err(AttachError::Lost);
+        }
+        let (input, inputs) = mpsc::channel(EXEC_QUEUE_MAX);
+        let (outputs, events) = mpsc::channel(EXEC_QUEUE_MAX);
+        let session = self.session.clone();
+        let relay = async move {
+            let outcome = relay::tunnel(link, inputs, outputs, session.ended()).await;
+            abandon_if(outcome, name, &session).await;
+        };
+        self.hub.inner.tools.tasks.spawn(relay);
+        Ok(Tunnel { input, events })
+    }
+}
+
+/// Tells the runner that nobody wants the work any more, unless it has ended.
+async fn abandon_if(outcome: Outcome, attach_id: String, session: &Session) {
+    if outcome == Outcome::Left {
+        let message = Message::Abandon(pb::Abandon { attach_id });
+        // A runner that takes no messages has lost its connection, and with it
+        // all streams.
+        let _ = session.send(message).await;
     }
 }

@@ -60,6 +60,11 @@ fn answers() -> impl Strategy<Value = Answer> {
         data().prop_map(Answer::FileContent),
         Just(Answer::Done),
         failures().prop_map(Answer::FileFailed),
+        Just(Answer::Connected),
+        data().prop_map(Answer::Received),
+        Just(Answer::ReceivedAll),
+        Just(Answer::NotConnected(ConnectFailure::Refused)),
+        reasons().prop_map(|reason| Answer::NotConnected(ConnectFailure::Other(reason))),
     ]
 }
 

@@ -59,6 +59,7 @@ fn requests() -> impl Strategy<Value = Request> {
         stops,
         writes,
         reads,
+        any::<NonZeroU16>().prop_map(|port| Request::Connect(Connect { port })),
     ]
 }
 

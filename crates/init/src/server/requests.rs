@@ -8,10 +8,11 @@ use rustix::process::Signal;
 
 use super::{Ending, Server, Stopping, kill_everybody};
 use crate::clock::Instant;
-use crate::connection::{Asked, Role, Watcher};
+use crate::connection::{Asked, Connection, Role, Watcher};
 use crate::exec;
 use crate::launch::{READ_FILE, WRITE_FILE, file_job};
 use crate::main_process::MainProcess;
+use crate::tunnel::Tunnel;
 
 /// What is done for a request that is not answered at once.
 enum Deed {
@@ -57,17 +58,17 @@ impl Server {
                     self.act(number, deed);
                 }
             },
-            Role::Command(_) => {
+            Role::Command(_) | Role::Tunnel(_) => {
                 if let Err(reason) = connection.read_input(&mut self.buffer) {
-                    self.refuse_command(number, reason);
+                    self.refuse_input(number, reason);
                 }
             }
             Role::Watcher(_) | Role::Closing => {}
         }
     }
 
-    /// Ends a command whose host talks nonsense.
-    fn refuse_command(&mut self, number: u64, reason: Reason) {
+    /// Ends a command or a tunnel whose host talks nonsense.
+    fn refuse_input(&mut self, number: u64, reason: Reason) {
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
@@ -92,7 +93,11 @@ impl Server {
             }),
             Request::Ping => Deed::Answer(Answer::Pong),
             Request::Watch => Deed::Become(Role::Watcher(Watcher::default())),
-            Request::Exec(_) | Request::Stop(_) | Request::WriteFile(_) | Request::ReadFile(_)
+            Request::Exec(_)
+            | Request::Stop(_)
+            | Request::WriteFile(_)
+            | Request::ReadFile(_)
+            | Request::Connect(_)
                 if ending.is_some() =>
             {
                 Deed::Answer(Answer::Ending)
@@ -114,6 +119,7 @@ impl Server {
                 let request::ReadFile { path, bytes_max } = read;
                 self.hand_over(READ_FILE, vec![path.into_string(), bytes_max.to_string()])
             }
+            Request::Connect(connect) => self.connect(connect, number),
         }
     }
 
@@ -131,6 +137,18 @@ impl Server {
                 let reason = format!("cannot start a process: {error}");
                 Deed::Answer(Answer::Failed(Reason::new(reason)))
             }
+        }
+    }
+
+    fn connect(&self, connect: request::Connect, number: u64) -> Deed {
+        let limit = self.settings.limits.tunnels;
+        let is_tunnel = |connection: &&Connection| matches!(connection.role, Role::Tunnel(_));
+        if self.connections.values().filter(is_tunnel).count() >= limit as usize {
+            return Deed::Answer(Answer::Busy { limit });
+        }
+        match Tunnel::connect(connect.port, number, &self.poller) {
+            Ok(tunnel) => Deed::Become(Role::Tunnel(Box::new(tunnel))),
+            Err(failure) => Deed::Answer(Answer::NotConnected(failure)),
         }
     }
 

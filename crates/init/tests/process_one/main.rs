@@ -17,4 +17,5 @@ mod main_process;
 mod probes;
 mod terminals;
 mod trust;
+mod tunnels;
 mod world;

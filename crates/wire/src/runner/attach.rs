@@ -1,5 +1,7 @@
 //! Work on a sandbox, on its way to the runner and back.
 
+use std::num::NonZeroU16;
+
 use palisade_backend::{AttachError, ExecSpec, FileError, LogChunk, LogQuery, Terminal};
 use palisade_model::clock::Timestamp;
 
@@ -88,6 +90,20 @@ pub fn log_query(message: pb::ReadLogs) -> LogQuery {
     }
 }
 
+/// A connection to a port as the protocol carries it.
+pub fn open_connect(port: NonZeroU16) -> pb::open::Work {
+    pb::open::Work::Connect(pb::Connect {
+        port: port.get().into(),
+    })
+}
+
+/// The port of a connection as the gateway sent it.
+pub fn connect_port(message: pb::Connect) -> Result<NonZeroU16, BadMessage> {
+    let pb::Connect { port } = message;
+    let port = u16::try_from(port).ok().and_then(NonZeroU16::new);
+    port.ok_or_else(|| BadMessage::new("port", "is none"))
+}
+
 /// A piece of a log as the protocol carries it.
 pub fn log_chunk_message(chunk: LogChunk) -> pb::LogChunk {
     let LogChunk { offset, at, data } = chunk;
@@ -116,10 +132,13 @@ pub fn failure(error: &AttachError) -> pb::Failure {
             (String::new(), String::new(), 0, 0)
         }
         AttachError::Busy { limit } => (String::new(), String::new(), 0, wide(*limit)),
-        AttachError::ExecFailed { message } => (message.clone(), String::new(), 0, 0),
+        AttachError::ExecFailed { message } | AttachError::TunnelFailed { message } => {
+            (message.clone(), String::new(), 0, 0)
+        }
         AttachError::File { path, error } => file_failure(path, error),
         AttachError::LogGap { first_kept } => (String::new(), String::new(), *first_kept, 0),
         AttachError::LogOffset { end } => (String::new(), String::new(), *end, 0),
+        AttachError::PortClosed { port } => (String::new(), String::new(), u64::from(*port), 0),
     };
     pb::Failure {
         kind: kind.into(),
@@ -153,6 +172,8 @@ fn failure_kind(error: &AttachError) -> pb::FailureKind {
         AttachError::ExecFailed { .. } => pb::FailureKind::ExecFailed,
         AttachError::LogGap { .. } => pb::FailureKind::LogGap,
         AttachError::LogOffset { .. } => pb::FailureKind::LogOffset,
+        AttachError::PortClosed { .. } => pb::FailureKind::PortClosed,
+        AttachError::TunnelFailed { .. } => pb::FailureKind::TunnelFailed,
         AttachError::Lost => pb::FailureKind::Lost,
         AttachError::File { error, .. } => match error {
             FileError::NotFound => pb::FailureKind::FileNotFound,
@@ -196,6 +217,10 @@ pub fn attach_error(message: pb::Failure) -> AttachError {
         Ok(pb::FailureKind::FileIo) => file(FileError::Io { message }),
         Ok(pb::FailureKind::LogGap) => AttachError::LogGap { first_kept: number },
         Ok(pb::FailureKind::LogOffset) => AttachError::LogOffset { end: number },
+        Ok(pb::FailureKind::PortClosed) => AttachError::PortClosed {
+            port: u16::try_from(number).unwrap_or(0),
+        },
+        Ok(pb::FailureKind::TunnelFailed) => AttachError::TunnelFailed { message },
         Ok(pb::FailureKind::Lost | pb::FailureKind::Unspecified) | Err(_) => AttachError::Lost,
     }
 }
@@ -233,6 +258,10 @@ mod tests {
             }),
             AttachError::LogGap { first_kept: 7 },
             AttachError::LogOffset { end: 9 },
+            AttachError::PortClosed { port: 80 },
+            AttachError::TunnelFailed {
+                message: "reset".into(),
+            },
             AttachError::Lost,
         ]
     }
@@ -272,6 +301,18 @@ mod tests {
     #[test]
     fn a_command_must_name_a_program() {
         assert!(exec_spec(pb::Exec::default()).is_err());
+    }
+
+    #[test]
+    fn a_port_survives_the_wire_and_none_is_refused() {
+        let port = NonZeroU16::new(8080).unwrap();
+        let pb::open::Work::Connect(message) = open_connect(port) else {
+            panic!("a port opens a connection");
+        };
+        assert_eq!(connect_port(message), Ok(port));
+        for port in [0, 65_536] {
+            assert!(connect_port(pb::Connect { port }).is_err(), "{port}");
+        }
     }
 
     #[test]
