@@ -1,5 +1,6 @@
 //! One call: what is sent, and what comes back within bounds.
 
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,22 +13,23 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{CallError, Refused};
+use crate::sandboxes::Sandboxes;
 use crate::server::Server;
 
 /// How long a connection may take to come about.
-const CONNECT_TIME: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// How long one call may take; longer than the server gives itself.
-const CALL_TIME: Duration = Duration::from_secs(40);
+pub(crate) const CALL_TIME: Duration = Duration::from_secs(40);
 
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How often a read is tried when the server asks to come back.
-const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 
 /// The longest that a read waits before it is tried again.
-const WAIT_MAX: Duration = Duration::from_secs(3);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// Calls one server as the holder of one token. Cheap to clone.
 #[derive(Clone)]
@@ -45,7 +47,7 @@ pub enum SetupError {
     BadToken,
     /// TLS could not be set up.
     #[error("the client cannot be set up")]
-    Tls(#[source] reqwest::Error),
+    Tls(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// What one call sends.
@@ -87,10 +89,20 @@ impl Client {
             builder = builder.no_proxy();
         }
         Ok(Self {
-            http: builder.build().map_err(SetupError::Tls)?,
+            http: builder
+                .build()
+                .map_err(|error| SetupError::Tls(error.into()))?,
             server,
             authorization,
         })
+    }
+
+    /// The sandboxes of the same server, for the holder of the same token.
+    ///
+    /// Nothing is connected to before the first call. Must be called where there
+    /// is a runtime.
+    pub fn sandboxes(&self) -> Result<Sandboxes, SetupError> {
+        Sandboxes::new(&self.server, self.authorization.as_bytes())
     }
 
     /// The server that is called.
@@ -175,7 +187,10 @@ impl Client {
         if source.is_timeout() {
             CallError::TimedOut { server }
         } else {
-            CallError::Unreachable { server, source }
+            CallError::Unreachable {
+                server,
+                source: source.into(),
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why a call did not succeed.
 
+use std::error::Error;
 use std::time::Duration;
 
 use palisade_model::reason::Code;
@@ -24,7 +25,15 @@ pub enum CallError {
         server: String,
         /// What happened.
         #[source]
-        source: reqwest::Error,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A stream was cut before its end.
+    #[error("the connection to the server {server} was lost: {what}")]
+    Lost {
+        /// The server.
+        server: String,
+        /// What was said last.
+        what: String,
     },
     /// The server took too long; a change may have been made all the same.
     #[error("the server {server} did not answer in time")]
@@ -55,6 +64,16 @@ impl Refused {
             http_status,
             status,
         }
+    }
+
+    /// A refusal that came over gRPC; its status of HTTP is the one that goes
+    /// with its code.
+    pub(crate) fn over_grpc(status: Status) -> Self {
+        let mut refused = Self::new(500, status);
+        if let Some(code) = refused.code() {
+            refused.http_status = code.http_status();
+        }
+        refused
     }
 
     /// The status of HTTP.

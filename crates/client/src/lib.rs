@@ -1,4 +1,4 @@
-//! Calls the control plane over REST.
+//! Calls the control plane over REST, and the gateway over gRPC.
 //!
 //! Every call is bounded in time and every answer in size. What the server
 //! refuses comes back as a typed [`Refused`]; what is not an answer of this
@@ -10,10 +10,15 @@ mod error;
 mod placing;
 mod profiles;
 mod runners;
+mod sandboxes;
 mod server;
 
 pub use call::{Client, SetupError};
 pub use error::{CallError, Refused};
 pub use profiles::Change;
 pub use runners::{Ending, RunnerFilter};
+pub use sandboxes::{
+    ClosedInput, Command, Exec, ExecEvent, ExecInput, ExecOutput, LogPiece, LogReading, Logs,
+    SandboxFilter, Sandboxes, Terminal, Tunnel, TunnelEvent, TunnelInput, TunnelOutput,
+};
 pub use server::{BadServer, Server};

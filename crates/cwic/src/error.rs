@@ -158,8 +158,11 @@ impl CliError {
                 .because(error.to_string())
                 .next(advice::by_code(Code::NotFound)),
             CallError::Unreachable { source, .. } => Self::new(Exit::Failure, what)
-                .because(format!("{error}: {}", innermost(source)))
+                .because(format!("{error}: {}", innermost(source.as_ref())))
                 .next("check the address (cwic auth status) and that the server runs"),
+            CallError::Lost { .. } => Self::new(Exit::Failure, what)
+                .because(error.to_string())
+                .next("look whether it happened before you try again"),
             CallError::TimedOut { .. } => Self::new(Exit::TimedOut, what)
                 .because(error.to_string())
                 .next("look whether it happened before you try again"),

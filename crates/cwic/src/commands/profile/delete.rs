@@ -67,6 +67,7 @@ async fn explain(text: &str, error: &CallError, client: &Client) -> CliError {
         CallError::Refused(_)
         | CallError::NotAName { .. }
         | CallError::Unreachable { .. }
+        | CallError::Lost { .. }
         | CallError::TimedOut { .. }
         | CallError::NotUnderstood { .. } => {
             let failure = CliError::call(&format!("profile {text} was not deleted"), error);
