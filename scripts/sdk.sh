@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Drives a real platform with the official Python SDK.
+# Drives a real platform with the official Python SDK, and with cwic on terminals.
 #
 #   scripts/sdk.sh [PYTEST ARGUMENTS]
 set -euo pipefail

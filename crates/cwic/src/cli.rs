@@ -10,6 +10,7 @@ mod auth;
 mod context;
 mod document;
 mod insight;
+mod live;
 mod output;
 mod profile;
 mod runner;
@@ -21,6 +22,10 @@ pub(crate) use context::{ContextCommand, ListContextsArgs};
 pub(crate) use document::{ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, FileArgs};
 pub(crate) use insight::{
     Between, ExplainProfileArgs, ExplainRequestArgs, FailOn, LintArgs, RevisionsArgs, RollbackArgs,
+};
+pub(crate) use live::{
+    CopyArgs, ExecArgs, ForwardArgs, GetSandboxArgs, ListSandboxesArgs, LiveCommand, LogsArgs,
+    RemoveArgs, RunArgs, SessionArgs, StopArgs,
 };
 pub(crate) use output::{FORMATS, Format, ListArgs, OutputArgs};
 pub(crate) use profile::{
@@ -155,7 +160,7 @@ pub(crate) enum Command {
         after_help = "Example:\n  cwic context use staging"
     )]
     Context(ContextCommand),
-    /// Keep profiles and runners
+    /// Keep profiles and runners, and work with sandboxes
     #[command(subcommand, after_help = "Example:\n  cwic sandbox apply -f fleet/")]
     Sandbox(SandboxCommand),
     /// Tell the versions of this program and of the server

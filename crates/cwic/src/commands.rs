@@ -18,6 +18,7 @@ mod living;
 mod preview;
 mod profile;
 mod runner;
+mod sandbox;
 mod tool;
 mod version;
 
@@ -34,7 +35,8 @@ pub(crate) fn run(cli: Cli, out: &mut Out) -> Ended {
         })?;
     let ended = runtime.block_on(dispatch(cli.command, settings, out));
     // A prompt that the process was told to leave still waits, for a key or for
-    // the server, and ends with the process. Its timers must not end before.
+    // the server, and ends with the process; so does a read of standard input.
+    // Its timers must not end before.
     std::mem::forget(runtime);
     ended
 }
@@ -70,6 +72,9 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Out) -> Ended 
         }
         Command::Sandbox(SandboxCommand::Explain(args)) => {
             explain::run(&args, &settings.client()?, out).await
+        }
+        Command::Sandbox(SandboxCommand::Live(command)) => {
+            sandbox::run(command, &settings.client()?, out).await
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod cli;
+mod clock;
 mod commands;
 mod complete;
 mod config_file;
@@ -21,6 +22,7 @@ mod suggestion;
 mod terminal;
 mod usage;
 mod wizard;
+mod words;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod profile;
 pub(crate) mod runner;
+pub(crate) mod sandbox;
 
 use std::collections::BTreeMap;
 
@@ -68,6 +69,11 @@ pub(crate) fn block(text: &str, out: &mut Out) {
     for line in text.lines() {
         out.line(format_args!("  {line}"));
     }
+}
+
+/// A text of somebody else in one line, made harmless for a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    plain(&text.replace(['\n', '\t'], " "))
 }
 
 /// A text, or a sign that there is none.

@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{DiffArgs, DocumentsArgs, ExplainRequestArgs, ProfileCommand, RunnerCommand};
+use super::{
+    DiffArgs, DocumentsArgs, ExplainRequestArgs, LiveCommand, ProfileCommand, RunnerCommand,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxCommand {
@@ -34,4 +36,6 @@ pub(crate) enum SandboxCommand {
     /// they do
     #[command(after_help = "Example:\n  cwic sandbox diff -f fleet/")]
     Diff(DiffArgs),
+    #[command(flatten)]
+    Live(LiveCommand),
 }

@@ -2,7 +2,7 @@
 
 use crate::rig::Plane;
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 47] = [
     "",
     "auth",
     "auth login",
@@ -40,6 +40,16 @@ const COMMANDS: [&str; 37] = [
     "version",
     "completion",
     "man",
+    "sandbox run",
+    "sandbox ls",
+    "sandbox get",
+    "sandbox describe",
+    "sandbox logs",
+    "sandbox exec",
+    "sandbox cp",
+    "sandbox stop",
+    "sandbox rm",
+    "sandbox port-forward",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,26 @@
+//! `cwic sandbox get`: one sandbox.
+
+use palisade_client::Sandboxes;
+
+use crate::cli::GetSandboxArgs;
+use crate::commands::Ended;
+use crate::commands::sandbox::failure::failed;
+use crate::listing::Listing;
+use crate::out::Out;
+use crate::present::sandbox::{COLUMNS, whole};
+
+/// Shows it in the format that was asked for.
+pub(super) async fn run(args: &GetSandboxArgs, sandboxes: &Sandboxes, out: &mut Out) -> Ended {
+    let id = &args.sandbox.id;
+    let fetch = async || {
+        let seen = sandboxes.get(id).await;
+        let seen = seen.map_err(|error| failed(&format!("sandbox {id} was not found"), &error))?;
+        Ok(vec![whole(seen)])
+    };
+    let listing = Listing {
+        columns: &COLUMNS,
+        is_single: true,
+        args: &args.list,
+    };
+    listing.run(fetch, out).await
+}

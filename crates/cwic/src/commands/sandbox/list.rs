@@ -1,0 +1,31 @@
+//! `cwic sandbox ls`: sandboxes of the organization, and what changes.
+
+use palisade_client::{SandboxFilter, Sandboxes};
+
+use crate::cli::ListSandboxesArgs;
+use crate::commands::Ended;
+use crate::commands::sandbox::failure::failed;
+use crate::listing::Listing;
+use crate::out::Out;
+use crate::present::sandbox::{COLUMNS, item};
+
+/// Lists once, or until this program is asked to end.
+pub(super) async fn run(args: &ListSandboxesArgs, sandboxes: &Sandboxes, out: &mut Out) -> Ended {
+    let filter = SandboxFilter {
+        tags: args.tags.clone(),
+        profiles: args.profile.iter().cloned().collect(),
+        runners: args.runner.iter().cloned().collect(),
+        includes_over: args.all_states,
+    };
+    let fetch = async || {
+        let found = sandboxes.list(&filter).await;
+        let found = found.map_err(|error| failed("sandboxes were not listed", &error))?;
+        Ok(found.iter().map(item).collect())
+    };
+    let listing = Listing {
+        columns: &COLUMNS,
+        is_single: false,
+        args: &args.list,
+    };
+    listing.run(fetch, out).await
+}
