@@ -111,35 +111,32 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Packet> {
             let addresses = header.get(12..)?;
             let at = |bytes: &[u8]| Some(IpAddr::from(Ipv4Addr::from(*bytes.first_chunk::<4>()?)));
             let rest = bytes.get(usize::from(first & 0xf) * 4..);
-            packet(header[9], at(addresses)?, at(&addresses[4..])?, rest)
+            let (source, destination) = (at(addresses)?, at(&addresses[4..])?);
+            Some(packet(header[9], source, destination, rest))
         }
         6 => {
             let header = bytes.first_chunk::<40>()?;
             let addresses = header.get(8..)?;
             let at = |bytes: &[u8]| Some(IpAddr::from(Ipv6Addr::from(*bytes.first_chunk::<16>()?)));
             let rest = bytes.get(40..);
-            packet(header[6], at(addresses)?, at(&addresses[16..])?, rest)
+            let (source, destination) = (at(addresses)?, at(&addresses[16..])?);
+            Some(packet(header[6], source, destination, rest))
         }
         _ => None,
     }
 }
 
-fn packet(
-    protocol: u8,
-    source: IpAddr,
-    destination: IpAddr,
-    rest: Option<&[u8]>,
-) -> Option<Packet> {
+fn packet(protocol: u8, source: IpAddr, destination: IpAddr, rest: Option<&[u8]>) -> Packet {
     let ports = rest.and_then(<[u8]>::first_chunk::<4>);
     let has_ports = [TCP, UDP].contains(&protocol);
     let [a, b, c, d] = ports.copied().filter(|_| has_ports).unwrap_or_default();
-    Some(Packet {
+    Packet {
         protocol,
         source,
         source_port: u16::from_be_bytes([a, b]),
         destination,
         destination_port: u16::from_be_bytes([c, d]),
-    })
+    }
 }
 
 #[cfg(test)]

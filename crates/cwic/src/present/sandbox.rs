@@ -125,10 +125,10 @@ fn summary(info: &SandboxInfo) -> Value {
 }
 
 /// One sandbox in every form that it can be shown in.
-pub(crate) fn whole(seen: GetSandboxResponse) -> Item {
+pub(crate) fn whole(seen: &GetSandboxResponse) -> Item {
     let mut item = item(&as_summary(seen.clone()));
     if let Some(fields) = item.answer.as_object_mut() {
-        add_end(&seen, fields);
+        add_end(seen, fields);
     }
     item.document = item.answer.clone();
     item

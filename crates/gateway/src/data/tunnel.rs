@@ -79,16 +79,18 @@ impl TunnelStream<'_> {
     async fn pass_on(&self, mut events: mpsc::Receiver<TunnelEvent>) -> End<pb::ConnectResponse> {
         while let Some(event) = events.recv().await {
             match event {
-                TunnelEvent::Data(data) => {
-                    for frame in frames(data) {
-                        self.sink.send(tunnel_data(frame)).await;
-                    }
-                }
+                TunnelEvent::Data(data) => self.pass_data(data).await,
                 TunnelEvent::End => self.sink.send(tunnel_end()).await,
                 TunnelEvent::Failed(error) => return Err(self.failed(error)),
             }
         }
         Ok(tunnel_closed())
+    }
+
+    async fn pass_data(&self, data: Bytes) {
+        for frame in frames(data) {
+            self.sink.send(tunnel_data(frame)).await;
+        }
     }
 
     /// Hands on what the client sends; pending for ever once it has said all.

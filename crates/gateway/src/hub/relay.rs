@@ -189,7 +189,7 @@ async fn pass_to_port(mut inputs: mpsc::Receiver<Bytes>, down: &Down) {
     }
     let end = Input::TunnelEnd(pb::TunnelEnd {});
     let _ = down.send(Ok(message(end))).await;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Passes logs on until they end, their reader left or the runner is gone.

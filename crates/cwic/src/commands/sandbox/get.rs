@@ -15,7 +15,7 @@ pub(super) async fn run(args: &GetSandboxArgs, sandboxes: &Sandboxes, out: &mut 
     let fetch = async || {
         let seen = sandboxes.get(id).await;
         let seen = seen.map_err(|error| failed(&format!("sandbox {id} was not found"), &error))?;
-        Ok(vec![whole(seen)])
+        Ok(vec![whole(&seen)])
     };
     let listing = Listing {
         columns: &COLUMNS,
