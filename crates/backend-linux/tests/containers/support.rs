@@ -118,7 +118,7 @@ impl conformance::Harness for Harness {
             Job::NoSuchProgram => vec!["/no/such/program".to_owned()],
             Job::KillSelf => shell("kill -9 $$"),
             // `nc -e` hands the connection to `cat`, which ends with it.
-            Job::Echo(port) => shell(&format!("exec nc -lk -s 127.0.0.1 -p {port} -e /bin/cat")),
+            Job::Echo(port) => shell(&format!("exec nc -ll -p {port} -e /bin/cat")),
         }
     }
 

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_command_is_the_main_process() {
-        let request = request("--profile agents --egress none -e A=b -l t -- sh -c exit");
+        let request = request("--profile agents --egress none -e A=b --tag t -- sh -c exit");
         assert_eq!((request.command.as_str(), request.args.len()), ("sh", 2));
         assert_eq!(request.profile_names, ["agents"]);
         assert_eq!(request.network.unwrap().egress_mode, "none");

@@ -74,6 +74,6 @@ mod tests {
     async fn it_is_told_in_mebibytes() {
         let mut progress = Progress::new("a\u{1b}b", Some(3 << 20));
         progress.add(1_600_000);
-        assert_eq!(progress.text(), "a\u{fffd}b: 1.5 of 3.0 MiB");
+        assert_eq!(progress.text(), "a\\u{1b}b: 1.5 of 3.0 MiB");
     }
 }
