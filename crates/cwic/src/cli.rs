@@ -16,6 +16,7 @@ mod profile;
 mod runner;
 mod sandbox;
 mod tool;
+mod verify;
 
 pub(crate) use auth::{AuthCommand, LoginArgs};
 pub(crate) use context::{ContextCommand, ListContextsArgs};
@@ -37,6 +38,7 @@ pub(crate) use runner::{
 };
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use tool::{CompletionArgs, ManArgs, Shell, VersionArgs};
+pub(crate) use verify::{ReportFormat, VerifyProfileArgs};
 
 use crate::complete;
 

@@ -65,7 +65,7 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Out) -> Ended 
             profile::lint::run(&args, None, out).await
         }
         Command::Sandbox(SandboxCommand::Profile(command)) => {
-            profile::run(command, &settings.client()?, out).await
+            profile::run(command, &settings, out).await
         }
         Command::Sandbox(SandboxCommand::Runner(command)) => {
             runner::run(command, &settings.client()?, out).await

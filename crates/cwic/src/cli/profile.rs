@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, ExplainProfileArgs, FileArgs, LintArgs,
-    ListArgs, RevisionsArgs, RollbackArgs,
+    ListArgs, RevisionsArgs, RollbackArgs, VerifyProfileArgs,
 };
 use crate::complete;
 
@@ -57,6 +57,14 @@ pub(crate) enum ProfileCommand {
     /// Show how profiles differ from what files say; ends with 1 if they do
     #[command(after_help = "Example:\n  cwic sandbox profile diff -f profile.yaml")]
     Diff(DiffArgs),
+    /// Measure what sandboxes under a profile reach, and compare it with the model
+    ///
+    /// Probe sandboxes are started under the profile, asked from inside, and
+    /// removed again. The exit code is 2 if anything is not as it should be.
+    #[command(
+        after_help = "Examples:\n  cwic sandbox profile verify agents\n  cwic sandbox profile verify agents --runner local -o json"
+    )]
+    Verify(VerifyProfileArgs),
     /// Delete profiles; those that a runner binds are reported and skipped
     #[command(
         after_help = "Example:\n  cwic sandbox profile delete team-default beta-template --yes"

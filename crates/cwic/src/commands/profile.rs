@@ -15,15 +15,17 @@ use palisade_client::Client;
 use palisade_wire::rest::ProfileTemplate;
 
 use crate::cli::ProfileCommand;
-use crate::commands::Ended;
 use crate::commands::applying::{self, Wanted};
+use crate::commands::{Ended, sandbox};
 use crate::error::{CliError, Exit};
 use crate::input::Kind;
 use crate::out::Out;
+use crate::settings::Settings;
 use crate::suggestion;
 
 /// Picks the command.
-pub(super) async fn run(command: ProfileCommand, client: &Client, out: &mut Out) -> Ended {
+pub(super) async fn run(command: ProfileCommand, settings: &Settings, out: &mut Out) -> Ended {
+    let client = &settings.client()?;
     match command {
         ProfileCommand::Create(args) => create::run(&args, client, out).await,
         ProfileCommand::Get(args) => get::run(&args, client, out).await,
@@ -37,6 +39,7 @@ pub(super) async fn run(command: ProfileCommand, client: &Client, out: &mut Out)
             applying::apply(&Wanted::of(&args, Kind::WholeProfile), client, out).await
         }
         ProfileCommand::Diff(args) => applying::diff(&args, Kind::WholeProfile, client, out).await,
+        ProfileCommand::Verify(args) => Box::pin(sandbox::verify::run(&args, settings, out)).await,
         ProfileCommand::Delete(args) => delete::run(&args, client, out).await,
     }
 }

@@ -23,6 +23,7 @@ mod session;
 mod signals;
 mod stop;
 mod terminal;
+pub(in crate::commands) mod verify;
 mod waiting;
 
 /// Runs one of the commands.

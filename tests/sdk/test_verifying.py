@@ -1,0 +1,159 @@
+"""`cwic sandbox profile verify` measures what is so, whatever is said of it."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import pytest
+
+from conftest import new_platform
+
+# Beside all addresses that are in use: a machine that answers, behind this one.
+OUTSIDE = "203.0.113.34"
+NEAR = "203.0.113.33"
+
+PROFILE = {
+    "display_name": "measured",
+    "spec": {
+        "namespace": {"strategy": "per-user"},
+        "network": {
+            "egress": {
+                "default": "deny-all",
+                "modes": {
+                    "deny-all": {"type": "none"},
+                    "internet": {"type": "internet"},
+                    "one": {"type": "allowlist", "cidrs": [f"{OUTSIDE}/32"]},
+                    "mine": {"type": "user"},
+                },
+            },
+            "ingress": {"team": {"scope": "user", "service": {"serviceType": "ClusterIP"}}},
+        },
+    },
+}
+
+
+def run(*words):
+    return subprocess.run(words, check=True, text=True, capture_output=True, timeout=30).stdout
+
+
+@pytest.fixture(scope="module")
+def outside():
+    """A namespace with an address of its own on a cable to this machine."""
+    holder = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "ip link set lo up; echo up; exec sleep infinity"],
+        stdout=subprocess.PIPE, text=True,
+    )
+    try:
+        assert holder.stdout.readline() == "up\n"
+        pid = str(holder.pid)
+        run("ip", "link", "add", "palverify", "type", "veth", "peer", "name", "eth0", "netns", pid)
+        run("ip", "addr", "add", f"{NEAR}/30", "dev", "palverify")
+        run("ip", "link", "set", "palverify", "up")
+        inside = ["nsenter", "--net", "--target", pid]
+        run(*inside, "ip", "addr", "add", f"{OUTSIDE}/30", "dev", "eth0")
+        run(*inside, "ip", "link", "set", "eth0", "up")
+        run(*inside, "ip", "route", "add", "default", "via", NEAR)
+        yield
+    finally:
+        holder.kill()
+        holder.wait(10)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, outside):
+    before = routers()
+    platform = new_platform(tmp_path_factory.mktemp("measured")).start()
+    try:
+        profile = platform.create_profile(PROFILE)
+        platform.create_runner([{"profile_template_id": profile, "is_default": True}])
+        [platform.router] = routers() - before
+        yield platform
+    finally:
+        code = platform.stop()
+        assert code == 0, platform.log()[-4000:]
+
+
+def routers():
+    """The namespaces of all runners on this machine."""
+    return set(pathlib.Path("/run/palisade").glob("*.netns"))
+
+
+def words(platform, *more):
+    other = str(platform.state / "tokens" / "user")
+    return ["sandbox", "profile", "verify", "measured", "--image", "python:3.11", "--other-user-token-file", other, *more]
+
+
+def verify(platform, *more):
+    env = dict(os.environ, CWIC_SERVER=platform.url, CWIC_TOKEN=platform.token("admin"))
+    return subprocess.run(
+        [platform.cwic_path, *words(platform, *more)],
+        env=env, text=True, capture_output=True, timeout=240, check=False,
+    )
+
+
+def nothing_is_left(platform):
+    platform.wait_for(lambda: not platform.cwic("sandbox", "ls", "-o", "name").stdout.strip(), "the end of all")
+
+
+def in_router(platform, *words):
+    """Runs something in the namespace in which the rules of sandboxes are."""
+    return run("nsenter", f"--net={platform.router}", *words)
+
+
+def test_what_is_enforced_is_what_the_model_says(measured):
+    done = verify(measured)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"\d+ probes, all equal to the model( \(\d+ unproven\))?", last), last
+    count = int(last.split()[0])
+    assert count > 300, last
+    assert "not measured: other organization: give --other-organization-token-file" in done.stdout
+    nothing_is_left(measured)
+
+    told = json.loads(verify(measured, "-o", "json").stdout)
+    assert told["mismatches"] == 0 and told["probes"] == len(told["rows"]) == count
+    rows = {(row["egressMode"], row["probe"]): row for row in told["rows"]}
+    # What is open was proved to be, and not only what is closed.
+    for probe in [f"tcp/{OUTSIDE}/443", f"udp/{OUTSIDE}/443", f"icmp/{OUTSIDE}"]:
+        row = rows["one", probe]
+        assert (row["predicted"], row["result"]) == ("allowed", "equal"), row
+    peers = [row for row in told["rows"] if row["target"].startswith("same user") and row["predicted"] == "allowed"]
+    assert peers and {row["egressMode"] for row in peers} == {"mine"}, peers
+    assert {row["result"] for row in peers} == {"equal"}, peers
+    others = [row for row in told["rows"] if row["target"].startswith("other user")]
+    assert others and {row["predicted"] for row in others} == {"refused"}, others
+    nothing_is_left(measured)
+
+
+def test_a_signal_leaves_nothing_behind(measured):
+    env = dict(os.environ, CWIC_SERVER=measured.url, CWIC_TOKEN=measured.token("admin"))
+    verifying = subprocess.Popen(
+        [measured.cwic_path, *words(measured)], env=env,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    measured.wait_for(lambda: measured.cwic("sandbox", "ls", "-o", "name").stdout.strip(), "a probe sandbox")
+    verifying.send_signal(signal.SIGINT)
+    assert verifying.wait(60) == 130
+    nothing_is_left(measured)
+
+
+def test_a_hole_and_a_wall_that_the_model_does_not_know_are_found(measured):
+    in_router(measured, "nft", "insert", "rule", "inet", "palisade", "forward", "oifname", "!=", "uplink", "accept")
+    done = verify(measured)
+    assert done.returncode == 2, done.stdout + done.stderr
+    wrong = [line for line in done.stdout.splitlines() if line.endswith("MISMATCH")]
+    assert any("same user, same profile" in line and "tcp/" in line for line in wrong), done.stdout
+    assert any("other user" in line for line in wrong), done.stdout
+    assert "NOT equal to the model" in done.stdout.strip().splitlines()[-1]
+
+    in_router(measured, "nft", "flush", "chain", "inet", "palisade", "forward")
+    reject = ["reject", "with", "icmpx", "admin-prohibited"]
+    in_router(measured, "nft", "add", "rule", "inet", "palisade", "forward", *reject)
+    done = verify(measured)
+    assert done.returncode == 2, done.stdout + done.stderr
+    wrong = [line for line in done.stdout.splitlines() if line.endswith("MISMATCH")]
+    assert any(f"udp/{OUTSIDE}/443" in line for line in wrong), done.stdout
+    nothing_is_left(measured)
