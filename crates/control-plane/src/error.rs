@@ -6,7 +6,6 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use palisade_model::reason::Reason;
@@ -14,9 +13,6 @@ use palisade_model::refusal::Refusal;
 use palisade_model::violation::Violation;
 use palisade_store::Fault;
 use palisade_wire::spelling::{Finding, Origin};
-
-/// How long to wait when the store is away.
-const STORE_RETRY: Duration = Duration::from_secs(1);
 
 /// Why a request did not succeed.
 #[derive(Clone, Debug)]
@@ -40,10 +36,7 @@ impl ApiError {
     pub(crate) fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         Self {
             cause: Some(Arc::new(cause)),
-            ..Self::new(
-                Reason::Internal,
-                "the server failed; its log knows more under the id of this request",
-            )
+            ..Refusal::internal().into()
         }
     }
 
@@ -91,16 +84,10 @@ impl From<Refusal> for ApiError {
 
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
-        if !fault.may_retry() {
-            return Self::internal(fault);
-        }
-        let refusal = Refusal::new(
-            Reason::BackendUnavailable,
-            "the store is not available for now; try again in a moment",
-        );
+        let refusal = fault.refusal();
         Self {
             cause: Some(Arc::new(fault)),
-            ..Self::from(refusal.retry_after(STORE_RETRY))
+            ..refusal.into()
         }
     }
 }

@@ -13,7 +13,7 @@ use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_store::Fault;
 
-/// How long to wait when the store or a runner is away.
+/// How long to wait when a runner is away.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Why a call did not succeed.
@@ -28,18 +28,11 @@ pub(crate) struct ApiError {
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Refusal::new(reason, message).into()
-    }
-
     /// A fault of ours.
     pub(crate) fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         Self {
             cause: Some(Arc::new(cause)),
-            ..Self::new(
-                Reason::Internal,
-                "the server failed; its log knows more under the id of this request",
-            )
+            ..Refusal::internal().into()
         }
     }
 
@@ -67,16 +60,10 @@ impl From<Refusal> for ApiError {
 
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
-        if !fault.may_retry() {
-            return Self::internal(fault);
-        }
-        let refusal = Refusal::new(
-            Reason::BackendUnavailable,
-            "the store is not available for now; try again in a moment",
-        );
+        let refusal = fault.refusal();
         Self {
             cause: Some(Arc::new(fault)),
-            ..Self::from(refusal.retry_after(RETRY))
+            ..refusal.into()
         }
     }
 }

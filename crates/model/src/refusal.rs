@@ -39,6 +39,14 @@ impl Refusal {
         }
     }
 
+    /// A fault of the server's own. What it was is for the log.
+    pub fn internal() -> Self {
+        Self::new(
+            Reason::Internal,
+            "the server failed; its log knows more under the id of this request",
+        )
+    }
+
     /// A refusal of a request with fields that break rules.
     ///
     /// The message names the first and counts the others.

@@ -5,6 +5,13 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
+
+use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
+
+/// How long to wait before the store may be there again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What lies behind a [`Fault`], for the log. Shared, since one failed commit
 /// can be the answer to several calls.
@@ -27,6 +34,18 @@ impl Fault {
         match self {
             Self::Unavailable(_) => true,
             Self::Damaged(_) => false,
+        }
+    }
+
+    /// What a caller is told of it, which is nothing of its cause.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Unavailable(_) => Refusal::new(
+                Reason::BackendUnavailable,
+                "the store is not available for now; try again in a moment",
+            )
+            .retry_after(RETRY),
+            Self::Damaged(_) => Refusal::internal(),
         }
     }
 }
