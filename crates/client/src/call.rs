@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{CallError, Refused};
+use crate::profiles::Change;
 use crate::sandboxes::Sandboxes;
 use crate::server::Server;
 
@@ -128,6 +129,22 @@ impl Client {
     pub(crate) async fn write<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, CallError> {
         let answer = self.once(&call).await?;
         self.decode(&answer)
+    }
+
+    /// Changes fields of what has a path.
+    pub(crate) async fn edit<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &Value,
+        change: &Change,
+    ) -> Result<T, CallError> {
+        self.write(Call {
+            query: change.query(),
+            body: Some(body),
+            if_match: change.etag.as_deref(),
+            ..Call::new(Method::PATCH, path)
+        })
+        .await
     }
 
     async fn once(&self, call: &Call<'_>) -> Result<Bytes, CallError> {

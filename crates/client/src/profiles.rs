@@ -91,14 +91,8 @@ impl Client {
         change: &Change,
     ) -> Result<ProfileTemplate, CallError> {
         let body = json!({ "profileTemplate": profile });
-        let path = [BASE[0], BASE[1], PROFILES, id];
-        self.write(Call {
-            query: change.query(),
-            body: Some(&body),
-            if_match: change.etag.as_deref(),
-            ..Call::new(Method::PATCH, &path)
-        })
-        .await
+        self.edit(&[BASE[0], BASE[1], PROFILES, id], &body, change)
+            .await
     }
 
     /// Changes the fields of a profile that `mask` names, to what `profile`
@@ -111,14 +105,8 @@ impl Client {
         change: &Change,
     ) -> Result<ProfileTemplate, CallError> {
         let body = json!({ "profileTemplate": profile, "updateMask": mask.join(",") });
-        let path = [BASE[0], BASE[1], PROFILES, id];
-        self.write(Call {
-            query: change.query(),
-            body: Some(&body),
-            if_match: change.etag.as_deref(),
-            ..Call::new(Method::PATCH, &path)
-        })
-        .await
+        self.edit(&[BASE[0], BASE[1], PROFILES, id], &body, change)
+            .await
     }
 
     /// Deletes a profile that no runner binds.

@@ -102,14 +102,8 @@ impl Client {
         change: &Change,
     ) -> Result<Runner, CallError> {
         let body = json!({ "runner": runner });
-        let path = [BASE[0], BASE[1], RUNNERS, id];
-        self.write(Call {
-            query: change.query(),
-            body: Some(&body),
-            if_match: change.etag.as_deref(),
-            ..Call::new(Method::PATCH, &path)
-        })
-        .await
+        self.edit(&[BASE[0], BASE[1], RUNNERS, id], &body, change)
+            .await
     }
 
     /// Changes the fields of a runner that `mask` names, to what `runner`
@@ -122,14 +116,8 @@ impl Client {
         change: &Change,
     ) -> Result<Runner, CallError> {
         let body = json!({ "runner": runner, "updateMask": mask.join(",") });
-        let path = [BASE[0], BASE[1], RUNNERS, id];
-        self.write(Call {
-            query: change.query(),
-            body: Some(&body),
-            if_match: change.etag.as_deref(),
-            ..Call::new(Method::PATCH, &path)
-        })
-        .await
+        self.edit(&[BASE[0], BASE[1], RUNNERS, id], &body, change)
+            .await
     }
 
     /// Deletes a runner; returns it if it is not gone yet.

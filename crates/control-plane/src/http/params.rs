@@ -102,6 +102,12 @@ impl Known {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The text of a parameter that must be given; `what` says what for.
+    pub(super) fn required(&self, name: &'static str, what: &str) -> ApiResult<&str> {
+        let text = self.get(name).filter(|text| !text.is_empty());
+        text.ok_or_else(|| refused(name, ViolationKind::Required, what))
+    }
+
     /// A parameter that is true or false; alone, it is true.
     pub(super) fn flag(&self, name: &'static str) -> ApiResult<bool> {
         match self.get(name) {

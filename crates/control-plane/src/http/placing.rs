@@ -8,13 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use palisade_model::reason::Reason;
-use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{Selectors, StartRequest};
-use palisade_model::violation::{FieldPath, Violation, ViolationKind};
-use palisade_wire::envelope::{Envelope, Object, split_mask};
-use palisade_wire::profile_document::read_profile_edit;
 use palisade_wire::rest::{PlacementExplanation, PlacementPreview, ResolvedProfile};
-use palisade_wire::runner_document::read_runner_edit;
 use palisade_wire::spelling::Dialect;
 use palisade_wire::start_document::read_start_request;
 use palisade_wire::{Located, Source};
@@ -26,6 +21,7 @@ use super::{profile, runner};
 use crate::error::{ApiError, ApiResult};
 use crate::placing::{Instead, Offered, plain_request};
 use crate::plane::ControlPlane;
+use crate::profiles::Change;
 
 pub(super) fn routes() -> Router<ControlPlane> {
     Router::new().route("/explain", post(explain))
@@ -56,12 +52,8 @@ pub(super) async fn resolved(
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["runner"])?;
-    let Some(name) = known.get("runner").filter(|name| !name.is_empty()) else {
-        let path = FieldPath::root().key("runner");
-        let what = "is required; name the runner that offers the profile";
-        let violation = Violation::new(path, ViolationKind::Required, what);
-        return Err(Refusal::invalid(vec![violation]).into());
-    };
+    let what = "is required; name the runner that offers the profile";
+    let name = known.required("runner", what)?;
     let Offered {
         runner,
         binding,
@@ -86,12 +78,11 @@ pub(super) async fn preview_profile(
     Document(body): Document,
 ) -> ApiResult<Response> {
     let known = params.known(&["updateMask"])?;
-    let envelope = Envelope::open(body, Object::Profile).map_err(ApiError::invalid)?;
-    let change = params.change(&known, true)?;
-    let edit = read_profile_edit(&envelope.object, &envelope.source).map_err(ApiError::invalid)?;
-    let mask = envelope.update_mask;
-    let mask = mask.or_else(|| known.get("updateMask").and_then(split_mask));
-    let edit = profile::masked(edit, mask.as_deref())?;
+    let (edit, change) = profile::read_edit(body, &params, &known)?;
+    let change = Change {
+        is_dry_run: true,
+        ..change
+    };
     let wanted = plane.update_profile(&caller, &id, edit, change).await?;
     let request = plain_request(wanted.id);
     let instead = Instead::Profile(Box::new(wanted.clone()));
@@ -110,12 +101,11 @@ pub(super) async fn preview_runner(
     Document(body): Document,
 ) -> ApiResult<Response> {
     let known = params.known(&["updateMask"])?;
-    let envelope = Envelope::open(body, Object::Runner).map_err(ApiError::invalid)?;
-    let change = params.change(&known, true)?;
-    let edit = read_runner_edit(&envelope.object, &envelope.source).map_err(ApiError::invalid)?;
-    let mask = envelope.update_mask;
-    let mask = mask.or_else(|| known.get("updateMask").and_then(split_mask));
-    let edit = runner::masked(edit, mask.as_deref())?;
+    let (edit, change) = runner::read_edit(body, &params, &known)?;
+    let change = Change {
+        is_dry_run: true,
+        ..change
+    };
     let wanted = plane.update_runner(&caller, &id, edit, change).await?;
     let request = StartRequest {
         selectors: Selectors {

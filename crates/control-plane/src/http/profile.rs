@@ -10,6 +10,7 @@ use palisade_model::profile::{Profile, Revision};
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_store::profile::ProfileRevision;
+use palisade_wire::document::Node;
 use palisade_wire::envelope::{Envelope, Object, split_mask};
 use palisade_wire::profile_document::{
     ProfileEdit, profile_mask, read_profile_draft, read_profile_edit,
@@ -19,12 +20,12 @@ use palisade_wire::{Located, rest, timestamp};
 use super::answer::{empty, tagged};
 use super::auth::{Admin, Reader};
 use super::body::Document;
-use super::params::{Params, Place};
+use super::params::{Known, Params, Place};
 use super::{placing, usage};
 use crate::error::{ApiError, ApiResult};
 use crate::page;
 use crate::plane::ControlPlane;
-use crate::profiles::etag_of;
+use crate::profiles::{Change, etag_of};
 
 /// The names of the lists, for page tokens.
 const PROFILES: &str = "profiles";
@@ -109,23 +110,29 @@ async fn update(
     Document(body): Document,
 ) -> ApiResult<Response> {
     let known = params.known(&["updateMask", "validateOnly"])?;
+    let (edit, change) = read_edit(body, &params, &known)?;
+    let profile = plane.update_profile(&caller, &id, edit, change).await?;
+    Ok(answer(&profile))
+}
+
+/// What a request changes, within its mask, and how.
+pub(super) fn read_edit(
+    body: Node,
+    params: &Params,
+    known: &Known,
+) -> ApiResult<(Located<ProfileEdit>, Change)> {
     let envelope = Envelope::open(body, Object::Profile).map_err(ApiError::invalid)?;
-    let change = params.change(&known, envelope.is_dry_run)?;
+    let change = params.change(known, envelope.is_dry_run)?;
     let edit = read_profile_edit(&envelope.object, &envelope.source);
     let edit = edit.map_err(ApiError::invalid)?;
     let mask = envelope
         .update_mask
         .or_else(|| known.get("updateMask").and_then(split_mask));
-    let edit = masked(edit, mask.as_deref())?;
-    let profile = plane.update_profile(&caller, &id, edit, change).await?;
-    Ok(answer(&profile))
+    Ok((masked(edit, mask.as_deref())?, change))
 }
 
 /// What the mask leaves of the document; all of it without a mask.
-pub(super) fn masked(
-    edit: Located<ProfileEdit>,
-    mask: Option<&[String]>,
-) -> ApiResult<Located<ProfileEdit>> {
+fn masked(edit: Located<ProfileEdit>, mask: Option<&[String]>) -> ApiResult<Located<ProfileEdit>> {
     let Some(paths) = mask else {
         return Ok(edit);
     };

@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use palisade_model::name::RunnerId;
 use palisade_model::runner::Runner;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
+use palisade_wire::document::Node;
 use palisade_wire::envelope::{Envelope, Object, split_mask};
 use palisade_wire::runner_document::{
     RunnerEdit, read_runner_draft, read_runner_edit, runner_mask,
@@ -25,6 +26,7 @@ use super::{placing, usage};
 use crate::error::{ApiError, ApiResult};
 use crate::page;
 use crate::plane::ControlPlane;
+use crate::profiles::Change;
 use crate::runners::{Ending, RunnerFilter, etag_of};
 
 /// The name of the list, for page tokens.
@@ -114,23 +116,29 @@ async fn update(
     Document(body): Document,
 ) -> ApiResult<Response> {
     let known = params.known(&["updateMask", "validateOnly"])?;
+    let (edit, change) = read_edit(body, &params, &known)?;
+    let runner = plane.update_runner(&caller, &id, edit, change).await?;
+    Ok(answer(&plane, &runner))
+}
+
+/// What a request changes, within its mask, and how.
+pub(super) fn read_edit(
+    body: Node,
+    params: &Params,
+    known: &Known,
+) -> ApiResult<(Located<RunnerEdit>, Change)> {
     let envelope = Envelope::open(body, Object::Runner).map_err(ApiError::invalid)?;
-    let change = params.change(&known, envelope.is_dry_run)?;
+    let change = params.change(known, envelope.is_dry_run)?;
     let edit = read_runner_edit(&envelope.object, &envelope.source);
     let edit = edit.map_err(ApiError::invalid)?;
     let mask = envelope
         .update_mask
         .or_else(|| known.get("updateMask").and_then(split_mask));
-    let edit = masked(edit, mask.as_deref())?;
-    let runner = plane.update_runner(&caller, &id, edit, change).await?;
-    Ok(answer(&plane, &runner))
+    Ok((masked(edit, mask.as_deref())?, change))
 }
 
 /// What the mask leaves of the document; all of it without a mask.
-pub(super) fn masked(
-    edit: Located<RunnerEdit>,
-    mask: Option<&[String]>,
-) -> ApiResult<Located<RunnerEdit>> {
+fn masked(edit: Located<RunnerEdit>, mask: Option<&[String]>) -> ApiResult<Located<RunnerEdit>> {
     let Some(paths) = mask else {
         return Ok(edit);
     };
@@ -224,15 +232,8 @@ async fn network(
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["profile"])?;
-    let Some(profile) = known.get("profile").filter(|text| !text.is_empty()) else {
-        let path = FieldPath::root().key("profile");
-        let what = "is required: the id or name of a profile that the runner binds";
-        let violation = Violation::new(path, ViolationKind::Required, what);
-        return Err(ApiError::invalid(vec![Finding {
-            violation,
-            place: None,
-        }]));
-    };
+    let what = "is required: the id or name of a profile that the runner binds";
+    let profile = known.required("profile", what)?;
     let found = plane.runner_network(&caller, &id, profile).await?;
     Ok(Json(found).into_response())
 }
