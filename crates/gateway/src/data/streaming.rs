@@ -7,16 +7,17 @@
 use std::pin::Pin;
 
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use palisade_wire::proto::tunnel_v1 as tunnel_pb;
 use palisade_wire::proto::tunnel_v1::tunnel_service_server::TunnelService;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gateway_streaming_service_server::GatewayStreamingService;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming, async_trait};
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, Span, info_span};
 
 use super::DataPlane;
-use super::answers::{Answers, answers};
+use super::answers::{Answers, End, Sink, answers};
 use super::deadline;
 use super::exec::ExecStream;
 use super::logs::LogStream;
@@ -49,26 +50,18 @@ impl DataPlane {
         caller: Caller,
         frames: impl Stream<Item = Result<pb::ExecStreamRequest, Status>> + Send + 'static,
     ) -> Result<Answers<pb::ExecStreamResponse>, Status> {
-        let Caller { context, deadline } = caller;
-        let seat = self.seat(&context)?;
-        let (sink, answers) = answers();
-        let (plane, span) = (
-            self.clone(),
-            info_span!("exec", request.id = context.request_id),
-        );
-        let task = async move {
-            let _seat = seat;
-            let stream = ExecStream {
-                means: &plane.means,
-                ways: &*plane.ways,
-                context: &context,
-                sink: &sink,
-            };
-            let work = Box::pin(stream.serve(frames));
-            sink.conduct(deadline, &plane.means.stop, work).await;
-        };
-        self.means.tasks.spawn(task.instrument(span));
-        Ok(answers)
+        let span = info_span!("exec", request.id = caller.context.request_id);
+        self.begin(caller, span, |plane, context, sink| {
+            Box::pin(async move {
+                let stream = ExecStream {
+                    means: &plane.means,
+                    ways: &*plane.ways,
+                    context,
+                    sink,
+                };
+                stream.serve(frames).await
+            })
+        })
     }
 
     /// Begins to serve logs.
@@ -77,27 +70,19 @@ impl DataPlane {
         caller: Caller,
         frames: impl Stream<Item = Result<pb::LogStreamRequest, Status>> + Send + 'static,
     ) -> Result<Answers<pb::LogStreamResponse>, Status> {
-        let Caller { context, deadline } = caller;
-        let seat = self.seat(&context)?;
-        let (sink, answers) = answers();
-        let (plane, span) = (
-            self.clone(),
-            info_span!("logs", request.id = context.request_id),
-        );
-        let task = async move {
-            let _seat = seat;
-            let stream = LogStream {
-                means: &plane.means,
-                ways: &*plane.ways,
-                sessions: &plane.sessions,
-                context: &context,
-                sink: &sink,
-            };
-            let work = Box::pin(stream.serve(frames));
-            sink.conduct(deadline, &plane.means.stop, work).await;
-        };
-        self.means.tasks.spawn(task.instrument(span));
-        Ok(answers)
+        let span = info_span!("logs", request.id = caller.context.request_id);
+        self.begin(caller, span, |plane, context, sink| {
+            Box::pin(async move {
+                let stream = LogStream {
+                    means: &plane.means,
+                    ways: &*plane.ways,
+                    sessions: &plane.sessions,
+                    context,
+                    sink,
+                };
+                stream.serve(frames).await
+            })
+        })
     }
 
     /// Begins to serve a connection to a port.
@@ -106,21 +91,35 @@ impl DataPlane {
         caller: Caller,
         frames: impl Stream<Item = Result<tunnel_pb::ConnectRequest, Status>> + Send + 'static,
     ) -> Result<Answers<tunnel_pb::ConnectResponse>, Status> {
+        let span = info_span!("tunnel", request.id = caller.context.request_id);
+        self.begin(caller, span, |plane, context, sink| {
+            Box::pin(async move {
+                let stream = TunnelStream {
+                    ways: &*plane.ways,
+                    context,
+                    sink,
+                };
+                stream.serve(frames).await
+            })
+        })
+    }
+
+    /// Gives a stream its seat and its task.
+    fn begin<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        span: Span,
+        serve: impl for<'a> FnOnce(&'a Self, &'a Context, &'a Sink<T>) -> BoxFuture<'a, End<T>>
+        + Send
+        + 'static,
+    ) -> Result<Answers<T>, Status> {
         let Caller { context, deadline } = caller;
         let seat = self.seat(&context)?;
         let (sink, answers) = answers();
-        let (plane, span) = (
-            self.clone(),
-            info_span!("tunnel", request.id = context.request_id),
-        );
+        let plane = self.clone();
         let task = async move {
             let _seat = seat;
-            let stream = TunnelStream {
-                ways: &*plane.ways,
-                context: &context,
-                sink: &sink,
-            };
-            let work = Box::pin(stream.serve(frames));
+            let work = serve(&plane, &context, &sink);
             sink.conduct(deadline, &plane.means.stop, work).await;
         };
         self.means.tasks.spawn(task.instrument(span));

@@ -56,10 +56,19 @@ pub(super) async fn exec(
         outcome = pass_input(inputs, &down) => Ok(outcome),
         () = ended => Err(AttachError::Lost),
     };
+    settle(outcome, &outputs, ExecEvent::Failed).await
+}
+
+/// Tells a failure to whoever still hears it.
+async fn settle<T>(
+    outcome: Result<Outcome, AttachError>,
+    outputs: &mpsc::Sender<T>,
+    failed: fn(AttachError) -> T,
+) -> Outcome {
     match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            let _ = outputs.send(ExecEvent::Failed(error)).await;
+            let _ = outputs.send(failed(error)).await;
             Outcome::Told
         }
     }
@@ -141,13 +150,7 @@ pub(super) async fn tunnel(
         () = pass_to_port(inputs, &down) => Ok(Outcome::Left),
         () = ended => Err(AttachError::Lost),
     };
-    match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            let _ = outputs.send(TunnelEvent::Failed(error)).await;
-            Outcome::Told
-        }
-    }
+    settle(outcome, &outputs, TunnelEvent::Failed).await
 }
 
 /// Up to the end of both directions.
