@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use crate::body::{Body, whole};
@@ -89,9 +89,9 @@ impl Fault {
         }
     }
 
-    /// The answer, in what the client reads best.
-    pub(crate) fn answer(&self, asked: &HeaderMap) -> Response<Body> {
-        let (kind, text) = match Dialect::of(asked) {
+    /// The answer, in what the client says that it reads.
+    pub(crate) fn answer(&self, accept: Option<&HeaderValue>) -> Response<Body> {
+        let (kind, text) = match Dialect::of(accept) {
             Dialect::Html => ("text/html; charset=utf-8", self.html()),
             Dialect::Json => ("application/json", self.json()),
             Dialect::Text => ("text/plain; charset=utf-8", self.text()),
@@ -144,8 +144,8 @@ enum Dialect {
 }
 
 impl Dialect {
-    fn of(asked: &HeaderMap) -> Self {
-        let accept = asked.get(ACCEPT).and_then(|value| value.to_str().ok());
+    fn of(accept: Option<&HeaderValue>) -> Self {
+        let accept = accept.and_then(|value| value.to_str().ok());
         match accept.unwrap_or_default() {
             accept if accept.contains("text/html") => Self::Html,
             accept if accept.contains("json") => Self::Json,

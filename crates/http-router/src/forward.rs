@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::CONTENT_TYPE;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -25,8 +25,16 @@ use crate::{tunnel, upstream};
 
 /// A connection that is to change its protocol.
 struct Change {
+    protocol: HeaderValue,
     client: OnUpgrade,
     room: OwnedSemaphorePermit,
+}
+
+/// For which host, and from which address, a request came.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
+    host: &'a HostName,
+    peer: IpAddr,
 }
 
 impl Router {
@@ -36,11 +44,11 @@ impl Router {
         request: Request<Incoming>,
         peer: IpAddr,
     ) -> Result<Response<Body>, Infallible> {
-        let asked = request.headers().clone();
+        let accept = request.headers().get(ACCEPT).cloned();
         let forwarded = self.forward(request, peer).await;
         Ok(forwarded.unwrap_or_else(|fault| {
             debug!(%peer, %fault, "a request did not reach a sandbox");
-            fault.answer(&asked)
+            fault.answer(accept.as_ref())
         }))
     }
 
@@ -58,7 +66,9 @@ impl Router {
         let room = Arc::clone(&laid.room).try_acquire_owned();
         let room = room.map_err(|_| Fault::Busy)?;
         let change = self.change(&mut request)?;
-        let response = self.ask(request, &host, peer, &laid).await?;
+        let asker = Asker { host: &host, peer };
+        let protocol = change.as_ref().map(|change| change.protocol.clone());
+        let response = self.ask(request, asker, protocol, &laid).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(self.pass_on(response, &laid, room));
         }
@@ -69,11 +79,12 @@ impl Router {
 
     /// Makes room for a connection that wants to change its protocol.
     fn change(&self, request: &mut Request<Incoming>) -> Result<Option<Change>, Fault> {
-        if headers::wanted_protocol(request).is_none() {
+        let Some(protocol) = headers::wanted_protocol(request) else {
             return Ok(None);
-        }
+        };
         let room = Arc::clone(&self.tunnels).try_acquire_owned();
         Ok(Some(Change {
+            protocol,
             client: hyper::upgrade::on(request),
             room: room.map_err(|_| Fault::TunnelsFull)?,
         }))
@@ -82,16 +93,15 @@ impl Router {
     async fn ask(
         &self,
         request: Request<Incoming>,
-        host: &HostName,
-        peer: IpAddr,
+        asker: Asker<'_>,
+        protocol: Option<HeaderValue>,
         laid: &Laid,
     ) -> Result<Response<Incoming>, Fault> {
         let port = laid.route.target.port();
         let is_grpc = is_grpc(&request);
-        let protocol = headers::wanted_protocol(&request);
         let (mut head, body) = request.into_parts();
         headers::strip(&mut head.headers);
-        headers::introduce(&mut head.headers, host, peer);
+        headers::introduce(&mut head.headers, asker.host, asker.peer);
         if let Some(protocol) = protocol {
             headers::change_to(&mut head.headers, protocol);
         }
