@@ -48,7 +48,8 @@ pub(crate) fn friendly(answer: &impl Serialize, shape: &'static Shape, skip: &[&
     value
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether a value says nothing, as a field that is not set.
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),

@@ -25,8 +25,8 @@ pub use log::{
     LogPiece, LogReading, LogStart, is_log_close, log_complete, log_data, log_error, log_start,
 };
 pub use sandbox::{
-    UsageNow, phase_filter, sandbox_id, sandbox_not_found, sandbox_response, sandbox_summary,
-    start_response,
+    UsageNow, as_summary, phase_filter, sandbox_id, sandbox_not_found, sandbox_response,
+    sandbox_summary, start_response,
 };
 pub use start::start_request;
 pub use time::{from_timestamp, timestamp};

@@ -6,7 +6,7 @@ use palisade_wire::proto::v1beta2::{
     GetSandboxResponse, Port, ResourceUsage, SandboxInfo, SandboxStatus,
 };
 use palisade_wire::timestamp;
-use palisade_wire::v1beta2::from_timestamp;
+use palisade_wire::v1beta2::{as_summary, from_timestamp};
 use serde_json::{Map, Value, json};
 
 use super::{minute, or_dash, printable};
@@ -67,23 +67,6 @@ fn row(info: &SandboxInfo) -> [String; 10] {
         amount(used.map(|used| format!("{}m", used.cpu_millicores_used))),
         amount(used.map(|used| format!("{} MiB", used.memory_mb_used))),
     ]
-}
-
-/// What a list tells of a sandbox, out of all that is known.
-fn as_summary(seen: GetSandboxResponse) -> SandboxInfo {
-    SandboxInfo {
-        sandbox_id: seen.sandbox_id,
-        started_at_time: seen.started_at_time,
-        sandbox_status: seen.sandbox_status,
-        current_resource_usage: seen.current_resource_usage,
-        runner_id: seen.runner_id,
-        runner_group_id: seen.runner_group_id,
-        profile_id: seen.profile_id,
-        service_address: seen.service_address,
-        exposed_ports: seen.exposed_ports,
-        applied_ingress_mode: seen.applied_ingress_mode,
-        applied_egress_mode: seen.applied_egress_mode,
-    }
 }
 
 /// A sandbox of a list for programs, as protobuf spells it in JSON.

@@ -22,7 +22,7 @@ use crate::error::CliError;
 use crate::input::Kind;
 use crate::input::typed::Typed;
 use crate::out::Out;
-use crate::present::plain;
+use crate::present::{is_empty, plain};
 use crate::terminal::{Terminal, Undone};
 
 mod subject;
@@ -153,10 +153,7 @@ impl<S: Subject> Change<S> {
         let nothing = Map::new();
         let before = self.present.as_object().unwrap_or(&nothing);
         let after = typed.friendly.as_object().unwrap_or(&nothing);
-        let differs = |key: &&String| {
-            let (before, after) = (before.get(*key), after.get(*key));
-            before != after && !(before.is_none() && after.is_some_and(is_empty))
-        };
+        let differs = |key: &&String| is_other(before.get(*key), after.get(*key));
         let names = before
             .keys()
             .chain(after.keys().filter(|key| !before.contains_key(*key)));
@@ -168,26 +165,17 @@ impl<S: Subject> Change<S> {
 
     /// The fields of the update mask that differ.
     fn mask(&self, typed: &Typed) -> Vec<&'static str> {
-        let differs = |pointer: &str| {
-            let (before, after) = (
-                self.present.pointer(pointer),
-                typed.friendly.pointer(pointer),
-            );
-            before != after && !(before.is_none() && after.is_some_and(is_empty))
-        };
+        let (before, after) = (&self.present, &typed.friendly);
+        let differs = |pointer: &str| is_other(before.pointer(pointer), after.pointer(pointer));
         let fields = S::FIELDS.iter().filter(|(pointer, _)| differs(pointer));
         fields.map(|(_, path)| *path).collect()
     }
 }
 
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
-    }
+/// Whether a field comes to say something else; an empty one that was not there
+/// says what it said.
+fn is_other(before: Option<&Value>, after: Option<&Value>) -> bool {
+    before != after && !(before.is_none() && after.is_some_and(is_empty))
 }
 
 impl<S: Subject> Letter for Change<S> {

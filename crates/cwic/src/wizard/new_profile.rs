@@ -131,14 +131,4 @@ impl Letter for NewProfile {
         let created = client.create_profile(typed.document.value.clone(), &change);
         Ok(created.await?.id)
     }
-
-    async fn catch_up(
-        &mut self,
-        _typed: &Typed,
-        _client: &Client,
-        _out: &mut Out,
-    ) -> Result<Option<String>, CliError> {
-        // What does not exist yet was not changed by anybody.
-        Ok(None)
-    }
 }

@@ -145,14 +145,4 @@ impl Letter for NewRunner {
         let created = client.create_runner(None, typed.document.value.clone(), &change);
         Ok(created.await?.id)
     }
-
-    async fn catch_up(
-        &mut self,
-        _typed: &Typed,
-        _client: &Client,
-        _out: &mut Out,
-    ) -> Result<Option<String>, CliError> {
-        // What does not exist yet was not changed by anybody.
-        Ok(None)
-    }
 }

@@ -84,6 +84,11 @@ pub fn sandbox_response(sandbox: &Sandbox, usage: Option<UsageNow>) -> pb::GetSa
 
 /// A sandbox as an item of a list.
 pub fn sandbox_summary(sandbox: &Sandbox, usage: Option<UsageNow>) -> pb::SandboxInfo {
+    as_summary(sandbox_response(sandbox, usage))
+}
+
+/// What a list tells of a sandbox, out of all that is known of it.
+pub fn as_summary(sandbox: pb::GetSandboxResponse) -> pb::SandboxInfo {
     let pb::GetSandboxResponse {
         sandbox_id,
         started_at_time,
@@ -98,7 +103,7 @@ pub fn sandbox_summary(sandbox: &Sandbox, usage: Option<UsageNow>) -> pb::Sandbo
         applied_egress_mode,
         status_reason: _,
         exit_code: _,
-    } = sandbox_response(sandbox, usage);
+    } = sandbox;
     pb::SandboxInfo {
         sandbox_id,
         started_at_time,
