@@ -14,6 +14,7 @@ mod addressing;
 mod cable;
 mod checks;
 mod config;
+mod departures;
 mod error;
 mod forwarding;
 mod host;
@@ -25,6 +26,7 @@ mod numbers;
 mod open;
 mod openings;
 mod pool;
+mod roll;
 mod router;
 mod rules;
 mod ruleset;
@@ -35,7 +37,7 @@ mod tests;
 mod upkeep;
 mod witness;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -45,7 +47,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use palisade_model::cidr::Cidr;
 use palisade_model::id::SandboxId;
 use palisade_model::policy::{Standing, Surroundings};
-use tokio::time::Instant;
 
 pub use addressing::PoolConflict;
 pub use cable::CableError;
@@ -71,10 +72,11 @@ pub(crate) use config::hex;
 use crate::dns::Directory;
 use crate::netlink::Socket;
 use crate::netlink::conntrack::{self, Opened};
+use departures::Departures;
 use host::Host;
-use layout::{Layout, Slot};
+use layout::Layout;
 use namespace::{Lock, Namespace};
-use pool::Pool;
+use roll::{Record, Roll};
 use rules::{Bound, Rules};
 pub(crate) use witness::Refused;
 use witness::Witness;
@@ -112,14 +114,14 @@ pub struct Network {
     directory: Directory,
     router: Arc<Namespace>,
     host: Mutex<Host>,
-    rules: Mutex<Rules>,
+    rules: Arc<Mutex<Rules>>,
     /// For laying cables.
     laying: Mutex<Socket>,
-    /// For cutting them, which takes the kernel longer.
-    cutting: Mutex<Socket>,
-    flows: Mutex<Flows>,
+    flows: Arc<Mutex<Flows>>,
     witness: Witness,
-    sandboxes: Mutex<Sandboxes>,
+    roll: Arc<Roll>,
+    /// Takes away what is left of those that were disconnected.
+    _departures: Departures,
     /// Changed only while the host is held.
     is_closed: AtomicBool,
     /// Nobody else has opened this network as long as this is held.
@@ -131,25 +133,6 @@ pub struct Network {
 struct Flows {
     router: Socket,
     host: Socket,
-}
-
-#[derive(Debug)]
-struct Sandboxes {
-    pool: Pool,
-    by_id: HashMap<SandboxId, Entry>,
-}
-
-#[derive(Clone, Debug)]
-enum Entry {
-    /// Somebody is connecting or disconnecting it.
-    Busy,
-    Attached(Record),
-}
-
-#[derive(Clone, Debug)]
-struct Record {
-    interface: String,
-    slot: Slot,
 }
 
 impl Network {
@@ -164,14 +147,14 @@ impl Network {
         standing: &Standing,
         namespace: BorrowedFd<'_>,
     ) -> Result<Attached, AttachError> {
-        let record = self.reserve(id)?;
+        let record = self.roll.reserve(id)?;
         let addresses = self.layout.addresses(record.slot);
         let connected = self.connect(id, &record, standing, namespace);
         if let Err(error) = connected {
-            // What cannot be undone now is undone by the next detach.
+            // What cannot be closed now is closed by the next detach.
             match self.disconnect(&record) {
-                Ok(()) => self.release(id, record.slot),
-                Err(_) => self.settle(id, record),
+                Ok(()) => self.roll.dismiss(id, record),
+                Err(_) => self.roll.settle(id, record),
             }
             return Err(error);
         }
@@ -179,36 +162,42 @@ impl Network {
             addresses,
             interface: record.interface.clone(),
         };
-        self.settle(id, record);
+        self.roll.settle(id, record);
         Ok(attached)
     }
 
     /// Puts another policy in force for a sandbox that runs, and ends the
     /// connections that it or others opened under the old one.
     pub fn change(&self, id: SandboxId, standing: &Standing) -> Result<(), ChangeError> {
-        let record = self.claim(id)?.ok_or(ChangeError::NotAttached)?;
+        let record = self.roll.claim(id)?.ok_or(ChangeError::NotAttached)?;
         let changed = self.replace(id, &record, standing);
-        self.settle(id, record);
+        self.roll.settle(id, record);
         changed
     }
 
-    /// Disconnects a sandbox and frees everything that it has here. Succeeds if
-    /// it is not connected.
+    /// Disconnects a sandbox: when this returns, nothing is open to it or for it.
+    /// What is left of it goes within a moment, and its place with that. Succeeds
+    /// if it is not connected.
     pub fn detach(&self, id: SandboxId) -> Result<(), DetachError> {
-        let Some(record) = self.claim(id)? else {
+        let Some(record) = self.roll.claim(id)? else {
             return Ok(());
         };
-        let slot = record.slot;
         match self.disconnect(&record) {
             Ok(()) => {
-                self.release(id, slot);
+                self.roll.dismiss(id, record);
                 Ok(())
             }
             Err(error) => {
-                self.settle(id, record);
+                self.roll.settle(id, record);
                 Err(error)
             }
         }
+    }
+
+    /// Waits until nothing is left of those that were disconnected. Returns
+    /// whether that came to be in reasonable time.
+    pub fn await_departures(&self) -> bool {
+        self.roll.await_departures()
     }
 
     /// How many packets of a sandbox were refused; zero if it is not connected.
@@ -253,10 +242,8 @@ impl Network {
 
     /// The addresses of a sandbox that is connected.
     pub(crate) fn addresses(&self, id: SandboxId) -> Option<Addresses> {
-        match self.sandboxes().by_id.get(&id)? {
-            Entry::Attached(record) => Some(self.layout.addresses(record.slot)),
-            Entry::Busy => None,
-        }
+        let record = self.roll.attached(id)?;
+        Some(self.layout.addresses(record.slot))
     }
 
     /// Who may ask the resolver what.
@@ -267,10 +254,11 @@ impl Network {
     /// Removes everything: sandboxes lose their network, and nothing is left on
     /// the host. The network cannot be used any more.
     pub fn close(&self) -> Result<(), CloseError> {
-        let mut cutting = lock(&self.cutting);
-        for interface in router::read(&mut cutting)?.sandboxes.keys() {
-            cable::cut(&mut cutting, interface).map_err(RouterError::from)?;
-        }
+        let mut socket = lock(&self.laying);
+        let found = router::read(&mut socket)?.sandboxes;
+        let interfaces = found.keys().map(String::as_str).collect::<Vec<_>>();
+        cable::cut(&mut socket, &interfaces).map_err(RouterError::from)?;
+        drop(socket);
         let mut host = lock(&self.host);
         self.is_closed.store(true, Ordering::Relaxed);
         let _exclusive = host.lock()?;
@@ -305,20 +293,12 @@ impl Network {
         Ok(())
     }
 
-    /// Undoes [`Self::connect`], or as much of it as was done.
+    /// Closes everything that [`Self::connect`] opened, or as much of it as was.
     fn disconnect(&self, record: &Record) -> Result<(), DetachError> {
-        let addresses = self.layout.addresses(record.slot);
-        self.directory.remove(addresses);
-        let is_exposed = {
-            let mut rules = lock(&self.rules);
-            let is_exposed = rules.is_exposed(&record.interface);
-            rules.expel(&record.interface)?;
-            is_exposed
-        };
-        cable::cut(&mut lock(&self.cutting), &record.interface)?;
-        lock(&self.rules).sweep(&record.interface)?;
+        self.directory.remove(self.layout.addresses(record.slot));
+        lock(&self.rules).expel(&record.interface)?;
         self.witness.forget(&record.interface);
-        Ok(self.forget_flows(addresses.iter(), is_exposed)?)
+        Ok(())
     }
 
     fn replace(
@@ -337,25 +317,7 @@ impl Network {
             was_exposed
         };
         self.directory.insert(id, addresses, standing);
-        Ok(self.forget_flows(addresses.iter(), was_exposed)?)
-    }
-
-    /// Ends the flows that a sandbox opened, and those that others opened to it
-    /// if they could. Whoever gets its addresses next hears nothing of them.
-    fn forget_flows(
-        &self,
-        addresses: impl Iterator<Item = IpAddr>,
-        is_exposed: bool,
-    ) -> Result<(), KernelError> {
-        let mut flows = lock(&self.flows);
-        for address in addresses {
-            conntrack::forget(&mut flows.router, Opened::By(address))?;
-            conntrack::forget(&mut flows.host, Opened::By(address))?;
-            if is_exposed {
-                conntrack::forget(&mut flows.router, Opened::To(address))?;
-            }
-        }
-        Ok(())
+        Ok(lock(&self.flows).forget(addresses.iter(), was_exposed)?)
     }
 
     fn surroundings(&self, host: Vec<Cidr>) -> Surroundings {
@@ -366,46 +328,31 @@ impl Network {
             cluster: self.cluster.clone(),
         }
     }
+}
 
-    /// Takes a place for a sandbox that is not connected.
-    fn reserve(&self, id: SandboxId) -> Result<Record, AttachError> {
-        let mut sandboxes = self.sandboxes();
-        if sandboxes.by_id.contains_key(&id) {
-            return Err(AttachError::AlreadyAttached);
+impl Flows {
+    /// Ends the flows that a sandbox opened, and those that others opened to it
+    /// if they could.
+    fn forget(
+        &mut self,
+        addresses: impl Iterator<Item = IpAddr>,
+        is_exposed: bool,
+    ) -> Result<(), KernelError> {
+        for address in addresses {
+            conntrack::forget(&mut self.router, Opened::By(address))?;
+            conntrack::forget(&mut self.host, Opened::By(address))?;
+            if is_exposed {
+                conntrack::forget(&mut self.router, Opened::To(address))?;
+            }
         }
-        let slot = sandboxes.pool.take(Instant::now())?;
-        sandboxes.by_id.insert(id, Entry::Busy);
-        Ok(Record {
-            interface: layout::interface(id),
-            slot,
-        })
+        Ok(())
     }
 
-    /// Keeps others from a sandbox, if it is connected, until it is settled or
-    /// released.
-    fn claim(&self, id: SandboxId) -> Result<Option<Record>, Busy> {
-        let mut sandboxes = self.sandboxes();
-        let Some(entry) = sandboxes.by_id.get_mut(&id) else {
-            return Ok(None);
-        };
-        match std::mem::replace(entry, Entry::Busy) {
-            Entry::Attached(record) => Ok(Some(record)),
-            Entry::Busy => Err(Busy),
-        }
-    }
-
-    fn settle(&self, id: SandboxId, record: Record) {
-        self.sandboxes().by_id.insert(id, Entry::Attached(record));
-    }
-
-    fn release(&self, id: SandboxId, slot: Slot) {
-        let mut sandboxes = self.sandboxes();
-        sandboxes.by_id.remove(&id);
-        sandboxes.pool.give_back(slot, Instant::now());
-    }
-
-    fn sandboxes(&self) -> MutexGuard<'_, Sandboxes> {
-        lock(&self.sandboxes)
+    /// Ends all flows at whose ends these addresses are. Whoever gets one of them
+    /// next hears nothing of them.
+    fn forget_all(&mut self, addresses: &HashSet<IpAddr>) -> Result<(), KernelError> {
+        conntrack::forget_all(&mut self.router, addresses)?;
+        conntrack::forget_all(&mut self.host, addresses)
     }
 }
 

@@ -4,7 +4,8 @@
 //! a policy ends, the flows opened under it are forgotten, and their next
 //! packet is judged like a first one.
 
-use std::net::IpAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::io::Errno;
 
@@ -100,16 +101,52 @@ fn matching(opened: Opened) -> Request {
     }
 }
 
+/// Forgets every flow that one of these addresses opened or answers in, for the
+/// price of looking at all flows once.
+pub(crate) fn forget_all(
+    socket: &mut Socket,
+    addresses: &HashSet<IpAddr>,
+) -> Result<(), KernelError> {
+    let likes = [
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    ];
+    let is_one = |address: &IpAddr| addresses.contains(address);
+    for like in likes {
+        if addresses.iter().any(|own| own.is_ipv4() == like.is_ipv4()) {
+            forget_where(socket, like, |flow| {
+                let ends = [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY];
+                ends.iter()
+                    .any(|tuple| sender(flow, *tuple).as_ref().is_some_and(is_one))
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn forget_one_by_one(socket: &mut Socket, opened: Opened) -> Result<(), KernelError> {
+    forget_where(socket, opened.address(), |flow| {
+        sender(flow, opened.tuple()) == Some(opened.address())
+    })
+}
+
+/// Forgets the flows, of the same version as an address, that `is_meant`.
+fn forget_where(
+    socket: &mut Socket,
+    like: IpAddr,
+    is_meant: impl Fn(&[u8]) -> bool,
+) -> Result<(), KernelError> {
     let flows = socket.query(&Request {
         what: "list the flows of the sandboxes",
         kind: IPCTNL_MSG_CT_GET,
         flags: Request::DUMP,
-        body: header(opened.address()),
+        body: header(like),
     })?;
     flows
         .iter()
-        .filter_map(|flow| deletion(flow, opened))
+        .filter_map(|flow| flow.get(HEADER_LEN..))
+        .filter(|flow| is_meant(flow))
+        .filter_map(|flow| deletion(flow, like))
         .try_for_each(|request| match socket.execute(&[request]) {
             // It ended by itself meanwhile.
             Err(error) if error.is_absent() => Ok(()),
@@ -117,21 +154,19 @@ fn forget_one_by_one(socket: &mut Socket, opened: Opened) -> Result<(), KernelEr
         })
 }
 
-/// The request that forgets this flow, if it is such a one.
-fn deletion(flow: &[u8], opened: Opened) -> Option<Request> {
-    let attributes = flow.get(HEADER_LEN..)?;
-    let tuple = attribute::find(attributes, opened.tuple())?;
+/// Who sends on a side of a flow.
+fn sender(flow: &[u8], tuple: u16) -> Option<IpAddr> {
+    let tuple = attribute::find(flow, tuple)?;
     let addresses = attribute::find(tuple, CTA_TUPLE_IP)?;
-    let kind = match opened.address() {
-        IpAddr::V4(_) => CTA_IP_V4_SRC,
-        IpAddr::V6(_) => CTA_IP_V6_SRC,
-    };
-    let sender = attribute::find(addresses, kind).and_then(attribute::address)?;
-    if sender != opened.address() {
-        return None;
-    }
+    let sender = attribute::find(addresses, CTA_IP_V4_SRC)
+        .or_else(|| attribute::find(addresses, CTA_IP_V6_SRC));
+    sender.and_then(attribute::address)
+}
+
+/// The request that forgets this flow.
+fn deletion(attributes: &[u8], like: IpAddr) -> Option<Request> {
     let original = attribute::find(attributes, CTA_TUPLE_ORIG)?;
-    let mut body = header(opened.address());
+    let mut body = header(like);
     body.nest(CTA_TUPLE_ORIG, |copy| {
         copy.raw(original);
     });

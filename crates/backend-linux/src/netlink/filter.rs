@@ -245,6 +245,20 @@ pub(crate) fn count(
     }
 }
 
+/// Whether a set has this key.
+pub(crate) fn has(
+    socket: &mut Socket,
+    table: &str,
+    set: &str,
+    key: &[u8],
+) -> Result<bool, KernelError> {
+    match socket.query(&elements_of(table, set, key)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_absent() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Asks for one element, or for all of them if the key is empty.
 fn elements_of(table: &str, set: &str, key: &[u8]) -> Request {
     let mut body = header(NFPROTO_INET);

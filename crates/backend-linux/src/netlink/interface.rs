@@ -19,6 +19,7 @@ const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_AF_SPEC: u16 = 26;
+const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_NUM_TX_QUEUES: u16 = 31;
 const IFLA_NUM_RX_QUEUES: u16 = 32;
@@ -146,6 +147,30 @@ pub(crate) fn remove(name: &str) -> Request {
     body.text(IFLA_IFNAME, name);
     Request {
         what: "remove an interface",
+        kind: RTM_DELLINK,
+        flags: 0,
+        body,
+    }
+}
+
+/// Puts an interface into a group.
+pub(crate) fn put_in_group(name: &str, group: u32) -> Request {
+    let mut body = header(0, 0, 0);
+    body.text(IFLA_IFNAME, name).u32(IFLA_GROUP, group);
+    Request {
+        what: "put an interface into a group",
+        kind: RTM_SETLINK,
+        flags: 0,
+        body,
+    }
+}
+
+/// Removes all interfaces of a group, and the other ends of their cables with them.
+pub(crate) fn remove_group(group: u32) -> Request {
+    let mut body = header(0, 0, 0);
+    body.u32(IFLA_GROUP, group);
+    Request {
+        what: "remove interfaces",
         kind: RTM_DELLINK,
         flags: 0,
         body,

@@ -17,6 +17,10 @@ use crate::netlink::interface::{self, End, LOOPBACK_INDEX};
 use crate::netlink::route::{self, Way};
 use crate::netlink::{KernelError, Request, Socket};
 
+/// The group of interfaces that are to be removed together. There are no others
+/// in the router, which is a namespace of its own.
+const CUT_GROUP: u32 = 1;
+
 /// Why a sandbox could not be connected.
 #[derive(Debug, thiserror::Error)]
 pub enum CableError {
@@ -88,12 +92,25 @@ impl Laid {
     }
 }
 
-/// Cuts a cable. Succeeds if it is not there, as when its sandbox has ended.
-pub(super) fn cut(router: &mut Socket, interface: &str) -> Result<(), KernelError> {
-    match router.execute(&[interface::remove(interface)]) {
-        Err(error) if error.is_absent() => Ok(()),
-        other => other,
+/// Cuts cables, all at a time. Succeeds for those that are not there, as when
+/// their sandbox has ended.
+pub(super) fn cut(router: &mut Socket, interfaces: &[&str]) -> Result<(), KernelError> {
+    let cuts = match interfaces {
+        [] => return Ok(()),
+        [one] => vec![interface::remove(one)],
+        several => several
+            .iter()
+            .map(|name| interface::put_in_group(name, CUT_GROUP))
+            .chain([interface::remove_group(CUT_GROUP)])
+            .collect(),
+    };
+    for cut in cuts {
+        match router.execute(&[cut]) {
+            Err(error) if error.is_absent() => {}
+            other => other?,
+        }
     }
+    Ok(())
 }
 
 fn near_end(index: u32, plan: &Plan<'_>) -> Vec<Request> {

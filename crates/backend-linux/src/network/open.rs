@@ -19,15 +19,17 @@ use tracing::{info, warn};
 
 use super::addressing::{self, Choice, PoolConflict};
 use super::config::{Config, Instance};
+use super::departures::{Departures, Remover};
 use super::forwarding::Reach;
 use super::host::{Host, HostError, Survey};
 use super::layout::{self, Layout};
 use super::namespace::{self, Lock, Namespace};
 use super::pool::Pool;
+use super::roll::{Record, Roll};
 use super::router::{self, Found, RouterError};
 use super::rules::{Bound, Place, Rules, RulesError};
 use super::witness::Witness;
-use super::{Attached, Entry, Flows, Known, Network, Record, Sandboxes, cable, lock};
+use super::{Attached, Flows, Known, Network, cable, lock};
 use crate::dns::Directory;
 use crate::netlink::{KernelError, Socket};
 
@@ -195,22 +197,32 @@ fn assemble(
         layout: Arc::clone(&layout),
     };
     let (filter, route) = (Socket::netfilter, Socket::route);
+    let roll = Arc::new(survivors.roll(&layout, config.rest));
+    let rules = Arc::new(Mutex::new(Rules::new(place, enter(&router, filter)?)));
+    let flows = Arc::new(Mutex::new(Flows {
+        router: enter(&router, filter)?,
+        host: enter(&host.namespace, filter)?,
+    }));
+    let remover = Remover {
+        roll: Arc::clone(&roll),
+        layout: Arc::clone(&layout),
+        rules: Arc::clone(&rules),
+        flows: Arc::clone(&flows),
+        socket: enter(&router, route)?,
+    };
     Ok(Network {
         path: config.router_path(),
         mtu,
         control: config.control.clone(),
         cluster: config.cluster.clone(),
         directory: Directory::default(),
-        rules: Mutex::new(Rules::new(place, enter(&router, filter)?)),
+        rules,
         laying: Mutex::new(enter(&router, route)?),
-        cutting: Mutex::new(enter(&router, route)?),
-        flows: Mutex::new(Flows {
-            router: enter(&router, filter)?,
-            host: enter(&host.namespace, filter)?,
-        }),
+        flows,
         // The table may show packets before there is anybody to look at them.
         witness: Witness::begin(&router).map_err(RouterError::from)?,
-        sandboxes: Mutex::new(survivors.sandboxes(&layout, config.rest)),
+        roll,
+        _departures: Departures::begin(remover).map_err(RouterError::from)?,
         host: Mutex::new(host),
         is_closed: AtomicBool::new(false),
         layout,
@@ -232,11 +244,7 @@ impl Network {
         }
         router::use_uplink(&mut socket, &self.layout)?;
         lock(&self.host).await_uplink(&self.layout)?;
-        for (interface, addresses) in &survivors.orphans {
-            cable::cut(&mut socket, interface).map_err(RouterError::from)?;
-            self.forget_flows(addresses.iter().copied(), true)
-                .map_err(RouterError::from)?;
-        }
+        survivors.remove_orphans(&mut socket, &mut lock(&self.flows))?;
         for (known, record) in &survivors.kept {
             let addresses = self.layout.addresses(record.slot);
             self.directory.insert(known.id, addresses, &known.standing);
@@ -272,19 +280,23 @@ impl Survivors {
         self.kept.iter().map(bound).collect()
     }
 
-    fn sandboxes(&self, layout: &Layout, rest: Duration) -> Sandboxes {
+    /// Disconnects those whom nobody knows.
+    fn remove_orphans(&self, socket: &mut Socket, flows: &mut Flows) -> Result<(), RouterError> {
+        let interfaces = self.orphans.keys().map(String::as_str).collect::<Vec<_>>();
+        cable::cut(socket, &interfaces)?;
+        let addresses = self.orphans.values().flatten().copied();
+        Ok(flows.forget_all(&addresses.collect())?)
+    }
+
+    fn roll(&self, layout: &Layout, rest: Duration) -> Roll {
         let taken = self.kept.iter().map(|(_, record)| record.slot).collect();
-        let by_id = self
+        let attached = self
             .kept
             .iter()
-            .map(|(known, record)| (known.id, Entry::Attached(record.clone())))
-            .collect();
+            .map(|(known, record)| (known.id, record.clone()));
         // Any place does to begin with, if only it differs from run to run.
         let start = getrandom::u32().unwrap_or(0);
-        Sandboxes {
-            pool: Pool::new(layout.capacity(), rest, taken, start),
-            by_id,
-        }
+        Roll::new(Pool::new(layout.capacity(), rest, taken, start), attached)
     }
 }
 

@@ -236,10 +236,22 @@ impl Rules {
         Ok(())
     }
 
-    /// Removes what packets of a sandbox left, once none can come any more.
-    pub(super) fn sweep(&mut self, interface: &str) -> Result<(), RulesError> {
-        let name = || interface.to_owned();
-        self.remove_each(&[Member::Flows(name()), Member::Shown(name())])
+    /// Removes what packets of sandboxes left, once none can come any more.
+    pub(super) fn sweep(&mut self, interfaces: &[&str]) -> Result<(), RulesError> {
+        let members = interfaces.iter().flat_map(|interface| {
+            let name = || (*interface).to_owned();
+            [Member::Flows(name()), Member::Shown(name())].map(|member| (*interface, member))
+        });
+        let mut left = Vec::new();
+        for (interface, member) in members {
+            // Looked for, as the kernel takes its time to undo a transaction that
+            // removes what is not there.
+            let (set, key) = (member.set().name(), members::interface_key(interface));
+            if filter::has(&mut self.socket, ROUTER_TABLE, set, &key)? {
+                left.push(member);
+            }
+        }
+        self.apply(&[(Kind::Remove, &left)])
     }
 
     /// Whether others may open flows to a sandbox.

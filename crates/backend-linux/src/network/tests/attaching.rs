@@ -23,6 +23,7 @@ fn traces(world: &World) -> String {
 
 /// Everything in the router that belongs to sandboxes.
 pub(super) fn held(network: &Network) -> String {
+    assert!(network.await_departures(), "those that leave must be gone");
     run(
         &network.router,
         "ip -o link | cut -d@ -f1; ip -4 route; nft list map inet palisade source4;

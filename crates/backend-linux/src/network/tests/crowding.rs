@@ -11,7 +11,7 @@ use palisade_model::profile::EgressMode;
 use super::super::{Addresses, Config, Network};
 use super::attaching::held;
 use super::probe::{Outcome, Protocol, probe};
-use super::world::{Sandbox, World, allowlist};
+use super::world::{Sandbox, World, allowlist, run};
 
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(140, 82, 112, 10);
 
@@ -52,6 +52,33 @@ fn fifty_sandboxes_come_and_go_at_once() {
     taken.dedup();
     assert_eq!(taken.len(), 50, "no address is given out again so soon");
     assert_eq!(held(&network), before);
+}
+
+#[test]
+fn many_leave_at_a_time_with_their_flows_and_come_back_at_once() {
+    let world = World::new();
+    let network = world.open();
+    let before = held(&network);
+    let sandboxes = [(); 70].map(|()| Sandbox::new(EgressMode::Internet));
+    for round in 0..2 {
+        for sandbox in &sandboxes {
+            // The second time its interface may just be on its way out.
+            sandbox.attach(&network).unwrap();
+            if round == 0 {
+                let seen = probe(&sandbox.namespace, Protocol::Udp, PUBLIC.into());
+                assert_eq!(seen, Outcome::Answered);
+            }
+        }
+        for sandbox in &sandboxes {
+            network.detach(sandbox.id).unwrap();
+        }
+    }
+    assert_eq!(held(&network), before);
+    let flows = run(
+        &world.host,
+        "cat /proc/net/nf_conntrack 2>/dev/null || true",
+    );
+    assert!(!flows.contains(&PUBLIC.to_string()), "{flows}");
 }
 
 #[test]
