@@ -65,6 +65,11 @@ const RULES: &[Rule] = &[
         must_not_name: &["kube", "sqlx", "tonic", "clap"],
     },
     Rule {
+        name: "palisade-backend-kube",
+        may_name: &["palisade-model", "palisade-backend"],
+        must_not_name: &["sqlx", "tonic", "clap", "nix"],
+    },
+    Rule {
         name: "palisade-http-router",
         may_name: &["palisade-model"],
         must_not_name: &["kube", "sqlx", "tonic", "clap", "nix"],
@@ -112,6 +117,7 @@ const RULES: &[Rule] = &[
             "palisade-wire",
             "palisade-store",
             "palisade-backend",
+            "palisade-backend-kube",
             "palisade-backend-linux",
             "palisade-image",
             "palisade-control-plane",

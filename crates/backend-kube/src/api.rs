@@ -1,0 +1,119 @@
+//! Calls of the API server, each with a limit, and what their failure means.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy};
+use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+use kube::{Api, Client};
+use serde_json::Value;
+use tokio::time;
+
+use crate::naming;
+
+/// The longest that one call may take.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The object is not there, or what it would be in is not.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// The server will not do this, however often it is asked.
+    #[error("{0}")]
+    Refused(String),
+    /// It may work later.
+    #[error("the API server cannot be used now: {0}")]
+    Unavailable(String),
+}
+
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> Self {
+        let kube::Error::Api(status) = error else {
+            return Self::Unavailable(error.to_string());
+        };
+        let message = status.message.clone();
+        match status.code {
+            404 => Self::NotFound(message),
+            // A namespace that is going away may come again.
+            403 if message.contains("being terminated") => Self::Unavailable(message),
+            400 | 403 | 405 | 413 | 415 | 422 => Self::Refused(message),
+            _ => Self::Unavailable(format!("{} ({})", message, status.code)),
+        }
+    }
+}
+
+/// Waits for a call, but not for ever.
+pub(crate) async fn limited<T, E: Into<ApiError>>(
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, ApiError> {
+    match time::timeout(CALL_LIMIT, call).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(_) => Err(ApiError::Unavailable("no answer in time".to_owned())),
+    }
+}
+
+/// Applies an object whole, as the one manager of its fields.
+pub(crate) async fn apply(client: &Client, object: &Value) -> Result<DynamicObject, ApiError> {
+    let object: DynamicObject = serde_json::from_value(object.clone())
+        .map_err(|error| ApiError::Refused(error.to_string()))?;
+    let api = api_of(client, &object)?;
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let parameters = PatchParams::apply(naming::MANAGER).force();
+    limited(api.patch(&name, &parameters, &Patch::Apply(&object))).await
+}
+
+/// Deletes an object; one that is not there is deleted.
+pub(crate) async fn delete<K>(
+    api: &Api<K>,
+    name: &str,
+    grace_seconds: Option<u32>,
+) -> Result<(), ApiError>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let parameters = DeleteParams {
+        grace_period_seconds: grace_seconds,
+        propagation_policy: Some(PropagationPolicy::Background),
+        ..DeleteParams::default()
+    };
+    match limited(api.delete(name, &parameters)).await {
+        Ok(_) | Err(ApiError::NotFound(_)) => Ok(()),
+        Err(error @ (ApiError::Refused(_) | ApiError::Unavailable(_))) => Err(error),
+    }
+}
+
+/// Makes a namespace, unless it is there: what is there is left as it is.
+pub(crate) async fn ensure_namespace(client: &Client, wanted: &Value) -> Result<(), ApiError> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+    let there = limited(api.get_opt(name)).await?;
+    if there.is_some() {
+        return Ok(());
+    }
+    apply(client, wanted).await.map(|_| ())
+}
+
+fn api_of(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>, ApiError> {
+    let unknown = || ApiError::Refused("an object without a kind".to_owned());
+    let TypeMeta { api_version, kind } = object.types.clone().ok_or_else(unknown)?;
+    let (group, version) = match api_version.split_once('/') {
+        Some((group, version)) => (group.to_owned(), version.to_owned()),
+        None => (String::new(), api_version),
+    };
+    let kind = GroupVersionKind {
+        group,
+        version,
+        kind,
+    };
+    let resource = match kind.kind.as_str() {
+        "NetworkPolicy" => ApiResource::from_gvk_with_plural(&kind, "networkpolicies"),
+        "Ingress" => ApiResource::from_gvk_with_plural(&kind, "ingresses"),
+        _ => ApiResource::from_gvk(&kind),
+    };
+    Ok(match object.metadata.namespace.as_deref() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    })
+}

@@ -1,0 +1,86 @@
+//! The scripts that run in sandboxes, for any POSIX shell.
+
+/// The shell.
+pub(super) const SHELL: &str = "/bin/sh";
+
+/// Runs a command whose input comes in frames.
+///
+/// A frame is a line and what it announces: `N` and a newline, and N bytes of
+/// input; `0`, the end of input; `sN`, signal N for the command and all that it
+/// started. If the frames end without that having been said, nobody is there any
+/// more, and everything in the group of processes is killed, this included: it is
+/// a session of its own, as everything is that a runtime starts in a container.
+///
+/// The reader of frames says its own number first, so that it can be ended with
+/// the command. `$1` is the number of variables; they, and the command, follow.
+pub(super) const COMMAND: &str = r#"
+exec 3<&0 </dev/null
+for s in HUP INT QUIT TERM USR1 USR2 ALRM; do trap : $s 2>/dev/null; done
+frames() {
+  for s in HUP INT QUIT TERM USR1 USR2 ALRM; do trap : $s 2>/dev/null; done
+  trap '' PIPE
+  /bin/sh -c 'echo $PPID'
+  while IFS= read -r n <&3; do
+    case $n in
+      0) exec >/dev/null ;;
+      s*) kill "-${n#s}" 0 ;;
+      *) head -c "$n" <&3 || exec >/dev/null ;;
+    esac
+  done
+  kill -9 0
+}
+frames 2>/dev/null | {
+  IFS= read -r f
+  exec 4<&0 </dev/null
+  "$@" <&4 3<&- 4<&- &
+  p=$!
+  exec 4<&-
+  while :; do
+    wait $p
+    c=$?
+    kill -0 $p 2>/dev/null || break
+  done
+  kill -9 $f 2>/dev/null
+  exit $c
+}
+"#;
+
+/// Writes a file of `$2` bytes with the digest `$3` to `$1`, whole or not at all.
+pub(super) const WRITE: &str = r#"
+p=$1
+[ -d "$p" ] && exit 42
+[ -L "$p" ] && p=$(readlink -f -- "$p")
+d=${p%/*}
+mkdir -p -- "${d:-/}" || exit 45
+t=$p.$$.palisade
+trap 'rm -f -- "$t"' EXIT
+head -c "$2" >"$t" || exit 45
+[ "$(wc -c <"$t")" -eq "$2" ] || exit 46
+if command -v sha256sum >/dev/null; then
+  h=$(sha256sum <"$t")
+  [ "${h%% *}" = "$3" ] || exit 46
+fi
+m=$(stat -c %a -- "$p" 2>/dev/null) && chmod "$m" -- "$t" 2>/dev/null
+mv -f -- "$t" "$p" || exit 45
+trap - EXIT
+"#;
+
+/// Reads the file `$1` of at most `$2` bytes: its size, a newline, and itself.
+pub(super) const READ: &str = r#"
+p=$1
+[ -d "$p" ] && exit 42
+[ -e "$p" ] || [ -L "$p" ] || { ls -d -- "$p" >/dev/null; exit 41; }
+[ -f "$p" ] || exit 47
+[ -r "$p" ] || exit 43
+n=$(wc -c <"$p") || exit 45
+n=$((n))
+echo "$n"
+[ "$n" -gt "$2" ] && exit 44
+exec cat -- "$p"
+"#;
+
+/// Asks the main process to end, as the node would.
+pub(super) const ASK_TO_END: &str = "kill -TERM 1";
+
+/// Shows which ports are listened at.
+pub(super) const LISTENERS: &str = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || :";

@@ -1,0 +1,28 @@
+//! Sandboxes as pods of a Kubernetes cluster.
+//!
+//! [`manifest`] makes the objects of a sandbox from its launch, and [`view`] says
+//! where a sandbox is from what the cluster tells of its pod; both are pure. What
+//! is particular to a cluster is in [`settings`], and what things are called there
+//! in [`naming`].
+
+//! [`KubeBackend`] watches the cluster and has a task for each sandbox that acts.
+
+mod address;
+mod api;
+mod attach;
+mod backend;
+mod cache;
+mod driver;
+pub mod end;
+mod facts;
+mod hints;
+pub mod manifest;
+pub mod naming;
+mod refusal;
+mod sandbox;
+pub mod settings;
+mod shared;
+pub mod view;
+mod words;
+
+pub use backend::{KubeBackend, OpenError};

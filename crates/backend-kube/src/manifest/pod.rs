@@ -1,0 +1,95 @@
+//! The pod of a sandbox.
+//!
+//! Generated first, then patched with `spec.pod` of the profile, then made to
+//! hold again what a patch must not change: that it runs once, whose it is, how
+//! long it lives, and which machines it may land on.
+
+use std::collections::BTreeMap;
+
+use palisade_model::pod::apply;
+use palisade_model::sandbox::{Launch, PodMetadata};
+use serde_json::{Map, Value, json};
+
+use super::{Made, container, metadata, placement};
+use crate::naming;
+use crate::settings::Settings;
+
+/// How long the node waits between asking and killing once the time of a sandbox
+/// is over. Short, as the grace of a stop is over by then; a profile whose
+/// sandboxes need longer when a node is drained says so in `spec.pod`.
+pub const GRACE_SECONDS: i64 = 2;
+
+/// The pod of a launch.
+pub fn pod(launch: &Launch, settings: &Settings) -> Made {
+    let mut object = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata(launch, settings, &naming::object(launch.id)),
+        "spec": {
+            "automountServiceAccountToken": false,
+            "containers": [container::container(launch, settings)],
+            "enableServiceLinks": false,
+            "restartPolicy": "Never",
+            "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+        },
+    });
+    let spec = &mut object["spec"];
+    if let Some(class) = &launch.runtime_class {
+        spec["runtimeClassName"] = class.as_str().into();
+    }
+    let volumes = container::volumes(launch);
+    if !volumes.is_empty() {
+        spec["volumes"] = Value::Array(volumes);
+    }
+    let dropped = match &launch.pod {
+        Some(patch) => apply(&mut object, patch, naming::MAIN_CONTAINER),
+        None => Vec::new(),
+    };
+    hold(&mut object, launch, settings);
+    Made { object, dropped }
+}
+
+/// What holds whatever a patch says.
+fn hold(object: &mut Value, launch: &Launch, settings: &Settings) {
+    let metadata = &mut object["metadata"];
+    // The request has the last word on metadata; the system has it on its own.
+    let PodMetadata {
+        labels,
+        annotations,
+    } = &launch.metadata;
+    let texts = |map: &BTreeMap<String, String>| {
+        let pairs = map.iter();
+        let pairs = pairs.map(|(key, value)| (key.clone(), Value::String(value.clone())));
+        pairs.collect::<Map<_, _>>()
+    };
+    put(metadata, "labels", texts(labels));
+    put(metadata, "annotations", texts(annotations));
+    put(metadata, "labels", naming::labels(launch, settings));
+    let spec = &mut object["spec"];
+    spec["restartPolicy"] = "Never".into();
+    // What the profile demands of nodes stays beside what its patch demands.
+    for (key, value) in &launch.node_selector {
+        if let Some(label) = placement::member_at(spec, &["nodeSelector", key]) {
+            *label = value.as_str().into();
+        }
+    }
+    placement::constrain(spec, launch, settings);
+    if let Some(lifetime) = launch.max_lifetime {
+        let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX).max(1);
+        let patched = spec["activeDeadlineSeconds"].as_i64().unwrap_or(i64::MAX);
+        spec["activeDeadlineSeconds"] = seconds.min(patched).min(SECONDS_MAX).into();
+    }
+}
+
+/// The longest deadline that a pod can have.
+const SECONDS_MAX: i64 = i32::MAX as i64;
+
+/// Puts these into a block, in the place of what is there under their keys.
+fn put(metadata: &mut Value, block: &str, texts: Map<String, Value>) {
+    for (key, text) in texts {
+        if let Some(place) = placement::member_at(metadata, &[block, &key]) {
+            *place = text;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The network policy of a sandbox, from the same rules as everywhere else.
+//!
+//! Two-sided: what a sandbox may open is in its egress, and what it exposes is in
+//! its ingress; a connection between sandboxes needs both. Sandboxes are told by
+//! their labels, which only the system sets, in whatever namespace they are.
+//!
+//! A cluster's resolver answers every name to whoever may ask it, so a mode that
+//! knows names of sandboxes only may ask nothing: that is closer to the mode than
+//! all names of the world. Its sandboxes find each other by address.
+
+use palisade_model::policy::{Block, Dns, EgressRules, Exposed, Peers, Standing, Surroundings};
+use palisade_model::profile::Scope;
+use palisade_model::sandbox::Launch;
+use serde_json::{Value, json};
+
+use super::metadata;
+use crate::naming;
+use crate::settings::Settings;
+
+/// What lies around the sandboxes, as far as the operator said.
+pub(crate) fn surroundings(settings: &Settings) -> Surroundings {
+    Surroundings {
+        cluster: settings.cluster_ranges.clone(),
+        ..Surroundings::default()
+    }
+}
+
+/// The policy of a launch. Without any rule, everything is closed.
+pub fn network_policy(launch: &Launch, settings: &Settings) -> Value {
+    let rules = EgressRules::new(&launch.egress.mode, &surroundings(settings));
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(launch, settings, &naming::object(launch.id)),
+        "spec": {
+            "podSelector": { "matchLabels": { naming::SANDBOX_ID: launch.id.to_string() } },
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": ingress(launch),
+            "egress": egress(launch, &rules, settings),
+        },
+    })
+}
+
+fn egress(launch: &Launch, rules: &EgressRules, settings: &Settings) -> Value {
+    let mut open = Vec::new();
+    let blocks: Vec<Value> = rules.blocks().iter().map(block).collect();
+    if !blocks.is_empty() {
+        open.push(json!({ "to": blocks }));
+    }
+    match rules.dns {
+        Dns::Forward => open.push(dns(settings)),
+        Dns::Off | Dns::SandboxNamesOnly => {}
+    }
+    open.extend(peers(launch, rules.peers));
+    Value::Array(open)
+}
+
+fn block(block: &Block) -> Value {
+    let mut entry = json!({ "cidr": block.range.to_string() });
+    if !block.except.is_empty() {
+        let except = block.except.iter().map(ToString::to_string);
+        entry["except"] = except.collect();
+    }
+    json!({ "ipBlock": entry })
+}
+
+fn dns(settings: &Settings) -> Value {
+    json!({
+        "to": [{
+            "namespaceSelector": { "matchLabels": settings.dns_namespace_labels },
+            "podSelector": { "matchLabels": settings.dns_pod_labels },
+        }],
+        "ports": [
+            { "protocol": "UDP", "port": 53 },
+            { "protocol": "TCP", "port": 53 },
+        ],
+    })
+}
+
+fn peers(launch: &Launch, peers: Peers) -> Option<Value> {
+    let narrower = match peers {
+        Peers::None => return None,
+        Peers::Org => None,
+        Peers::User => Some(user(launch)),
+        Peers::Profile => Some(profile(launch)),
+    };
+    Some(json!({ "to": [sandboxes(launch, narrower)] }))
+}
+
+fn ingress(launch: &Launch) -> Value {
+    let exposed = Standing::of(launch).exposed;
+    let open = exposed.filter(|exposed| !exposed.doors.is_empty());
+    open.map(|exposed| door(launch, &exposed))
+        .into_iter()
+        .collect()
+}
+
+fn door(launch: &Launch, exposed: &Exposed) -> Value {
+    let doors = exposed.doors.iter();
+    let ports = doors.map(|door| json!({ "protocol": door.protocol.as_str(), "port": door.port }));
+    let mut rule = json!({ "ports": ports.collect::<Vec<_>>() });
+    let from = match exposed.scope {
+        // Whoever it is.
+        Scope::Any => return rule,
+        // Workloads of the organization bear its label as well.
+        Scope::Org => json!({
+            "namespaceSelector": {},
+            "podSelector": { "matchLabels": pair(organization(launch)) },
+        }),
+        Scope::User => sandboxes(launch, Some(user(launch))),
+        Scope::Profile => sandboxes(launch, Some(profile(launch))),
+    };
+    rule["from"] = json!([from]);
+    rule
+}
+
+/// Sandboxes of the same organization, and of something narrower.
+fn sandboxes(launch: &Launch, narrower: Option<(&'static str, String)>) -> Value {
+    let mut labels = pair(organization(launch));
+    if let Some((key, value)) = narrower {
+        labels[key] = value.into();
+    }
+    json!({
+        "namespaceSelector": {},
+        "podSelector": {
+            "matchLabels": labels,
+            "matchExpressions": [{ "key": naming::SANDBOX_ID, "operator": "Exists" }],
+        },
+    })
+}
+
+fn organization(launch: &Launch) -> (&'static str, String) {
+    let organization = naming::value(launch.owner.organization.as_str());
+    (naming::ORGANIZATION_ID, organization)
+}
+
+fn user(launch: &Launch) -> (&'static str, String) {
+    (naming::USER_ID, naming::value(launch.owner.user.as_str()))
+}
+
+fn profile(launch: &Launch) -> (&'static str, String) {
+    (naming::PROFILE_ID, launch.profile.to_string())
+}
+
+fn pair((key, value): (&'static str, String)) -> Value {
+    json!({ key: value })
+}

@@ -1,0 +1,151 @@
+//! The refusal of launches that this cluster cannot carry out.
+//!
+//! What the API server would refuse anyway is left to it: it says why better, and
+//! what it says reaches the person who asked.
+
+use palisade_backend::EnsureError;
+use palisade_model::name::RuntimeClass;
+use palisade_model::runner::Capabilities;
+use palisade_model::sandbox::{GpuKind, Launch};
+
+/// Refuses a launch that asks for more than there is.
+pub(crate) fn check(launch: &Launch, offered: &Capabilities) -> Result<(), EnsureError> {
+    let refused = [
+        egress(launch, offered),
+        runtime_class(launch, offered),
+        gpu(launch, offered),
+        ingress(launch, offered),
+    ];
+    match refused.into_iter().flatten().next() {
+        Some(what) => Err(EnsureError::Unsupported { what }),
+        None => Ok(()),
+    }
+}
+
+fn egress(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let kind = launch.egress.mode.kind();
+    (!offered.egress.contains(&kind)).then(|| {
+        format!(
+            "this runner cannot enforce the egress type {}: its cluster is not known to enforce \
+             network policies",
+            kind.as_str()
+        )
+    })
+}
+
+fn runtime_class(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let class = launch.runtime_class.as_ref()?;
+    if offered.runtime_classes.contains(class) {
+        return None;
+    }
+    let known = offered.runtime_classes.iter().map(RuntimeClass::as_str);
+    let known: Vec<&str> = known.collect();
+    let has = if known.is_empty() {
+        "it has none".to_owned()
+    } else {
+        format!("it has: {}", known.join(", "))
+    };
+    let class = class.as_str();
+    Some(format!("the cluster has no runtime class {class:?}; {has}"))
+}
+
+fn gpu(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let gpu = launch.resources.gpu.as_ref()?;
+    if offered.largest.gpus == 0 {
+        return Some("this cluster has no GPUs".to_owned());
+    }
+    let GpuKind::Type(kind) = &gpu.kind else {
+        return None;
+    };
+    (!offered.gpu_types.contains(kind)).then(|| format!("this cluster has no GPUs of type {kind}"))
+}
+
+fn ingress(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let level = launch.exposure.as_ref()?;
+    let name = level.name.as_str();
+    let route = level.exposure.route.as_ref()?;
+    if !offered.routes {
+        return Some(format!(
+            "ingress level {name:?} wants a host name, and the cluster has no ingress class"
+        ));
+    }
+    let host = route.template.render(launch.id, &launch.namespace.name);
+    host.is_none().then(|| {
+        let namespace = launch.namespace.name.as_str();
+        format!("in namespace {namespace}, the host name of ingress level {name:?} is too long")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use palisade_model::profile::EgressType;
+    use palisade_model::sandbox::GpuRequest;
+    use palisade_model::testing::sample_launch;
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::tests::network::exposed;
+
+    fn offered() -> Capabilities {
+        Capabilities {
+            egress: BTreeSet::from(EgressType::ALL),
+            ..Capabilities::default()
+        }
+    }
+
+    fn refused(launch: &Launch, offered: &Capabilities) -> Option<String> {
+        check(launch, offered).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_launch_that_asks_for_nothing_special_is_taken_on() {
+        assert_eq!(refused(&sample_launch(), &offered()), None);
+    }
+
+    #[test]
+    fn every_egress_type_is_refused_where_nothing_enforces_it() {
+        let refusal = refused(&sample_launch(), &Capabilities::default()).unwrap();
+        assert!(refusal.contains("egress type none"), "{refusal}");
+    }
+
+    #[test]
+    fn a_runtime_class_that_the_cluster_lacks_is_named_beside_those_it_has() {
+        let mut launch = sample_launch();
+        launch.runtime_class = Some("gvisor".parse().unwrap());
+        let mut offered = offered();
+        assert!(refused(&launch, &offered).unwrap().contains("it has none"));
+        offered.runtime_classes.insert("kata".parse().unwrap());
+        assert!(refused(&launch, &offered).unwrap().contains("it has: kata"));
+        offered.runtime_classes.insert("gvisor".parse().unwrap());
+        assert_eq!(refused(&launch, &offered), None);
+    }
+
+    #[test]
+    fn gpus_that_no_node_has_are_refused() {
+        let mut launch = sample_launch();
+        let kind = GpuKind::Type("H100".to_owned());
+        launch.resources.gpu = Some(GpuRequest { count: 1, kind });
+        let mut offered = offered();
+        assert!(refused(&launch, &offered).unwrap().contains("no GPUs"));
+        offered.largest.gpus = 8;
+        assert!(refused(&launch, &offered).unwrap().contains("H100"));
+        offered.gpu_types.insert("H100".to_owned());
+        assert_eq!(refused(&launch, &offered), None);
+    }
+
+    #[test]
+    fn a_host_name_needs_an_ingress_class() {
+        let route = json!({ "controllerName": "nginx", "template": "{{.SandboxID}}.x" });
+        let launch = exposed(json!({ "scope": "any", "ingress": route }), &[80]);
+        assert!(
+            refused(&launch, &offered())
+                .unwrap()
+                .contains("ingress class")
+        );
+        let mut with_class = offered();
+        with_class.routes = true;
+        assert_eq!(refused(&launch, &with_class), None);
+    }
+}

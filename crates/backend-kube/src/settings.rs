@@ -1,0 +1,64 @@
+//! What a cluster calls things, and what its operator accepts.
+//!
+//! Decided once, when the runner starts, and the same for every sandbox of it.
+
+use std::collections::BTreeMap;
+
+use palisade_model::cidr::Cidr;
+
+/// What is particular to a cluster. The default suits one of `CoreWeave`, and
+/// most others.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Tells the sandboxes of this runner from those of others in the cluster: a
+    /// value of a label, the same after a restart.
+    pub instance: String,
+    /// The label of nodes that holds their instance type.
+    pub instance_type_label: String,
+    /// The extended resource that GPUs are.
+    pub gpu_resource: String,
+    /// The label of nodes that holds the type of their GPUs.
+    pub gpu_type_label: String,
+    /// The label of nodes that holds the memory of each GPU, in GB.
+    pub gpu_memory_label: String,
+    /// The resolver that sandboxes may ask: labels of its namespace.
+    pub dns_namespace_labels: BTreeMap<String, String>,
+    /// The resolver that sandboxes may ask: labels of its pods.
+    pub dns_pod_labels: BTreeMap<String, String>,
+    /// Ranges of nodes, pods and Services, closed to the mode `internet` even
+    /// where they are public addresses.
+    pub cluster_ranges: Vec<Cidr>,
+    /// Whether profiles that need a network policy run where it is not known
+    /// that the cluster enforces any.
+    pub enforcement: Enforcement,
+}
+
+/// What is done where network policies may have no effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enforcement {
+    /// A profile that needs a policy is refused.
+    #[default]
+    Required,
+    /// The operator accepts that nothing holds sandboxes back: every profile
+    /// runs.
+    AcceptNone,
+    /// The operator states that the cluster enforces them, and how is not asked.
+    Trusted,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let pair = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        Self {
+            instance: "palisade".to_owned(),
+            instance_type_label: "node.kubernetes.io/instance-type".to_owned(),
+            gpu_resource: "nvidia.com/gpu".to_owned(),
+            gpu_type_label: "gpu.nvidia.com/class".to_owned(),
+            gpu_memory_label: "gpu.nvidia.com/vram".to_owned(),
+            dns_namespace_labels: pair("kubernetes.io/metadata.name", "kube-system"),
+            dns_pod_labels: pair("k8s-app", "kube-dns"),
+            cluster_ranges: Vec::new(),
+            enforcement: Enforcement::default(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A backend of its own for each test, in the cluster that is there.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use kube::api::ListParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, Resource, ResourceExt as _};
+use palisade_backend::conformance::{self, Job};
+use palisade_backend::{Attach, Backend};
+use palisade_backend_kube::settings::{Enforcement, Settings};
+use palisade_backend_kube::{KubeBackend, naming};
+use palisade_model::clock::{Clock, Timestamp};
+use palisade_model::id::SandboxId;
+
+/// An image with a shell and the usual tools, in the registry of the node.
+const IMAGE: &str = "127.0.0.1:5000/busybox:1";
+
+/// A backend under test.
+#[derive(Debug)]
+pub(crate) struct Harness {
+    backend: Option<Arc<KubeBackend>>,
+    settings: Settings,
+}
+
+impl Harness {
+    /// A backend with an instance of its own.
+    pub(crate) async fn new() -> Self {
+        let settings = Settings {
+            instance: format!("test-{}", uuid::Uuid::now_v7()),
+            // The bridge of the test node lets everything through.
+            enforcement: Enforcement::AcceptNone,
+            ..Settings::default()
+        };
+        let backend = Some(open(&settings).await);
+        Self { backend, settings }
+    }
+
+    pub(crate) fn open(&self) -> Arc<KubeBackend> {
+        let backend = self.backend.as_ref();
+        Arc::clone(backend.expect("it is open between the steps of a test"))
+    }
+}
+
+async fn open(settings: &Settings) -> Arc<KubeBackend> {
+    let backend = KubeBackend::open(client().await, settings.clone(), Arc::new(RealClock)).await;
+    backend.expect("the cluster can be watched")
+}
+
+/// A client of the cluster that `make test-kube` names.
+pub(crate) async fn client() -> Client {
+    let path = std::env::var_os("PALISADE_TEST_KUBECONFIG");
+    let path = path.expect("run make test-kube, which brings up a cluster and names it");
+    let file = Kubeconfig::read_from(path).expect("the kubeconfig can be read");
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    Client::try_from(config.expect("it names a cluster")).expect("it can be called")
+}
+
+#[derive(Debug)]
+struct RealClock;
+
+impl Clock for RealClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let micros = since.expect("the clock is right").as_micros();
+        Timestamp::from_micros(i64::try_from(micros).expect("the clock is right"))
+    }
+}
+
+fn shell(script: &str) -> Vec<String> {
+    ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
+}
+
+#[async_trait]
+impl conformance::Harness for Harness {
+    fn backend(&self) -> Arc<dyn Backend> {
+        self.open()
+    }
+
+    fn attach(&self) -> Arc<dyn Attach> {
+        self.open()
+    }
+
+    /// Process 1 has no default way to end when it is asked to, so that jobs that
+    /// do bring one, as the default command of the SDKs does.
+    fn command(&self, job: &Job) -> Vec<String> {
+        let lines = |count: &u32| {
+            format!("i=0; while [ $i -lt {count} ]; do echo line $i; i=$((i+1)); done")
+        };
+        let wait = "trap 'exit 0' TERM; sleep 1000 & wait";
+        match job {
+            Job::RunUntilStopped => shell(wait),
+            Job::IgnoreStop => shell("trap '' TERM; while true; do sleep 1; done"),
+            Job::ExitWith(code) => shell(&format!("exit {code}")),
+            Job::PrintLines(count) => shell(&format!("{}; {wait}", lines(count))),
+            Job::PrintLinesAndExit(count) => shell(&lines(count)),
+            Job::Cat => vec!["/bin/cat".to_owned()],
+            Job::PrintBoth(code) => shell(&format!("echo out; echo err >&2; exit {code}")),
+            Job::PrintBytes(count) => shell(&format!("head -c {count} /dev/zero | tr '\\0' x")),
+            Job::NoSuchProgram => vec!["/no/such/program".to_owned()],
+            // Process 1 cannot kill itself; its own child can be killed.
+            Job::KillSelf => shell("sh -c 'kill -9 $$'; exit $?"),
+            Job::Echo(port) => shell(&format!("exec nc -ll -p {port} -e /bin/cat")),
+        }
+    }
+
+    fn image(&self) -> String {
+        IMAGE.to_owned()
+    }
+
+    async fn crash_and_reopen(&mut self) {
+        if let Some(backend) = self.backend.take() {
+            backend.close().await;
+        }
+        self.backend = Some(open(&self.settings).await);
+    }
+
+    async fn leftovers(&self, id: SandboxId) -> Vec<String> {
+        let client = client().await;
+        let mut left = of_kind::<Pod>(&client, id).await;
+        left.extend(of_kind::<Secret>(&client, id).await);
+        left.extend(of_kind::<NetworkPolicy>(&client, id).await);
+        left.extend(of_kind::<Service>(&client, id).await);
+        left.extend(of_kind::<Ingress>(&client, id).await);
+        left
+    }
+}
+
+/// The objects of one kind that belong to a sandbox.
+async fn of_kind<K>(client: &Client, id: SandboxId) -> Vec<String>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let selector = format!("{}={id}", naming::SANDBOX_ID);
+    let list = api.list(&ListParams::default().labels(&selector)).await;
+    let list = list.expect("the cluster can be looked at").items;
+    let named = list
+        .iter()
+        .map(|one| format!("{} {}", K::kind(&()), one.name_any()));
+    named.collect()
+}
