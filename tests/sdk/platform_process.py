@@ -28,6 +28,8 @@ class Platform:
         self.may_pull = False
         # Where HTTP for host names of sandboxes is taken, if at all.
         self.http = None
+        # Other options of `palisade dev`.
+        self.options = []
         self.state = self.directory / "state"
         self.palisade = palisade
         self.cwic_path = cwic
@@ -43,7 +45,8 @@ class Platform:
             [self.palisade, "dev", "--listen", "127.0.0.1:0",
              "--state-dir", str(self.state), "--image-dir", str(self.images)]
             + ([] if self.may_pull else ["--no-pull"])
-            + ([] if self.http is None else ["--http-listen", self.http]),
+            + ([] if self.http is None else ["--http-listen", self.http])
+            + self.options,
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
         )
         log.close()

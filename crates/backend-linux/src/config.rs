@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use palisade_image::Images;
 use palisade_model::clock::Clock;
@@ -48,6 +49,10 @@ pub struct LinuxConfig {
     pub first_uid: u32,
     /// Where the HTTP entry point listens; without it there is none.
     pub http_listen: Option<SocketAddr>,
+    /// How long a sandbox that expects an external address waits for one.
+    pub address_wait: Duration,
+    /// The file that tells under which names sandboxes are to be found, if any.
+    pub dns_records: Option<PathBuf>,
     /// Labels that a node selector can match.
     pub node_labels: BTreeMap<String, String>,
     /// The classes of machines that this one belongs to.
@@ -132,6 +137,8 @@ impl LinuxConfig {
             starts_max: const { NonZeroUsize::new(8).unwrap() },
             first_uid: 1 << 30,
             http_listen: None,
+            address_wait: Duration::from_mins(2),
+            dns_records: None,
             node_labels: BTreeMap::new(),
             instance_types: BTreeSet::new(),
         }

@@ -36,6 +36,7 @@ use crate::init_client::Handover;
 use crate::laps::{Lap, Laps};
 use crate::network::namespace::on_own_thread;
 use crate::network::{AttachError, Network};
+use crate::services;
 use crate::state::{Held, SandboxState};
 
 pub(crate) use self::bundle::Limits;
@@ -178,11 +179,23 @@ fn connect(start: &Start<'_>) -> Result<crate::network::Addresses, StartError> {
         Err(AttachError::AlreadyAttached) => {
             let detached = network.detach(id).map_err(io::Error::other);
             detached.map_err(step("free the addresses of an earlier attempt"))?;
+            book(start)?;
             network.attach(id, standing, namespace.as_fd())?
         }
         other => other?,
     };
     Ok(attached.addresses)
+}
+
+/// Gets what is to lead to it once more.
+fn book(start: &Start<'_>) -> Result<(), StartError> {
+    let Some(wish) = services::wish(start.launch) else {
+        return Ok(());
+    };
+    let booked = start.host.network.book(start.launch.id, &wish);
+    booked
+        .map_err(io::Error::other)
+        .map_err(step("book ports or an address again"))
 }
 
 /// Where the sandbox looks names up, if it may.

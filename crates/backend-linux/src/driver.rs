@@ -9,6 +9,7 @@
 //! when the sandbox is gone, or the backend closes; then the sandbox goes on
 //! without it, and the next run's driver takes over from what is on the disk.
 
+mod booking;
 pub(crate) mod ending;
 mod starting;
 pub(crate) mod watching;

@@ -21,8 +21,10 @@ mod netlink;
 pub mod network;
 mod open;
 mod program;
+mod records;
 mod refusal;
 mod sandbox;
+mod services;
 mod shared;
 mod state;
 

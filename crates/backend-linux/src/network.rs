@@ -11,11 +11,14 @@
 //! belong on threads that may.
 
 mod addressing;
+mod announcing;
+mod bookings;
 mod cable;
 mod checks;
 mod config;
 mod departures;
 mod error;
+mod external;
 mod forwarding;
 mod host;
 mod layout;
@@ -30,6 +33,7 @@ mod roll;
 mod router;
 mod rules;
 mod ruleset;
+mod service;
 mod sockets;
 mod sysctl;
 #[cfg(test)]
@@ -53,6 +57,7 @@ pub use cable::CableError;
 pub use checks::{Finding, Severity, examine};
 pub use config::{Config, Instance, InstanceError, Pool4, Pool6, PoolChoice, PoolError};
 pub use error::{AttachError, Busy, ChangeError, CloseError, DetachError};
+pub use external::ExternalError;
 pub use host::HostError;
 pub use layout::Addresses;
 pub use nft::NftError;
@@ -60,6 +65,10 @@ pub use open::{OpenError, Opening};
 pub use pool::PoolExhausted;
 pub use router::RouterError;
 pub use rules::RulesError;
+pub use service::{
+    BookError, ExternalPool, ExternalPools, ExternalPoolsError, Kind, NodePorts, NodePortsError,
+    PoolName, PoolNameError, Services, Wish,
+};
 pub use sysctl::SysctlError;
 pub use upkeep::upkeep;
 
@@ -72,6 +81,7 @@ pub(crate) use config::hex;
 use crate::dns::Directory;
 use crate::netlink::Socket;
 use crate::netlink::conntrack::{self, Opened};
+use bookings::Bookings;
 use departures::Departures;
 use host::Host;
 use layout::Layout;
@@ -88,6 +98,8 @@ pub struct Known {
     pub id: SandboxId,
     /// Where it stands, as it was launched.
     pub standing: Standing,
+    /// What is to lead to it, as it was launched.
+    pub wish: Option<Wish>,
 }
 
 /// A sandbox that is connected.
@@ -120,6 +132,7 @@ pub struct Network {
     flows: Arc<Mutex<Flows>>,
     witness: Witness,
     roll: Arc<Roll>,
+    bookings: Bookings,
     /// Takes away what is left of those that were disconnected.
     _departures: Departures,
     /// Changed only while the host is held.
@@ -152,8 +165,8 @@ impl Network {
         let connected = self.connect(id, &record, standing, namespace);
         if let Err(error) = connected {
             // What cannot be closed now is closed by the next detach.
-            match self.disconnect(&record) {
-                Ok(()) => self.roll.dismiss(id, record),
+            match self.disconnect(id, &record) {
+                Ok(()) => self.dismiss(id, record),
                 Err(_) => self.roll.settle(id, record),
             }
             return Err(error);
@@ -180,11 +193,12 @@ impl Network {
     /// if it is not connected.
     pub fn detach(&self, id: SandboxId) -> Result<(), DetachError> {
         let Some(record) = self.roll.claim(id)? else {
+            self.bookings.release(id);
             return Ok(());
         };
-        match self.disconnect(&record) {
+        match self.disconnect(id, &record) {
             Ok(()) => {
-                self.roll.dismiss(id, record);
+                self.dismiss(id, record);
                 Ok(())
             }
             Err(error) => {
@@ -225,7 +239,10 @@ impl Network {
             return Ok(false);
         }
         let mut is_repaired = false;
-        if !host.is_closed(&self.layout)? || host.leads_elsewhere(&self.layout)? {
+        let is_as_it_was = host.is_closed(&self.layout)?
+            && !host.leads_elsewhere(&self.layout)?
+            && host.is_announced()?;
+        if !is_as_it_was {
             let mut socket = lock(&self.laying);
             host.connect(&self.layout, &self.router, &mut socket)?;
             is_repaired = true;
@@ -287,18 +304,26 @@ impl Network {
             interface: record.interface.clone(),
             addresses,
             standing: standing.clone(),
+            booking: self.bookings.of(id),
         })?;
         self.directory.insert(id, addresses, standing);
         laid.open(addresses)?;
-        Ok(())
+        self.publish(id, standing)
     }
 
     /// Closes everything that [`Self::connect`] opened, or as much of it as was.
-    fn disconnect(&self, record: &Record) -> Result<(), DetachError> {
+    fn disconnect(&self, id: SandboxId, record: &Record) -> Result<(), DetachError> {
+        self.withdraw(id)?;
         self.directory.remove(self.layout.addresses(record.slot));
         lock(&self.rules).expel(&record.interface)?;
         self.witness.forget(&record.interface);
         Ok(())
+    }
+
+    /// Has the rest of a sandbox removed, and others get what led to it.
+    fn dismiss(&self, id: SandboxId, record: Record) {
+        self.bookings.release(id);
+        self.roll.dismiss(id, record);
     }
 
     fn replace(
@@ -323,7 +348,11 @@ impl Network {
     fn surroundings(&self, host: Vec<Cidr>) -> Surroundings {
         Surroundings {
             host,
-            sandboxes: self.layout.pools().collect(),
+            sandboxes: self
+                .layout
+                .pools()
+                .chain(self.bookings.external().iter().copied())
+                .collect(),
             control: self.control.clone(),
             cluster: self.cluster.clone(),
         }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use palisade_backend::View;
 use palisade_image::{HolderError, ImageError};
@@ -35,7 +35,9 @@ use crate::ingress::Ingress;
 use crate::machine;
 use crate::network::{self, Attached, Known, Network, Opening};
 use crate::program;
+use crate::records::Records;
 use crate::sandbox::Sandbox;
+use crate::services;
 use crate::shared::{Hints, Shared};
 use crate::state::{self, Held, Remembered, SandboxState, State};
 
@@ -89,6 +91,15 @@ pub enum OpenError {
     Listen {
         /// The address.
         listen: SocketAddr,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The names of sandboxes could not be told.
+    #[error("could not write to {path}; choose another file with --dns-records")]
+    Records {
+        /// The file.
+        path: PathBuf,
         /// What went wrong.
         #[source]
         source: io::Error,
@@ -164,6 +175,7 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
         state,
         network,
         ingress,
+        records: OnceLock::new(),
         cgroups,
         init,
         total,
@@ -175,7 +187,29 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
         _lock: lock,
     });
     let survivors = take_over(&shared, found, &adopted).map_err(OpenError::TakeOver)?;
+    open_records(&shared, &survivors)?;
     Ok((shared, survivors))
+}
+
+/// Begins with the names of those that run, so that none of them is lost for a moment.
+fn open_records(shared: &Shared, survivors: &[Survivor]) -> Result<(), OpenError> {
+    let Some(path) = &shared.config.dns_records else {
+        return Ok(());
+    };
+    let running = survivors.iter();
+    let running = running.filter(|survivor| survivor.from == driver::From::Start);
+    let known = running.filter_map(|survivor| {
+        let launch = &survivor.sandbox.launch;
+        Some((launch.id, shared.record(launch)?))
+    });
+    let opened = Records::open(path.clone(), known.collect());
+    let records = opened.map_err(|source| OpenError::Records {
+        path: path.clone(),
+        source,
+    })?;
+    // Nobody else sets it.
+    let _ = shared.records.set(records);
+    Ok(())
 }
 
 fn open_entry(
@@ -248,6 +282,7 @@ fn known(found: &Found, cgroups: &Cgroups) -> Vec<Known> {
         .map(|(launch, _)| Known {
             id: launch.id,
             standing: Standing::of(launch),
+            wish: services::wish(launch),
         })
         .collect()
 }

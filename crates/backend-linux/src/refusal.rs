@@ -15,6 +15,7 @@ use palisade_model::sandbox::{Launch, Protocol};
 
 use crate::config::LinuxConfig;
 use crate::machine;
+use crate::network::Services;
 
 /// What of a pod patch has a meaning here: labels and annotations, which are
 /// recorded with the sandbox.
@@ -27,7 +28,7 @@ const DOORS_MAX: usize = 128;
 pub(crate) fn capabilities(config: &LinuxConfig, total: Resources) -> Capabilities {
     Capabilities {
         egress: BTreeSet::from(EgressType::ALL),
-        services: BTreeSet::from([ServiceType::ClusterIp]),
+        services: services(&config.network.services),
         routes: config.http_listen.is_some(),
         runtime_classes: config.handlers.keys().cloned().collect(),
         architectures: BTreeSet::from([machine::architecture().to_owned()]),
@@ -39,6 +40,17 @@ pub(crate) fn capabilities(config: &LinuxConfig, total: Resources) -> Capabiliti
         privileged: false,
         largest: total,
     }
+}
+
+fn services(offered: &Services) -> BTreeSet<ServiceType> {
+    let mut services = BTreeSet::from([ServiceType::ClusterIp]);
+    if offered.node_ports.is_some() {
+        services.insert(ServiceType::NodePort);
+    }
+    if !offered.pools.is_empty() {
+        services.insert(ServiceType::LoadBalancer);
+    }
+    services
 }
 
 /// Refuses a launch that asks for more.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use palisade_backend::View;
 use palisade_image::{Holder, HolderError};
@@ -22,7 +22,9 @@ use crate::config::LinuxConfig;
 use crate::container::Identities;
 use crate::ingress::{self, EntryError, Ingress};
 use crate::network::{DetachError, Network};
+use crate::records::{Record, Records};
 use crate::sandbox::Sandbox;
+use crate::services;
 use crate::state::{Held, SandboxState, State};
 
 /// What all sandboxes of one backend share.
@@ -33,6 +35,9 @@ pub(crate) struct Shared {
     pub(crate) network: Network,
     /// The HTTP entry point, if there is one.
     pub(crate) ingress: Option<Ingress>,
+    /// Tells others under which names sandboxes are to be found; there from before
+    /// the first of them has a driver.
+    pub(crate) records: OnceLock<Records>,
     pub(crate) cgroups: Cgroups,
     pub(crate) identities: Identities,
     /// The program that becomes process 1.
@@ -116,6 +121,9 @@ impl Shared {
         if let Some(ingress) = &self.ingress {
             ingress.close_to(id);
         }
+        if let Some(records) = self.records.get() {
+            records.remove(id);
+        }
         self.cgroups.remove(id)?;
         self.detach(id)?;
         for class in self.config.handlers.keys() {
@@ -144,15 +152,47 @@ impl Shared {
     /// Where clients from outside find a sandbox; empty if they do not.
     pub(crate) fn service_address(&self, launch: &Launch) -> String {
         let host = ingress::host_name(launch);
-        let address = host.zip(self.ingress.as_ref());
-        address.map_or_else(String::new, |(host, ingress)| ingress.address(&host))
+        if let Some((host, ingress)) = host.zip(self.ingress.as_ref()) {
+            return ingress.address(&host);
+        }
+        let address = self.network.service_address(launch.id);
+        address.map_or_else(String::new, |address| address.to_string())
+    }
+
+    /// What others are told of a sandbox, if its ingress level wants that.
+    pub(crate) fn record(&self, launch: &Launch) -> Option<Record> {
+        let annotation = services::name(launch)?;
+        let found = self.network.found_at(launch.id);
+        let (addresses, doors) = found.map_or_else(
+            || (vec![self.network.node()], services::doors(launch)),
+            |found| (found.addresses, found.doors),
+        );
+        let service_address = self.service_address(launch);
+        (!service_address.is_empty()).then(|| Record {
+            key: annotation.key().to_owned(),
+            value: annotation.value().to_owned(),
+            addresses,
+            ports: doors.iter().map(|door| door.port).collect(),
+            service_address,
+        })
+    }
+
+    /// Tells others under which name a sandbox is found, if anybody asks. Blocks.
+    pub(crate) fn tell_name(&self, launch: &Launch) {
+        let record = self.record(launch);
+        if let Some((records, record)) = self.records.get().zip(record) {
+            records.insert(launch.id, record);
+        }
     }
 
     fn detach(&self, id: SandboxId) -> io::Result<()> {
         match self.network.detach(id) {
             Ok(()) => Ok(()),
             Err(
-                error @ (DetachError::Busy(_) | DetachError::Rules(_) | DetachError::Kernel(_)),
+                error @ (DetachError::Busy(_)
+                | DetachError::Rules(_)
+                | DetachError::Host(_)
+                | DetachError::Kernel(_)),
             ) => Err(io::Error::other(error)),
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Only the words; what they mean is resolved in [`crate::commands`].
 
+mod ingress;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use palisade_model::cidr::Cidr;
 use palisade_model::image::ImageReference;
 use palisade_model::name::{ClusterName, OrganizationId, UserId};
+
+pub(crate) use ingress::IngressArgs;
 
 /// The exit code of a command line that is wrong, as in `cwic`.
 const USAGE: u8 = 64;
@@ -164,10 +168,8 @@ pub(crate) struct HostArgs {
     /// The most sandboxes at once on this machine
     #[arg(long, env = "PALISADE_SANDBOXES_MAX")]
     pub(crate) sandboxes_max: Option<u32>,
-    /// Where HTTP for the host names of ingress levels is taken, such as 0.0.0.0:80; levels
-    /// with a host name are refused without it
-    #[arg(long, env = "PALISADE_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
-    pub(crate) http_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) ingress: IngressArgs,
     /// The range that sandboxes get version 4 addresses from, such as 10.201.0.0/16; one that
     /// the machine has no other use for by default
     #[arg(long, env = "PALISADE_POOL4", value_name = "CIDR")]

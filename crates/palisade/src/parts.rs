@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod images;
+pub(crate) mod ingress;
 pub(crate) mod platform;
 pub(crate) mod runner;
 pub(crate) mod store;

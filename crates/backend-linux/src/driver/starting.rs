@@ -20,6 +20,7 @@ impl Driver {
     /// Starts the sandbox, or tells how it ended without having started.
     pub(super) async fn start(&self) -> Result<(), End> {
         self.unless_stopped()?;
+        self.book().await?;
         self.show_starting("getting the image");
         let image = self.image().await?;
         self.show_starting("waiting for its turn to start");
@@ -58,7 +59,7 @@ impl Driver {
         Err(self.stopped())
     }
 
-    fn stopped(&self) -> End {
+    pub(super) fn stopped(&self) -> End {
         End::Ended {
             since: None,
             at: self.shared.config.clock.now(),
@@ -68,7 +69,7 @@ impl Driver {
         }
     }
 
-    fn failed(&self, reason: &str) -> End {
+    pub(super) fn failed(&self, reason: &str) -> End {
         warn!(sandbox.id = %self.sandbox.id(), reason, "sandbox could not be started");
         End::Failed {
             at: self.shared.config.clock.now(),

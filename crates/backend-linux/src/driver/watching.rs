@@ -42,6 +42,14 @@ impl Driver {
             warn!(sandbox.id = %id, error = %chain(&error), "a sandbox cannot be found by its host name; ending it");
             return self.conclude(Some(NO_ENTRY)).await;
         }
+        let (shared, sandbox) = (Arc::clone(&self.shared), Arc::clone(&self.sandbox));
+        let told = self.blocking(move || {
+            shared.tell_name(&sandbox.launch);
+            Ok(())
+        });
+        if let Err(error) = told.await {
+            warn!(error = %error, "could not tell the name of a sandbox");
+        }
         match self.process_1().await {
             Ok(Some(process)) => self.watch_process(process).await,
             Ok(None) => self.conclude(None).await,

@@ -56,7 +56,7 @@ pub(crate) struct Element {
     /// The highest key, if the element is a range.
     pub(crate) key_end: Option<Vec<u8>>,
     /// What a map gives for the key.
-    pub(crate) value: Option<[u8; 4]>,
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 /// Whether elements come or go.
@@ -259,6 +259,30 @@ pub(crate) fn has(
     }
 }
 
+/// A key of a map, and what it gives.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// Every entry of a map.
+pub(crate) fn entries(
+    socket: &mut Socket,
+    table: &str,
+    map: &str,
+) -> Result<Vec<Entry>, KernelError> {
+    let answers = socket.query(&elements_of(table, map, &[]))?;
+    let entry = |(_, element): (u16, &[u8])| {
+        let part = |kind| attribute::find(attribute::find(element, kind)?, NFTA_DATA_VALUE);
+        Some((
+            part(NFTA_SET_ELEM_KEY)?.to_vec(),
+            part(NFTA_SET_ELEM_DATA)?.to_vec(),
+        ))
+    };
+    Ok(answers
+        .iter()
+        .flat_map(|answer| attribute::attributes(listed(answer)))
+        .filter_map(entry)
+        .collect())
+}
+
 /// Asks for one element, or for all of them if the key is empty.
 fn elements_of(table: &str, set: &str, key: &[u8]) -> Request {
     let mut body = header(NFPROTO_INET);
@@ -283,15 +307,19 @@ fn elements_of(table: &str, set: &str, key: &[u8]) -> Request {
 }
 
 fn counted(answer: &[u8]) -> Vec<(Vec<u8>, u64)> {
-    let attributes = answer.get(HEADER_LEN..).unwrap_or_default();
-    let list = attribute::find(attributes, NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default();
-    attribute::attributes(list)
+    attribute::attributes(listed(answer))
         .filter_map(|(_, element)| {
             let key = attribute::find(element, NFTA_SET_ELEM_KEY)?;
             let key = attribute::find(key, NFTA_DATA_VALUE)?;
             Some((key.to_vec(), counter(element).unwrap_or(0)))
         })
         .collect()
+}
+
+/// The elements in an answer.
+fn listed(answer: &[u8]) -> &[u8] {
+    let attributes = answer.get(HEADER_LEN..).unwrap_or_default();
+    attribute::find(attributes, NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default()
 }
 
 /// Looks where kernels put the only expression, and where they put several.

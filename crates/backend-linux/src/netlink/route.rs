@@ -18,7 +18,10 @@ const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
+const RTM_DELROUTE: u16 = 25;
 const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
+const RTM_GETNEIGH: u16 = 30;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -33,6 +36,8 @@ const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_STATIC: u8 = 4;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
+/// Of a route to be removed: whatever its scope is.
+const RT_SCOPE_NOWHERE: u8 = 255;
 const RTN_UNICAST: u8 = 1;
 const RTN_UNREACHABLE: u8 = 7;
 const RTNH_F_ONLINK: u32 = 4;
@@ -40,6 +45,7 @@ const RTNH_F_ONLINK: u32 = 4;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NUD_PERMANENT: u16 = 0x80;
+const NTF_PROXY: u8 = 0x08;
 
 const ADDRESS_HEADER_LEN: usize = 8;
 const ROUTE_HEADER_LEN: usize = 12;
@@ -113,6 +119,25 @@ pub(crate) fn add(destination: Cidr, way: Way) -> Request {
     main_route(destination.first(), destination.prefix_len(), way)
 }
 
+/// Removes a route of the main table.
+pub(crate) fn remove(destination: Cidr, interface: u32) -> Request {
+    let first = destination.first();
+    let mut bytes = [0; ROUTE_HEADER_LEN];
+    bytes[0] = family(first);
+    bytes[1] = destination.prefix_len();
+    bytes[4] = RT_TABLE_MAIN;
+    bytes[6] = RT_SCOPE_NOWHERE;
+    let mut body = Body::new(&bytes);
+    put(&mut body, RTA_DST, first);
+    body.u32(RTA_OIF, interface);
+    Request {
+        what: "remove a route",
+        kind: RTM_DELROUTE,
+        flags: 0,
+        body,
+    }
+}
+
 /// Adds the route for everything that has none of its own.
 pub(crate) fn add_default(interface: u32, gateway: IpAddr) -> Request {
     main_route(gateway, 0, Way::Gateway(interface, gateway))
@@ -170,6 +195,56 @@ pub(crate) fn neighbour(interface: u32, address: IpAddr, hardware: HardwareAddre
         flags: Request::CREATE | Request::REPLACE,
         body,
     }
+}
+
+/// Has an interface answer those who ask on its link for this address, which is
+/// somewhere else.
+pub(crate) fn answer_for(interface: u32, address: IpAddr) -> Request {
+    Request {
+        what: "answer for an address on a link",
+        kind: RTM_NEWNEIGH,
+        flags: Request::CREATE | Request::REPLACE,
+        body: proxy(interface, address),
+    }
+}
+
+/// Has it answer no more.
+pub(crate) fn answer_no_more_for(interface: u32, address: IpAddr) -> Request {
+    Request {
+        what: "answer no more for an address on a link",
+        kind: RTM_DELNEIGH,
+        flags: 0,
+        body: proxy(interface, address),
+    }
+}
+
+fn proxy(interface: u32, address: IpAddr) -> Body {
+    let mut bytes = [0; NEIGHBOUR_HEADER_LEN];
+    bytes[0] = family(address);
+    bytes[4..8].copy_from_slice(&interface.to_ne_bytes());
+    bytes[10] = NTF_PROXY;
+    let mut body = Body::new(&bytes);
+    put(&mut body, NDA_DST, address);
+    body
+}
+
+/// Which interfaces answer for which addresses that are somewhere else.
+pub(crate) fn answered_for(socket: &mut Socket) -> Result<Vec<(u32, IpAddr)>, KernelError> {
+    let mut bytes = [0; NEIGHBOUR_HEADER_LEN];
+    bytes[10] = NTF_PROXY;
+    let answers = socket.query(&Request {
+        what: "list what interfaces answer for",
+        kind: RTM_GETNEIGH,
+        flags: Request::DUMP,
+        body: Body::new(&bytes),
+    })?;
+    let entry = |answer: &Vec<u8>| {
+        let (header, attributes) = answer.split_first_chunk::<NEIGHBOUR_HEADER_LEN>()?;
+        let address = attribute::find(attributes, NDA_DST).and_then(attribute::address)?;
+        let is_proxy = header[10] & NTF_PROXY != 0;
+        is_proxy.then_some((attribute::number(&header[4..8])?, address))
+    };
+    Ok(answers.iter().filter_map(entry).collect())
 }
 
 /// Every address of every interface.

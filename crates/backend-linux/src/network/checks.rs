@@ -98,12 +98,12 @@ fn rules(config: &Config, scratch: &Namespace) -> Finding {
     };
     let mut numbers = Numbers::default();
     let mut trial = Vec::new();
+    let door = Door {
+        protocol: Protocol::Tcp,
+        port: 80,
+    };
     if let Ok((mark, _)) = numbers.enter(()) {
         let (interface, addresses) = ("p00000000000000", layout.addresses(Slot(0)));
-        let door = Door {
-            protocol: Protocol::Tcp,
-            port: 80,
-        };
         trial.extend(members::sources(interface, addresses, mark));
         trial.extend(members::held(interface, &[mark]));
         trial.extend(members::doors(addresses, &[mark], [door].into_iter()));
@@ -116,6 +116,8 @@ fn rules(config: &Config, scratch: &Namespace) -> Finding {
     let host = ruleset::Host {
         layout: &layout,
         opened: &Opened::default(),
+        published: &[door].into(),
+        external: &[],
     };
     let loaded = nft::load(&config.nft, scratch, &router.text())
         .and_then(|()| nft::load(&config.nft, scratch, &host.text()));

@@ -10,6 +10,8 @@ use std::time::Duration;
 use palisade_model::cidr::Cidr;
 use sha2::{Digest, Sha256};
 
+use super::service::Services;
+
 /// Everything that an operator decides about the network.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -31,6 +33,8 @@ pub struct Config {
     /// How long an address rests before another sandbox can have it. Longer than
     /// anybody may remember the answer to a question for a sandbox's name.
     pub rest: Duration,
+    /// What leads to sandboxes from outside.
+    pub services: Services,
     /// The program that loads the rules.
     pub nft: PathBuf,
 }
@@ -47,6 +51,7 @@ impl Config {
             cluster: Vec::new(),
             flows_max: const { NonZeroU32::new(4096).unwrap() },
             rest: Duration::from_secs(10),
+            services: Services::default(),
             nft: PathBuf::from("nft"),
         }
     }

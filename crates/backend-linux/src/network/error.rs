@@ -29,6 +29,9 @@ pub enum AttachError {
     /// The policy could not be put in force.
     #[error("could not put the network policy of the sandbox in force")]
     Rules(#[from] RulesError),
+    /// The ports of the host could not be made to lead to it.
+    #[error("could not have ports of the host lead to the sandbox")]
+    Host(#[from] HostError),
 }
 
 /// Why another policy was not put in force. The old one still is.
@@ -57,6 +60,9 @@ pub enum DetachError {
     /// Its policy could not be removed.
     #[error("could not remove the network policy of the sandbox")]
     Rules(#[from] RulesError),
+    /// Ports of the host still lead to the router.
+    #[error("could not take back the ports of the host that led to the sandbox")]
+    Host(#[from] HostError),
     /// Its cable or its flows could not be removed.
     #[error("could not disconnect the sandbox from the network")]
     Kernel(#[from] KernelError),

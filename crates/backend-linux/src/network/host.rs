@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use palisade_model::cidr::Cidr;
+use palisade_model::policy::Door;
 
 use super::config::Instance;
 use super::forwarding::{Opened, Reach};
@@ -64,9 +65,13 @@ pub enum HostError {
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) namespace: Namespace,
-    route: Socket,
-    filter: Socket,
+    pub(super) route: Socket,
+    pub(super) filter: Socket,
     nft: PathBuf,
+    /// The ports that lead to the router.
+    pub(super) published: BTreeSet<Door>,
+    /// Addresses beyond the router.
+    pub(super) external: Vec<Cidr>,
 }
 
 /// What the host has that matters to sandboxes.
@@ -88,6 +93,8 @@ impl Host {
             route,
             filter,
             nft,
+            published: BTreeSet::new(),
+            external: Vec::new(),
         })
     }
 
@@ -131,10 +138,13 @@ impl Host {
         let rules = ruleset::Host {
             layout,
             opened: &opened,
+            published: &self.published,
+            external: &self.external,
         };
         nft::load(&self.nft, &self.namespace, &rules.text())?;
         let uplink = self.uplink(layout, router, router_route, survey.mtu())?;
         self.route.execute(&near_end(layout, uplink))?;
+        self.announce(layout, uplink)?;
         let name = layout.host_uplink();
         let switch = || forwarding::switch_on(&name, &opened, reach);
         self.namespace.visit(switch)??;
@@ -184,6 +194,7 @@ impl Host {
     /// Removes everything that [`Host::connect`] made, and sets forwarding back
     /// unless another runner on this host still needs it.
     pub(super) fn disconnect(&mut self, instance: &Instance) -> Result<(), HostError> {
+        self.unannounce(&layout::host_uplink(instance))?;
         match self
             .route
             .execute(&[interface::remove(&layout::host_uplink(instance))])

@@ -8,7 +8,7 @@
 //! in common hold the same claims; both are [`Mark`]s here. So a launch adds the
 //! same few elements whatever its allowlist holds and whoever else there is.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use palisade_model::policy::{CLAIMS_MAX, Door};
 use palisade_model::sandbox::Protocol;
@@ -37,6 +37,14 @@ pub(super) enum Member {
     Claim(Place, String, Mark),
     /// At this address, this door takes this claim.
     Door(Mark, IpAddr, Door),
+    /// This is an address of the host, where ports of nodes are.
+    NodeAddress(IpAddr),
+    /// This port of a node leads there.
+    Node(Door, SocketAddr),
+    /// This door of an external address leads to the same one there.
+    External(IpAddr, Door, IpAddr),
+    /// The flows that came from outside to this interface are counted.
+    Visits(String),
 }
 
 /// Which of its claims a caller shows; a packet has room for one at a time.
@@ -65,6 +73,13 @@ pub(super) enum Set {
     Claim(Place),
     Door4,
     Door6,
+    NodeAddress4,
+    NodeAddress6,
+    Node4,
+    Node6,
+    External4,
+    External6,
+    Visits,
 }
 
 impl Set {
@@ -83,6 +98,13 @@ impl Set {
             Self::Claim(Place::Third) => "claim3",
             Self::Door4 => "door4",
             Self::Door6 => "door6",
+            Self::NodeAddress4 => "nodes4",
+            Self::NodeAddress6 => "nodes6",
+            Self::Node4 => "node4",
+            Self::Node6 => "node6",
+            Self::External4 => "external4",
+            Self::External6 => "external6",
+            Self::Visits => "visits",
         }
     }
 }
@@ -101,6 +123,13 @@ impl Member {
             Self::Claim(place, ..) => Set::Claim(*place),
             Self::Door(_, IpAddr::V4(_), _) => Set::Door4,
             Self::Door(_, IpAddr::V6(_), _) => Set::Door6,
+            Self::NodeAddress(IpAddr::V4(_)) => Set::NodeAddress4,
+            Self::NodeAddress(IpAddr::V6(_)) => Set::NodeAddress6,
+            Self::Node(_, SocketAddr::V4(_)) => Set::Node4,
+            Self::Node(_, SocketAddr::V6(_)) => Set::Node6,
+            Self::External(IpAddr::V4(_), ..) => Set::External4,
+            Self::External(IpAddr::V6(_), ..) => Set::External6,
+            Self::Visits(_) => Set::Visits,
         }
     }
 
@@ -113,7 +142,9 @@ impl Member {
             Self::Denied(interface, count) => {
                 format!("\"{interface}\" counter packets {count} bytes 0")
             }
-            Self::Flows(interface) | Self::Shown(interface) => format!("\"{interface}\""),
+            Self::Flows(interface) | Self::Shown(interface) | Self::Visits(interface) => {
+                format!("\"{interface}\"")
+            }
             Self::Open(class, Interval { first, last }) => {
                 format!("{} . {first}-{last}", class.text())
             }
@@ -122,6 +153,15 @@ impl Member {
             Self::Door(claim, address, Door { protocol, port }) => {
                 let protocol = number(*protocol);
                 format!("{} . {address} . {protocol} . {port}", claim.text())
+            }
+            Self::NodeAddress(address) => address.to_string(),
+            Self::Node(Door { protocol, port }, to) => {
+                let protocol = number(*protocol);
+                format!("{protocol} . {port} : {} . {}", to.ip(), to.port())
+            }
+            Self::External(address, Door { protocol, port }, to) => {
+                let protocol = number(*protocol);
+                format!("{address} . {protocol} . {port} : {to}")
             }
         }
     }
@@ -132,15 +172,16 @@ impl Member {
             Self::Source(interface, address, class) => Element {
                 key: [interface_key(interface), octets(*address)].concat(),
                 key_end: None,
-                value: Some(class.bytes()),
+                value: Some(class.bytes().to_vec()),
             },
-            Self::Denied(interface, _) | Self::Flows(interface) | Self::Shown(interface) => {
-                Element {
-                    key: interface_key(interface),
-                    key_end: None,
-                    value: None,
-                }
-            }
+            Self::Denied(interface, _)
+            | Self::Flows(interface)
+            | Self::Shown(interface)
+            | Self::Visits(interface) => Element {
+                key: interface_key(interface),
+                key_end: None,
+                value: None,
+            },
             Self::Open(class, Interval { first, last }) => Element {
                 key: [class.bytes().to_vec(), octets(*first)].concat(),
                 key_end: Some([class.bytes().to_vec(), octets(*last)].concat()),
@@ -154,12 +195,27 @@ impl Member {
             Self::Claim(_, interface, claim) => Element {
                 key: interface_key(interface),
                 key_end: None,
-                value: Some(claim.bytes()),
+                value: Some(claim.bytes().to_vec()),
             },
             Self::Door(claim, address, door) => Element {
                 key: [claim.bytes().to_vec(), octets(*address), door_key(*door)].concat(),
                 key_end: None,
                 value: None,
+            },
+            Self::NodeAddress(address) => Element {
+                key: octets(*address),
+                key_end: None,
+                value: None,
+            },
+            Self::Node(door, to) => Element {
+                key: door_key(*door),
+                key_end: None,
+                value: Some([octets(to.ip()), port_key(to.port())].concat()),
+            },
+            Self::External(address, door, to) => Element {
+                key: [octets(*address), door_key(*door)].concat(),
+                key_end: None,
+                value: Some(octets(*to)),
             },
         }
     }
@@ -252,8 +308,12 @@ pub(super) fn number(protocol: Protocol) -> u8 {
 
 /// The part of a key that says a protocol and a port.
 pub(super) fn door_key(door: Door) -> Vec<u8> {
-    let [high, low] = door.port.to_be_bytes();
-    vec![number(door.protocol), 0, 0, 0, high, low, 0, 0]
+    [vec![number(door.protocol), 0, 0, 0], port_key(door.port)].concat()
+}
+
+fn port_key(port: u16) -> Vec<u8> {
+    let [high, low] = port.to_be_bytes();
+    vec![high, low, 0, 0]
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {

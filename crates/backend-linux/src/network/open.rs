@@ -6,7 +6,7 @@
 //! steps before it made is removed; otherwise it stays, with its rules, for the
 //! running sandboxes' sake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -15,11 +15,14 @@ use std::time::Duration;
 
 use palisade_model::cidr::Cidr;
 use palisade_model::id::SandboxId;
+use palisade_model::policy::Door;
 use tracing::{info, warn};
 
 use super::addressing::{self, Choice, PoolConflict};
+use super::bookings::{Bookings, published};
 use super::config::{Config, Instance};
 use super::departures::{Departures, Remover};
+use super::external::{self, ExternalError};
 use super::forwarding::Reach;
 use super::host::{Host, HostError, Survey};
 use super::layout::{self, Layout};
@@ -28,6 +31,7 @@ use super::pool::Pool;
 use super::roll::{Record, Roll};
 use super::router::{self, Found, RouterError};
 use super::rules::{Bound, Place, Rules, RulesError};
+use super::service::{Book, Booking, Front, Services};
 use super::witness::Witness;
 use super::{Attached, Flows, Known, Network, cable, lock};
 use crate::dns::Directory;
@@ -68,6 +72,9 @@ pub enum OpenError {
         /// The pools that they are from.
         pools: String,
     },
+    /// An external address cannot be one of a sandbox.
+    #[error(transparent)]
+    External(#[from] ExternalError),
     /// The host's side failed.
     #[error("could not set up the host's side of the network")]
     Host(#[from] HostError),
@@ -81,19 +88,25 @@ pub enum OpenError {
 
 /// The router, held exclusively.
 struct Held {
-    namespace: Namespace,
+    namespace: Arc<Namespace>,
     lock: Lock,
-    layout: Layout,
+    layout: Arc<Layout>,
     found: Found,
     is_new: bool,
 }
 
 /// The sandboxes of an earlier run.
 struct Survivors {
-    /// Those that are known and completely connected.
-    kept: Vec<(Known, Record)>,
+    kept: Vec<Survivor>,
     /// The interfaces of all others, with the addresses behind them.
     orphans: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// One that is known and completely connected.
+struct Survivor {
+    known: Known,
+    record: Record,
+    booking: Option<Booking>,
 }
 
 impl Network {
@@ -131,9 +144,9 @@ fn hold(config: &Config, host: &mut Host, path: &Path) -> Result<Held, OpenError
         match addressing::choose(config, has_v6, &found.pools, &survey)? {
             Choice::Use(layout) => {
                 return Ok(Held {
-                    namespace,
+                    namespace: Arc::new(namespace),
                     lock,
-                    layout,
+                    layout: Arc::new(layout),
                     found,
                     is_new,
                 });
@@ -162,15 +175,19 @@ fn build(
     held: Held,
 ) -> Result<Opening, OpenError> {
     let survey = host.survey()?;
-    let survivors = Survivors::new(known, &held.found, &held.layout);
-    let network = assemble(config, host, held, &survivors, survey.mtu())?;
+    host.external = external::check(&config.services.pools, &held.layout, &survey)?;
+    let mut rules = rules_of(config, &held)?;
+    let survivors = Survivors::new(known, &held, &rules.front()?);
+    external::check_given(&config.services.pools, survivors.bookings())?;
+    host.published = survivors.published();
+    let network = assemble(config, host, held, &survivors, (rules, &survey))?;
     network.start(&survey, &survivors)?;
-    let adopted = survivors.kept.iter().map(|(known, record)| {
+    let adopted = survivors.kept.iter().map(|kept| {
         let attached = Attached {
-            addresses: network.layout.addresses(record.slot),
-            interface: record.interface.clone(),
+            addresses: network.layout.addresses(kept.record.slot),
+            interface: kept.record.interface.clone(),
         };
-        (known.id, attached)
+        (kept.known.id, attached)
     });
     let adopted = adopted.collect::<BTreeMap<_, _>>();
     info!(
@@ -182,23 +199,37 @@ fn build(
     Ok(Opening { network, adopted })
 }
 
+/// The rules of the router, as an earlier run may have left them.
+fn rules_of(config: &Config, held: &Held) -> Result<Rules, OpenError> {
+    let place = Place {
+        namespace: Arc::clone(&held.namespace),
+        nft: config.nft.clone(),
+        flows_max: config.flows_max,
+        layout: Arc::clone(&held.layout),
+    };
+    let socket = enter(&held.namespace, Socket::netfilter)?;
+    Ok(Rules::new(place, socket))
+}
+
 fn assemble(
     config: &Config,
     host: Host,
     held: Held,
     survivors: &Survivors,
-    mtu: u32,
+    (rules, survey): (Rules, &Survey),
 ) -> Result<Network, OpenError> {
-    let (router, layout) = (Arc::new(held.namespace), Arc::new(held.layout));
-    let place = Place {
-        namespace: Arc::clone(&router),
-        nft: config.nft.clone(),
-        flows_max: config.flows_max,
-        layout: Arc::clone(&layout),
-    };
+    let (router, layout) = (held.namespace, held.layout);
     let (filter, route) = (Socket::netfilter, Socket::route);
-    let roll = Arc::new(survivors.roll(&layout, config.rest));
-    let rules = Arc::new(Mutex::new(Rules::new(place, enter(&router, filter)?)));
+    // Any place does to begin with, if only it differs from run to run.
+    let start = getrandom::u32().unwrap_or(0);
+    let roll = Arc::new(survivors.roll(&layout, config.rest, start));
+    let node = config.services.node_address;
+    let bookings = Bookings::new(
+        survivors.book(&config.services, config.rest, start),
+        node.or_else(|| survey.node_address()),
+        host.external.clone(),
+    );
+    let rules = Arc::new(Mutex::new(rules));
     let flows = Arc::new(Mutex::new(Flows {
         router: enter(&router, filter)?,
         host: enter(&host.namespace, filter)?,
@@ -212,7 +243,7 @@ fn assemble(
     };
     Ok(Network {
         path: config.router_path(),
-        mtu,
+        mtu: survey.mtu(),
         control: config.control.clone(),
         cluster: config.cluster.clone(),
         directory: Directory::default(),
@@ -222,6 +253,7 @@ fn assemble(
         // The table may show packets before there is anybody to look at them.
         witness: Witness::begin(&router).map_err(RouterError::from)?,
         roll,
+        bookings,
         _departures: Departures::begin(remover).map_err(RouterError::from)?,
         host: Mutex::new(host),
         is_closed: AtomicBool::new(false),
@@ -245,7 +277,7 @@ impl Network {
         router::use_uplink(&mut socket, &self.layout)?;
         lock(&self.host).await_uplink(&self.layout)?;
         survivors.remove_orphans(&mut socket, &mut lock(&self.flows))?;
-        for (known, record) in &survivors.kept {
+        for Survivor { known, record, .. } in &survivors.kept {
             let addresses = self.layout.addresses(record.slot);
             self.directory.insert(known.id, addresses, &known.standing);
             self.witness.watch(&record.interface);
@@ -255,27 +287,52 @@ impl Network {
 }
 
 impl Survivors {
-    fn new(known: &[Known], found: &Found, layout: &Layout) -> Self {
-        let slots = found.slots(layout);
-        let mut orphans = found.sandboxes.clone();
+    fn new(known: &[Known], held: &Held, front: &Front) -> Self {
+        let slots = held.found.slots(&held.layout);
+        let mut orphans = held.found.sandboxes.clone();
         let mut kept = Vec::new();
         for known in known {
             let interface = layout::interface(known.id);
-            if let Some(slot) = slots.get(&interface)
-                && orphans.remove(&interface).is_some()
-            {
-                let slot = *slot;
-                kept.push((known.clone(), Record { interface, slot }));
+            let Some(slot) = slots.get(&interface).copied() else {
+                continue;
+            };
+            let addresses = held.layout.addresses(slot);
+            let booking = match &known.wish {
+                None => None,
+                Some(wish) => match front.booking(wish, addresses) {
+                    // Without what leads to it, it would not be what was launched.
+                    None => continue,
+                    found => found,
+                },
+            };
+            if orphans.remove(&interface).is_some() {
+                kept.push(Survivor {
+                    known: known.clone(),
+                    record: Record { interface, slot },
+                    booking,
+                });
             }
         }
         Self { kept, orphans }
     }
 
+    fn bookings(&self) -> impl Iterator<Item = &Booking> {
+        self.kept.iter().filter_map(|kept| kept.booking.as_ref())
+    }
+
+    /// The ports of the host that lead to them.
+    fn published(&self) -> BTreeSet<Door> {
+        let kept = self.kept.iter();
+        kept.flat_map(|kept| published(&kept.known.standing, kept.booking.as_ref()))
+            .collect()
+    }
+
     fn bound(&self, layout: &Layout) -> Vec<Bound> {
-        let bound = |(known, record): &(Known, Record)| Bound {
-            interface: record.interface.clone(),
-            addresses: layout.addresses(record.slot),
-            standing: known.standing.clone(),
+        let bound = |kept: &Survivor| Bound {
+            interface: kept.record.interface.clone(),
+            addresses: layout.addresses(kept.record.slot),
+            standing: kept.known.standing.clone(),
+            booking: kept.booking.clone(),
         };
         self.kept.iter().map(bound).collect()
     }
@@ -288,15 +345,17 @@ impl Survivors {
         Ok(flows.forget_all(&addresses.collect())?)
     }
 
-    fn roll(&self, layout: &Layout, rest: Duration) -> Roll {
-        let taken = self.kept.iter().map(|(_, record)| record.slot).collect();
-        let attached = self
-            .kept
-            .iter()
-            .map(|(known, record)| (known.id, record.clone()));
-        // Any place does to begin with, if only it differs from run to run.
-        let start = getrandom::u32().unwrap_or(0);
+    fn roll(&self, layout: &Layout, rest: Duration, start: u32) -> Roll {
+        let taken = self.kept.iter().map(|kept| kept.record.slot).collect();
+        let kept = self.kept.iter();
+        let attached = kept.map(|kept| (kept.known.id, kept.record.clone()));
         Roll::new(Pool::new(layout.capacity(), rest, taken, start), attached)
+    }
+
+    fn book(&self, services: &Services, rest: Duration, start: u32) -> Book {
+        let kept = self.kept.iter();
+        let entries = kept.filter_map(|kept| Some((kept.known.id, kept.booking.clone()?)));
+        Book::new(services, rest, entries.collect(), start)
     }
 }
 

@@ -36,7 +36,8 @@ pub struct PoolExhausted {
     pub resting: usize,
 }
 
-struct Resting(usize);
+/// How many will be free in a moment, as the end of a clause.
+pub(super) struct Resting(pub(super) usize);
 
 impl std::fmt::Display for Resting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -79,6 +80,11 @@ impl Pool {
         self.taken.insert(slot);
         self.next = (slot.0 + 1) % self.capacity;
         Ok(slot)
+    }
+
+    /// Gives a place back that nobody was told of.
+    pub(super) fn put_back(&mut self, slot: Slot) {
+        self.taken.remove(&slot);
     }
 
     /// Gives a place back.

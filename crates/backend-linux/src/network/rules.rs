@@ -5,7 +5,8 @@
 //! makes it returns, and the kernel has it whole or not at all. Only
 //! [`Rules::load`] runs a program; what a launch needs does not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::nft::{self, NftError};
 use super::numbers::{Mark, Numbers, TooManyKinds};
 use super::openings::Openings;
 use super::ruleset;
+use super::service::{self, Booking, Front};
 use crate::netlink::filter::{self, Kind};
 use crate::netlink::{KernelError, Socket};
 
@@ -33,6 +35,8 @@ pub(super) struct Bound {
     pub(super) interface: String,
     pub(super) addresses: Addresses,
     pub(super) standing: Standing,
+    /// What leads to it besides its addresses.
+    pub(super) booking: Option<Booking>,
 }
 
 /// Where the table is, and what it is made from besides sandboxes.
@@ -131,8 +135,9 @@ impl Rules {
         let Compiled {
             kinds,
             sandboxes,
-            members,
+            mut members,
         } = compile(&surroundings, sandboxes, &denied)?;
+        members.extend(self.place.node_addresses(&surroundings));
         let text = ruleset::Router {
             layout: &self.place.layout,
             flows_max: self.place.flows_max,
@@ -240,7 +245,12 @@ impl Rules {
     pub(super) fn sweep(&mut self, interfaces: &[&str]) -> Result<(), RulesError> {
         let members = interfaces.iter().flat_map(|interface| {
             let name = || (*interface).to_owned();
-            [Member::Flows(name()), Member::Shown(name())].map(|member| (*interface, member))
+            let members = [
+                Member::Flows(name()),
+                Member::Shown(name()),
+                Member::Visits(name()),
+            ];
+            members.map(|member| (*interface, member))
         });
         let mut left = Vec::new();
         for (interface, member) in members {
@@ -258,6 +268,15 @@ impl Rules {
     pub(super) fn is_exposed(&self, interface: &str) -> bool {
         let admitted = self.sandboxes.get(interface);
         admitted.is_some_and(|admitted| !admitted.numbers.taken.is_empty())
+    }
+
+    /// What leads where by the table that is there, which an earlier run may have
+    /// loaded.
+    pub(super) fn front(&mut self) -> Result<Front, RulesError> {
+        if !filter::has_table(&mut self.socket, ROUTER_TABLE)? {
+            return Ok(Front::default());
+        }
+        Ok(Front::read(&mut self.socket)?)
     }
 
     /// How many packets of this sandbox were refused.
@@ -341,7 +360,31 @@ impl Bound {
         members::sources(&self.interface, self.addresses, numbers.class)
             .chain(members::held(&self.interface, &numbers.held))
             .chain(members::doors(self.addresses, &taken, doors))
+            .chain(self.leads())
             .collect()
+    }
+
+    fn leads(&self) -> Vec<Member> {
+        let booking = self.booking.as_ref();
+        booking.map_or_else(Vec::new, |booking| {
+            service::members(booking, self.addresses)
+        })
+    }
+}
+
+impl Place {
+    /// The addresses at which ports of the host are found from here: the host sends what is for
+    /// one of them to the router's own, and sandboxes name the host's.
+    fn node_addresses(&self, surroundings: &Surroundings) -> Vec<Member> {
+        let is_outward = |address: &IpAddr| match address {
+            IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+            IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+        };
+        let host = surroundings.host.iter().map(|range| range.first());
+        let uplink = self.layout.router().iter().chain(self.layout.host().iter());
+        let all = host.filter(is_outward).chain(uplink);
+        let all = all.collect::<BTreeSet<_>>();
+        all.into_iter().map(Member::NodeAddress).collect()
     }
 }
 

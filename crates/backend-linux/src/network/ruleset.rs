@@ -12,12 +12,23 @@
 //! goes to a door of another sandbox that takes a claim of the sender's. Those are
 //! shown one after the other, each in the mark: nothing that a packet says counts,
 //! only the interface through which it came.
+//!
+//! Ports of the host and external addresses lead to a sandbox by maps that translate
+//! where a packet is for, before any of that is decided. What comes through the
+//! uplink is a stranger's, and passes only if it came so, and to a door that takes
+//! strangers.
+//!
 //! What is refused is counted for its interface, but for what a kernel says by
 //! itself when an interface comes up: nobody in the sandbox tried anything.
+
+mod ways_in;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
+
+use palisade_model::cidr::Cidr;
+use palisade_model::policy::Door;
 
 use super::forwarding::Opened;
 use super::layout::{HOST_UPLINK_PREFIX, Layout, ROUTER_TABLE, UPLINK};
@@ -28,6 +39,9 @@ use super::numbers::Mark;
 pub(super) const OPENED4: &str = "opened4";
 /// Likewise, version 6.
 pub(super) const OPENED6: &str = "opened6";
+
+/// The set of the host's table with the ports that lead to the router.
+pub(super) const PUBLISHED: &str = "published";
 
 /// How a sender is told that it may not. A caller that connects by TCP over
 /// version 6 is still busy sending when the ICMP error comes back to it, so that
@@ -54,6 +68,10 @@ pub(super) struct Host<'a> {
     pub(super) layout: &'a Layout,
     /// Interfaces that forward for the sandboxes' sake only.
     pub(super) opened: &'a Opened,
+    /// The ports of the host that lead to the router.
+    pub(super) published: &'a BTreeSet<Door>,
+    /// Addresses beyond the router.
+    pub(super) external: &'a [Cidr],
 }
 
 impl Router<'_> {
@@ -82,7 +100,7 @@ impl Router<'_> {
 		type filter hook forward priority filter; policy drop;
 		ct state established,related accept
 		ct state != new goto refuse
-		iifname "{UPLINK}" drop
+		iifname "{UPLINK}" goto enter
 		oifname != "{UPLINK}" goto visit
 		meta mark . ip daddr @open4 goto admit
 		meta mark . ip6 daddr @open6 goto admit
@@ -93,6 +111,8 @@ impl Router<'_> {
 		meta mark set 0{shows}
 		goto refuse
 	}}
+
+{ways_in}
 
 	chain input {{
 		type filter hook input priority filter; policy drop;
@@ -124,6 +144,7 @@ impl Router<'_> {
                 stranger = Mark::STRANGER.text(),
                 door4 = Set::Door4.name(),
                 resolver4 = resolver.v4,
+                ways_in = ways_in::router(self.flows_max),
                 flows_max = self.flows_max,
             ),
         )
@@ -149,6 +170,28 @@ impl Router<'_> {
                 "set",
                 "type mark . ipv6_addr . inet_proto . inet_service;",
             ),
+            (Set::NodeAddress4, "set", "type ipv4_addr;"),
+            (Set::NodeAddress6, "set", "type ipv6_addr;"),
+            (
+                Set::Node4,
+                "map",
+                "type inet_proto . inet_service : ipv4_addr . inet_service;",
+            ),
+            (
+                Set::Node6,
+                "map",
+                "type inet_proto . inet_service : ipv6_addr . inet_service;",
+            ),
+            (
+                Set::External4,
+                "map",
+                "type ipv4_addr . inet_proto . inet_service : ipv4_addr;",
+            ),
+            (
+                Set::External6,
+                "map",
+                "type ipv6_addr . inet_proto . inet_service : ipv6_addr;",
+            ),
             (Set::Denied, "set", "type ifname; counter;"),
             // Filled by the first flow of a sandbox, or by the first refusal. Elements added from here would
             // make the kernel lose count of who needs connection tracking, until
@@ -160,6 +203,11 @@ impl Router<'_> {
             ),
             (
                 Set::Shown,
+                "set",
+                "type ifname; size 1048576; flags dynamic;",
+            ),
+            (
+                Set::Visits,
                 "set",
                 "type ifname; size 1048576; flags dynamic;",
             ),
@@ -205,7 +253,7 @@ impl Host<'_> {
         replacement(
             &self.layout.host_table(),
             &format!(
-                r#"{opened4}{opened6}
+                r#"{opened4}{opened6}{ports}
 	chain input {{
 		type filter hook input priority filter; policy accept;
 		iifname != "{uplink}" accept
@@ -215,12 +263,22 @@ impl Host<'_> {
 
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
-		oifname "{uplink}" ct state established,related accept
+		oifname "{uplink}" ct state established,related accept{entries}
 		oifname "{uplink}" drop
+		iifname "{uplink}" ct state established,related ct direction reply accept
 		{foreign}
 		iifname "{uplink}" oifname "{HOST_UPLINK_PREFIX}*" reject with icmpx admin-prohibited
 		meta nfproto ipv4 iifname @opened4 oifname != "{HOST_UPLINK_PREFIX}*" drop
 		meta nfproto ipv6 iifname @opened6 oifname != "{HOST_UPLINK_PREFIX}*" drop
+	}}
+
+	chain arriving {{
+		type nat hook prerouting priority dstnat; policy accept;
+		iifname "{HOST_UPLINK_PREFIX}*" accept{translations}
+	}}
+
+	chain own {{
+		type nat hook output priority -100; policy accept;{translations}
 	}}
 
 	chain postrouting {{
@@ -229,6 +287,9 @@ impl Host<'_> {
 	}}"#,
                 opened4 = interfaces(OPENED4, &self.opened.v4),
                 opened6 = interfaces(OPENED6, &self.opened.v6),
+                ports = ways_in::ports(self),
+                entries = ways_in::entries(self),
+                translations = ways_in::translations(self),
             ),
         )
     }

@@ -10,6 +10,7 @@ mod peers;
 mod probe;
 mod reopening;
 mod resolving;
+mod services;
 mod spoofing;
 mod world;
 

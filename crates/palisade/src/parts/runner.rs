@@ -14,8 +14,8 @@ use palisade_model::name::RuntimeClass;
 use palisade_runner::{Dial, Runner, RunnerConfig};
 
 use crate::cli::HostArgs;
-use crate::parts::images;
 use crate::parts::supervisor::Supervisor;
+use crate::parts::{images, ingress};
 use crate::state_dir::StateDir;
 use crate::system::{KernelIds, SystemClock};
 
@@ -112,7 +112,7 @@ async fn config(args: &HostArgs) -> anyhow::Result<LinuxConfig> {
     if let Some(most) = args.sandboxes_max {
         config.sandboxes_max = most;
     }
-    config.http_listen = args.http_listen;
+    ingress::configure(&mut config, &args.ingress)?;
     config.node_labels = node_labels(&args.node_labels)?;
     Ok(config)
 }

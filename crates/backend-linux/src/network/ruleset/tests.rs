@@ -11,6 +11,7 @@ use super::*;
 
 mod interpreter;
 mod peers;
+mod services;
 
 fn layout() -> Layout {
     Layout::sample(&"dev".parse().unwrap()).unwrap()
@@ -63,6 +64,7 @@ fn each_sandbox_brings_its_elements() {
             exposed: (slot == 0).then(|| exposed.clone()),
             ..alone(mode)
         },
+        booking: None,
     });
     let members = compile(&here, sandboxes.collect(), &HashMap::new())
         .unwrap()
@@ -85,6 +87,12 @@ fn the_host_is_closed_to_what_comes_through_the_uplink() {
     let text = Host {
         layout: &layout(),
         opened: &opened,
+        published: &[Door {
+            protocol: Protocol::Tcp,
+            port: 30_000,
+        }]
+        .into(),
+        external: &["203.0.113.0/28".parse().unwrap()],
     }
     .text();
     insta::assert_snapshot!(text);
@@ -105,6 +113,8 @@ fn without_version_6_no_rule_names_an_address_of_it() {
     let host = Host {
         layout: &layout,
         opened: &Opened::default(),
+        published: &BTreeSet::new(),
+        external: &[],
     };
     assert!(!router.text().contains("ip6 daddr fd"));
     assert!(!host.text().contains("ip6"));

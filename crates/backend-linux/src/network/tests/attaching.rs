@@ -33,7 +33,9 @@ pub(super) fn held(network: &Network) -> String {
         nft list set inet palisade shown;
         nft list map inet palisade claim1; nft list map inet palisade claim2;
         nft list map inet palisade claim3; nft list set inet palisade door4;
-        nft list set inet palisade door6;
+        nft list set inet palisade door6; nft list map inet palisade node4;
+        nft list map inet palisade node6; nft list map inet palisade external4;
+        nft list map inet palisade external6; nft list set inet palisade visits;
         cat /proc/net/nf_conntrack 2>/dev/null || true",
     )
 }

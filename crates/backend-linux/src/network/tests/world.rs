@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::super::layout::{FAR_HARDWARE, NEAR_HARDWARE};
 use super::super::namespace::{self, Namespace};
 use super::super::{
-    AttachError, Attached, ChangeError, Config, Known, Network, OpenError, Opening,
+    AttachError, Attached, ChangeError, Config, Known, Network, OpenError, Opening, Wish,
 };
 use crate::netlink::Socket;
 use crate::netlink::interface::{self, End};
@@ -48,6 +48,8 @@ pub(super) struct World {
 pub(super) struct Sandbox {
     pub(super) id: SandboxId,
     pub(super) standing: Standing,
+    /// What is to lead to it, booked when it is attached.
+    pub(super) wish: Option<Wish>,
     pub(super) namespace: Namespace,
 }
 
@@ -157,6 +159,7 @@ impl World {
         let known = sandboxes.iter().map(|sandbox| Known {
             id: sandbox.id,
             standing: sandbox.standing.clone(),
+            wish: sandbox.wish.clone(),
         });
         let known = known.collect::<Vec<_>>();
         self.host.visit(|| Network::open(config, &known)).unwrap()
@@ -180,6 +183,7 @@ impl Sandbox {
         Self {
             id: SandboxId::new(Uuid::from_u128(random())),
             standing,
+            wish: None,
             namespace: Namespace::make().unwrap(),
         }
     }
@@ -195,6 +199,9 @@ impl Sandbox {
     }
 
     pub(super) fn attach(&self, network: &Network) -> Result<Attached, AttachError> {
+        if let Some(wish) = &self.wish {
+            network.book(self.id, wish).unwrap();
+        }
         network.attach(self.id, &self.standing, self.namespace.as_fd())
     }
 

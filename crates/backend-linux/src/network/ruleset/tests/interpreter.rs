@@ -4,7 +4,7 @@
 //! uses: what it does not know is a panic, so that no rule is passed over.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A packet that opens a flow.
 #[derive(Clone, Debug)]
@@ -37,10 +37,11 @@ enum Verdict {
 }
 
 /// What is known of a packet while it is followed.
-struct Journey<'a> {
+struct Journey<'a, 'p> {
     table: &'a Table,
-    packet: &'a Packet<'a>,
+    packet: Packet<'p>,
     mark: String,
+    is_translated: bool,
 }
 
 impl Table {
@@ -76,14 +77,35 @@ impl Table {
 
     /// Whether the packet passes the router.
     pub(super) fn passes(&self, packet: &Packet<'_>) -> bool {
+        self.journey(packet, &|_| "uplink").is_some()
+    }
+
+    /// Where the packet is for when it has passed the router; `None` if it does
+    /// not. `way` says through which interface an address is reached.
+    pub(super) fn journey<'a>(
+        &self,
+        packet: &Packet<'a>,
+        way: &dyn Fn(IpAddr) -> &'a str,
+    ) -> Option<SocketAddr> {
         let mut journey = Journey {
             table: self,
-            packet,
+            packet: packet.clone(),
             mark: "0".to_owned(),
+            is_translated: false,
         };
-        ["identify", "forward"]
-            .into_iter()
-            .all(|chain| journey.walk(chain) == Verdict::Accept)
+        if journey.walk("identify") == Verdict::Drop {
+            return None;
+        }
+        // Its policy lets pass what no rule is about.
+        journey.walk("translate");
+        if journey.is_translated {
+            journey.packet.to = way(journey.packet.destination);
+        }
+        let passed = journey.walk("forward") == Verdict::Accept;
+        let Packet {
+            destination, port, ..
+        } = journey.packet;
+        passed.then_some(SocketAddr::new(destination, port))
     }
 }
 
@@ -110,7 +132,7 @@ fn elements<'a>(body: impl Iterator<Item = &'a str>) -> Vec<Element> {
         .collect()
 }
 
-impl Journey<'_> {
+impl Journey<'_, '_> {
     fn walk(&mut self, chain: &str) -> Verdict {
         let table = self.table;
         for rule in &table.chains[chain] {
@@ -139,9 +161,16 @@ impl Journey<'_> {
                 | ["ct", "state", "established,related", ..]
                 | ["ct", "state", "!=", "new", ..]
                 | ["icmpv6", "type", ..] => return None,
-                ["meta", "mark", "set", "0", ..] => {
-                    self.mark = "0".to_owned();
+                ["meta", "mark", "set", number, ..]
+                    if !number.contains(char::is_alphabetic) || number.starts_with("0x") =>
+                {
+                    self.mark = (*number).to_owned();
                     4
+                }
+                ["ct", "status", "dnat", ..] => self.is_translated.then_some(3)?,
+                ["dnat", ..] => {
+                    self.translate(&words)?;
+                    return Some(Verdict::Accept);
                 }
                 ["meta", "mark", "set", lookup @ ..] => {
                     let (key, used) = self.fields(lookup)?;
@@ -154,6 +183,22 @@ impl Journey<'_> {
             };
             rest = &rest[used..];
         }
+    }
+
+    /// Follows the map of a translation; `None` if the packet is not in it.
+    fn translate(&mut self, words: &[&str]) -> Option<()> {
+        let to = words.iter().position(|word| *word == "to").unwrap() + 1;
+        let (key, used) = self.fields(&words[to..])?;
+        assert_eq!(words[to + used], "map", "what is {words:?}?");
+        let found = self.find(words[to + used + 1], &key)?.value.clone();
+        let found = found.unwrap();
+        let mut parts = found.split(" . ");
+        self.packet.destination = parts.next().unwrap().parse().unwrap();
+        if let Some(port) = parts.next() {
+            self.packet.port = port.parse().unwrap();
+        }
+        self.is_translated = true;
+        Some(())
     }
 
     /// How many words a match takes; `None` if it does not match.
@@ -196,7 +241,7 @@ impl Journey<'_> {
     }
 
     fn field(&self, words: &[&str]) -> Option<(String, usize)> {
-        let packet = self.packet;
+        let packet = &self.packet;
         let version = |wanted: bool, address: IpAddr| {
             (address.is_ipv4() == wanted).then(|| address.to_string())
         };

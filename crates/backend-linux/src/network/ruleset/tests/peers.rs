@@ -66,6 +66,7 @@ fn fleet(layout: &Layout, standings: Vec<Standing>) -> Vec<Bound> {
         interface: format!("p{slot:014}"),
         addresses: layout.addresses(Slot(slot)),
         standing,
+        booking: None,
     };
     standings.into_iter().zip(0..).map(bound).collect()
 }

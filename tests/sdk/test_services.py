@@ -1,0 +1,279 @@
+"""Ports of this machine and external addresses that lead to sandboxes, for each scope: who
+gets in, what clients are told, what happens when there are none left, and that all of it
+outlives a runner that is killed.
+
+This machine itself stands for everybody outside: to a sandbox it is a stranger. Every address
+here leads into namespaces that the platform made.
+"""
+
+import json
+import os
+import subprocess
+import time
+import urllib.request
+
+import grpc
+import pytest
+from cwsandbox import CWSandboxError, NetworkOptions, Sandbox
+from cwsandbox._proto import gateway_pb2, gateway_pb2_grpc
+
+from conftest import new_platform
+
+SCOPES = ["user", "profile", "org", "any"]
+SERVE = ["python3", "-m", "http.server", "8080", "--directory", "/etc"]
+PORTS = [{"container_port": 8080, "name": "web"}]
+CALL = """
+import sys, urllib.request
+try:
+    print(urllib.request.urlopen(f'http://{sys.argv[1]}/hostname', timeout=5).read().decode().strip())
+except OSError:
+    print('nothing')
+"""
+
+
+def balanced(scope, pool=None, **more):
+    service = {"serviceType": "LoadBalancer"}
+    if pool:
+        service["serviceSelectorAnnotation"] = {"key": "metallb.io/address-pool", "value": pool}
+    return {"scope": scope, "service": service | more.pop("service", {}), **more}
+
+
+def levels():
+    made = {f"node-{scope}": {"scope": scope, "service": {"serviceType": "NodePort"}} for scope in SCOPES}
+    made |= {f"balanced-{scope}": balanced(scope) for scope in SCOPES}
+    return made | {
+        "single": balanced("any", "single"),
+        "patient": balanced("any", "single", expectsExternalAddress=True),
+        "unknown-pool": balanced("any", "blue"),
+        "named": balanced("any", service={"dnsAnnotation": {
+            "key": "external-dns.alpha.kubernetes.io/hostname", "value": "box.example.com"}}),
+    }
+
+
+PROFILE = {
+    "display_name": "services",
+    "spec": {
+        "container_image": "python:3.11",
+        "namespace": {"strategy": "per-user"},
+        "network": {
+            "egress": {"default": "none", "modes": {
+                mode: {"type": mode} for mode in ["none", "internet", "user", "org", "profile"]}},
+            "ingress": levels(),
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory, platform):
+    """A platform with ports and addresses."""
+    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
+    own = new_platform(tmp_path_factory.mktemp("services"))
+    own.records = own.directory / "records.json"
+    own.options = [
+        "--node-ports", "30100-30119", "--address-pool", "default=203.0.113.16/29",
+        "--address-pool", "single=203.0.113.32/32", "--address-wait", "20",
+        "--dns-records", str(own.records),
+    ]
+    own.start()
+    try:
+        own.create_runner([{"profile_template_id": own.create_profile(PROFILE), "is_default": True}])
+        os.environ["CWSANDBOX_BASE_URL"] = own.url
+        os.environ["CWSANDBOX_API_KEY"] = own.token("user")
+        yield own
+    finally:
+        code = own.stop()
+        os.environ.update(kept)
+    assert code == 0, own.log()[-4000:]
+    routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
+    assert "203.0.113." not in routes
+    tables = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    assert "203.0.113." not in tables and "30100" not in tables
+
+
+def ask(platform, call):
+    with grpc.insecure_channel(platform.url.removeprefix("http://")) as channel:
+        token = [("authorization", f"Bearer {platform.token('user')}")]
+        return call(gateway_pb2_grpc.GatewayServiceStub(channel), token)
+
+
+def seen(platform, box):
+    request = gateway_pb2.GetSandboxRequest(sandbox_id=box.sandbox_id)
+    return ask(platform, lambda gateway, token: gateway.Get(request, metadata=token, timeout=10))
+
+
+def start(level, *command, **network):
+    network = NetworkOptions(ingress_mode=level, exposed_ports=[8080], **network)
+    return Sandbox.run(*(command or SERVE), network=network, ports=PORTS)
+
+
+def inside_of(platform, address):
+    """The same port at an address of this machine that only leads to sandboxes."""
+    host, _, port = address.rpartition(":")
+    if host.startswith("203.0.113."):
+        return address
+    table = subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True, check=True).stdout
+    own = [line.split() for line in table.splitlines() if " pal-" in line]
+    # Of several platforms on this machine, all but this one know nothing of the port.
+    return [f"{line[3].split('/')[0]}:{port}" for line in own]
+
+
+def fetch(address):
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://{address}/hostname", timeout=3) as answer:
+            return answer.read().decode().strip()
+    except OSError:
+        return None
+
+
+def outside(platform, address):
+    """What this machine hears there."""
+    ways = inside_of(platform, address)
+    heard = [fetch(way) for way in ([ways] if isinstance(ways, str) else ways)]
+    return next((one for one in heard if one), None)
+
+
+def until_heard(platform, address, name):
+    limit = time.monotonic() + 20
+    while time.monotonic() < limit:
+        if (heard := outside(platform, address)) == name:
+            return heard
+        time.sleep(0.1)
+    raise AssertionError(f"{address} never answered as {name}")
+
+
+def call(caller, address):
+    done = caller.exec(["python3", "-c", CALL, address]).result()
+    assert done.returncode == 0, done
+    return done.stdout.strip()
+
+
+def until_called(caller, address, name):
+    for _ in range(50):
+        if (heard := call(caller, address)) == name:
+            return heard
+    raise AssertionError(f"{address} never answered as {name}: {heard}")
+
+
+@pytest.fixture(scope="module")
+def callers(services):
+    boxes = {mode: Sandbox.run(network=NetworkOptions(egress_mode=mode)) for mode in ("org", "user", "internet", "none")}
+    for box in boxes.values():
+        box.wait(timeout=60)
+    yield boxes
+    for box in boxes.values():
+        box.stop().result()
+
+
+@pytest.mark.parametrize("kind", ["node", "balanced"])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_each_scope_is_reached_by_its_service_address_and_by_nobody_else(services, callers, kind, scope):
+    box = start(f"{kind}-{scope}")
+    box.wait(timeout=60)
+    shown = seen(services, box)
+    address = shown.service_address
+    assert shown.applied_ingress_mode == f"{kind}-{scope}"
+    assert [port.container_port for port in shown.exposed_ports] == [8080]
+    port = int(address.rpartition(":")[2])
+    assert port in range(30100, 30120) if kind == "node" else port == 8080
+    until_called(callers["org"], address, box.sandbox_id)
+    assert call(callers["user"], address) == box.sandbox_id
+    assert call(callers["internet"], address) == "nothing"
+    assert call(callers["none"], address) == "nothing"
+    if scope == "any":
+        until_heard(services, address, box.sandbox_id)
+        if kind == "node":
+            assert fetch(f"127.0.0.1:{port}") is None
+    else:
+        assert outside(services, address) is None
+    box.stop().result()
+    services.wait_for(lambda: outside(services, address) is None, "it to be closed")
+
+
+def test_what_leads_to_a_sandbox_outlives_the_runner(services):
+    boxes = [start("node-any"), start("balanced-any"), start("node-org")]
+    for box in boxes:
+        box.wait(timeout=60)
+    addresses = [seen(services, box).service_address for box in boxes]
+    for box, address in zip(boxes[:2], addresses):
+        until_heard(services, address, box.sandbox_id)
+    services.kill()
+    for box, address in zip(boxes[:2], addresses):
+        assert outside(services, address) == box.sandbox_id
+    assert outside(services, addresses[2]) is None
+    services.start()
+    os.environ["CWSANDBOX_BASE_URL"] = services.url
+    services.wait_for_runner()
+    for box, address in zip(boxes, addresses):
+        assert seen(services, box).service_address == address
+    for box, address in zip(boxes[:2], addresses):
+        assert outside(services, address) == box.sandbox_id
+    for box in boxes:
+        Sandbox.from_id(box.sandbox_id).result().stop().result()
+    for address in addresses:
+        services.wait_for(lambda: outside(services, address) is None, "it to be closed")
+
+
+def failure(box):
+    with pytest.raises(CWSandboxError) as failed:
+        box.wait(timeout=60)
+    return str(failed.value)
+
+
+def reason(platform, box):
+    return seen(platform, box).status_reason
+
+
+def test_a_pool_that_is_taken_up_refuses_or_makes_wait(services):
+    first = start("single")
+    first.wait(timeout=60)
+    refused = start("single")
+    failure(refused)
+    assert "all 1 addresses of version 4 in the address pool single are taken" in reason(services, refused)
+    waiting = start("patient")
+    services.wait_for(lambda: "waiting for an external address" in reason(services, waiting), "it to wait")
+    assert "pool single" in reason(services, waiting)
+    first.stop().result()
+    # What was given back rests for ten seconds.
+    waiting.wait(timeout=60)
+    address = seen(services, waiting).service_address
+    assert address == "203.0.113.32:8080"
+    late = start("patient")
+    failure(late)
+    assert "it got no external address within 20 s" in reason(services, late)
+    waiting.stop().result()
+
+
+def test_a_pool_that_is_none_is_told_with_those_that_are(services):
+    try:
+        box = start("unknown-pool")
+        failure(box)
+        told = reason(services, box)
+    except CWSandboxError as refused:
+        told = str(refused)
+    assert "blue" in told and "default" in told and "single" in told
+
+
+def test_names_are_told_while_their_sandbox_runs(services):
+    box = start("named")
+    box.wait(timeout=60)
+    address = seen(services, box).service_address
+    [record] = json.loads(services.records.read_text())["records"]
+    assert record == {
+        "sandbox_id": box.sandbox_id, "key": "external-dns.alpha.kubernetes.io/hostname",
+        "value": "box.example.com", "addresses": [address.rpartition(":")[0]], "ports": [8080],
+        "service_address": address,
+    }
+    box.stop().result()
+    services.wait_for(lambda: not json.loads(services.records.read_text())["records"], "the name to be gone")
+
+
+def test_several_ports_follow_each_other(services):
+    ports = [{"container_port": number, "name": f"p{number}"} for number in (8081, 8080)]
+    network = NetworkOptions(ingress_mode="node-any", exposed_ports=[8081, 8080])
+    with Sandbox.run(*SERVE, network=network, ports=ports) as box:
+        box.wait(timeout=60)
+        host, _, first = seen(services, box).service_address.rpartition(":")
+        until_heard(services, f"{host}:{int(first) + 1}", box.sandbox_id)
+        assert outside(services, f"{host}:{first}") is None
