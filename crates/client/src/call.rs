@@ -16,6 +16,7 @@ use crate::error::{CallError, Refused};
 use crate::profiles::Change;
 use crate::sandboxes::Sandboxes;
 use crate::server::Server;
+use crate::trust::Trust;
 
 /// How long a connection may take to come about.
 pub(crate) const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -38,6 +39,7 @@ pub struct Client {
     http: reqwest::Client,
     server: Server,
     authorization: HeaderValue,
+    trust: Trust,
 }
 
 /// Why no client could be made.
@@ -46,6 +48,9 @@ pub enum SetupError {
     /// The token has characters that no token has.
     #[error("the token is not one that could be sent; copy it again, without blanks around it")]
     BadToken,
+    /// What is to be trusted is no certificate.
+    #[error("there is no certificate to trust; give certificates of authorities in PEM")]
+    BadCertificates,
     /// TLS could not be set up.
     #[error("the client cannot be set up")]
     Tls(#[source] Box<dyn Error + Send + Sync>),
@@ -73,8 +78,14 @@ impl<'a> Call<'a> {
 }
 
 impl Client {
-    /// A client for a server and a token.
+    /// A client for a server and a token, which believes the authorities that
+    /// this machine knows.
     pub fn new(server: Server, token: &str) -> Result<Self, SetupError> {
+        Self::trusting(server, token, Trust::System)
+    }
+
+    /// The same, with a word about who vouches for the server.
+    pub fn trusting(server: Server, token: &str, trust: Trust) -> Result<Self, SetupError> {
         // Another part of the process may have chosen a provider already, which
         // is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -89,12 +100,16 @@ impl Client {
         if server.is_loopback() {
             builder = builder.no_proxy();
         }
+        if let Some(certificates) = trust.certificates()? {
+            builder = builder.tls_certs_only(certificates);
+        }
         Ok(Self {
             http: builder
                 .build()
                 .map_err(|error| SetupError::Tls(error.into()))?,
             server,
             authorization,
+            trust,
         })
     }
 
@@ -103,7 +118,7 @@ impl Client {
     /// Nothing is connected to before the first call. Must be called where there
     /// is a runtime.
     pub fn sandboxes(&self) -> Result<Sandboxes, SetupError> {
-        Sandboxes::new(&self.server, self.authorization.as_bytes())
+        Sandboxes::new(&self.server, self.authorization.as_bytes(), &self.trust)
     }
 
     /// The server that is called.

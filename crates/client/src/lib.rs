@@ -6,19 +6,22 @@
 //! and to nobody else: redirects are not followed.
 
 mod call;
+mod changes;
 mod error;
 mod placing;
 mod profiles;
 mod runners;
 mod sandboxes;
 mod server;
+mod trust;
 
 pub use call::{Client, SetupError};
 pub use error::{CallError, Refused};
 pub use profiles::Change;
 pub use runners::{Ending, RunnerFilter};
 pub use sandboxes::{
-    ClosedInput, Command, Exec, ExecEvent, ExecInput, ExecOutput, LogPiece, LogReading, Logs,
-    SandboxFilter, Sandboxes, Terminal, Tunnel, TunnelEvent, TunnelInput, TunnelOutput,
+    ClosedInput, Command, Exec, ExecEvent, ExecInput, ExecOutput, LogPiece, LogPlace, LogReading,
+    Logs, SandboxFilter, Sandboxes, Terminal, Tunnel, TunnelEvent, TunnelInput, TunnelOutput,
 };
 pub use server::{BadServer, Server};
+pub use trust::Trust;

@@ -20,16 +20,17 @@ use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStre
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 pub use calls::SandboxFilter;
 pub use exec::{ClosedInput, Command, Exec, ExecEvent, ExecInput, ExecOutput, Terminal};
-pub use logs::{LogPiece, LogReading, Logs};
+pub use logs::{LogPiece, LogPlace, LogReading, Logs};
 pub use tunnel::{Tunnel, TunnelEvent, TunnelInput, TunnelOutput};
 
 use crate::call::{CONNECT_TIME, SetupError};
 use crate::server::Server;
+use crate::trust::Trust;
 
 /// The largest message in either direction.
 const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
@@ -65,7 +66,11 @@ impl Interceptor for Bearer {
 }
 
 impl Sandboxes {
-    pub(crate) fn new(server: &Server, authorization: &[u8]) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        server: &Server,
+        authorization: &[u8],
+        trust: &Trust,
+    ) -> Result<Self, SetupError> {
         let text = std::str::from_utf8(authorization).map_err(|_| SetupError::BadToken)?;
         let mut bearer: MetadataValue<Ascii> = text.parse().map_err(|_| SetupError::BadToken)?;
         bearer.set_sensitive(true);
@@ -80,7 +85,12 @@ impl Sandboxes {
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIME);
         if server.is_encrypted() {
-            let tls = ClientTlsConfig::new().with_native_roots();
+            let tls = match trust {
+                Trust::System => ClientTlsConfig::new().with_native_roots(),
+                Trust::Only(pem) => {
+                    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+                }
+            };
             endpoint = endpoint.tls_config(tls).map_err(setup)?;
         }
         Ok(Self {

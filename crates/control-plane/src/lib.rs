@@ -6,6 +6,7 @@
 //! organization of a request is always that of its token.
 
 mod bindings;
+mod changes;
 mod deletion;
 mod denials;
 mod error;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::tenant::Principal;
 use palisade_store::{Stamp, Store};
+use tokio_util::sync::CancellationToken;
 
 use crate::live::RunnerLive;
 
@@ -17,6 +18,8 @@ pub struct ControlPlane {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) limits: Limits,
+    /// Ends the waiting of those who watch.
+    pub(crate) stop: CancellationToken,
 }
 
 /// How much is taken on.
@@ -24,6 +27,8 @@ pub struct ControlPlane {
 pub struct Limits {
     /// The most requests at once; more are told to come back.
     pub requests_max: usize,
+    /// The most callers at once that wait for a change.
+    pub waits_max: usize,
     /// How long one request may take.
     pub request_time: Duration,
     /// How long the body of a request may take to arrive.
@@ -34,6 +39,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             requests_max: 256,
+            waits_max: 1024,
             request_time: Duration::from_secs(30),
             body_time: Duration::from_secs(10),
         }
@@ -54,7 +60,16 @@ impl ControlPlane {
             clock,
             ids,
             limits: Limits::default(),
+            stop: CancellationToken::new(),
         }
+    }
+
+    /// Answers those who wait for a change as soon as `stop` is cancelled, so
+    /// that a server can end.
+    #[must_use]
+    pub fn ending_with(mut self, stop: CancellationToken) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// Changes how much is taken on.

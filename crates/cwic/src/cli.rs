@@ -3,7 +3,9 @@
 //! Only the words, a module for each group of commands; what they resolve to is
 //! in [`crate::settings`], and what they do in [`crate::commands`].
 
-use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use palisade_client::Server;
 
 mod auth;
@@ -25,10 +27,10 @@ pub(crate) use insight::{
     Between, ExplainProfileArgs, ExplainRequestArgs, FailOn, LintArgs, RevisionsArgs, RollbackArgs,
 };
 pub(crate) use live::{
-    CopyArgs, ExecArgs, ForwardArgs, GetSandboxArgs, ListSandboxesArgs, LiveCommand, LogsArgs,
-    RemoveArgs, RunArgs, SessionArgs, StopArgs,
+    CopyArgs, DescribeSandboxArgs, ExecArgs, ForwardArgs, GetSandboxArgs, ListSandboxesArgs,
+    LiveCommand, LogsArgs, RemoveArgs, RunArgs, SessionArgs, StopArgs,
 };
-pub(crate) use output::{FORMATS, Format, ListArgs, OutputArgs};
+pub(crate) use output::{FORMATS, Format, ListArgs, OutcomeArgs, OutcomeFormat, OutputArgs};
 pub(crate) use profile::{
     DeleteProfilesArgs, DescribeProfileArgs, EditProfileArgs, GetProfilesArgs, ProfileCommand,
 };
@@ -68,6 +70,10 @@ pub(crate) struct Cli {
     /// The context, which is a server and a login for it; see cwic context ls
     #[arg(long, global = true, help_heading = GLOBAL, env = "CWIC_CONTEXT", value_name = "NAME", add = complete::contexts())]
     pub(crate) context: Option<String>,
+    /// A file with the certificates of the authorities that vouch for the server,
+    /// in PEM, in place of those that this machine knows
+    #[arg(long, global = true, help_heading = GLOBAL, env = "CWIC_CA_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Send the token without encryption to a server that is not on this machine
     #[arg(long, global = true, help_heading = GLOBAL, env = "CWIC_ALLOW_PLAINTEXT")]
     pub(crate) allow_plaintext: bool,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::CommandFactory as _;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
-use palisade_client::{CallError, Client, RunnerFilter};
+use palisade_client::{CallError, Client, RunnerFilter, SandboxFilter};
 
 use crate::cli::{Cli, FORMATS};
 use crate::escape::is_harmful;
@@ -61,6 +61,20 @@ pub(crate) fn runners() -> ArgValueCandidates {
             let runners = client.list_runners(&RunnerFilter::default()).await?;
             let names = runners.into_iter().map(|runner| runner.identity.runner_id);
             Ok(names.collect())
+        })
+    })
+}
+
+/// The ids of the sandboxes that live.
+pub(crate) fn sandboxes() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        names(async |client| {
+            // Without a way to the gateway there are no names, as without a server.
+            let Ok(sandboxes) = client.sandboxes() else {
+                return Ok(Vec::new());
+            };
+            let found = sandboxes.list(&SandboxFilter::default()).await?;
+            Ok(found.into_iter().map(|found| found.sandbox_id).collect())
         })
     })
 }

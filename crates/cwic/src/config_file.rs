@@ -35,6 +35,8 @@ pub(crate) struct Login {
     pub(crate) server: Option<String>,
     /// The token.
     pub(crate) token: Option<crate::cli::Secret>,
+    /// The file with the authorities that vouch for the server.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 impl ConfigFile {
@@ -75,13 +77,22 @@ impl ConfigFile {
         Login {
             server: text("server"),
             token: text("token").map(crate::cli::Secret),
+            ca_file: text("ca_file").map(PathBuf::from),
         }
     }
 
     /// Keeps a login under a name, which is used from now on.
-    pub(crate) fn keep(&mut self, name: &str, server: &str, token: &str) -> Result<(), CliError> {
+    pub(crate) fn keep(
+        &mut self,
+        name: &str,
+        (server, token): (&str, &str),
+        ca_file: Option<&Path>,
+    ) -> Result<(), CliError> {
         let contexts = self.content.entry("contexts").or_insert_with(|| json!({}));
         contexts[name] = json!({ "server": server, "token": token });
+        if let Some(path) = ca_file {
+            contexts[name]["ca_file"] = json!(path.to_string_lossy());
+        }
         self.make_current(name)
     }
 
@@ -183,7 +194,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut file = ConfigFile::load(folder.path()).unwrap();
         assert!(file.login("default").server.is_none());
-        file.keep("default", "http://127.0.0.1:1", "secret")
+        file.keep("default", ("http://127.0.0.1:1", "secret"), None)
             .unwrap();
 
         let mut file = ConfigFile::load(folder.path()).unwrap();
@@ -203,8 +214,10 @@ mod tests {
     fn logins_are_kept_by_name_and_one_of_them_is_used() {
         let folder = tempfile::tempdir().unwrap();
         let mut file = ConfigFile::load(folder.path()).unwrap();
-        file.keep("b", "http://127.0.0.1:1", "secret").unwrap();
-        file.keep("a", "http://127.0.0.1:2", "secret").unwrap();
+        file.keep("b", ("http://127.0.0.1:1", "secret"), None)
+            .unwrap();
+        file.keep("a", ("http://127.0.0.1:2", "secret"), None)
+            .unwrap();
         assert_eq!(
             (file.current(), file.names()),
             ("a", vec!["a".into(), "b".into()])
@@ -232,7 +245,7 @@ mod tests {
         fs::create_dir(folder.path().join("cwic")).unwrap();
         fs::write(folder.path().join("cwic/config.yaml"), "later: 1\n").unwrap();
         let mut file = ConfigFile::load(folder.path()).unwrap();
-        file.keep("default", "http://127.0.0.1:1", "secret")
+        file.keep("default", ("http://127.0.0.1:1", "secret"), None)
             .unwrap();
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("later: 1"), "{text}");

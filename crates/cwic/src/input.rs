@@ -34,6 +34,9 @@ pub(crate) struct Document {
     pub(crate) value: Value,
     origin: Origin,
     shape: &'static Shape,
+    /// The state that it was made from, if it says one; kept beside, as only
+    /// answers of the server have it among what they say.
+    pub(crate) etag: Option<String>,
     source: String,
     /// Which of several in its file, counted from 1.
     number: Option<usize>,
@@ -116,6 +119,12 @@ impl Document {
 }
 
 impl Mistakes {
+    /// The file, and which document in it.
+    pub(crate) fn whereabouts(&self) -> String {
+        let place = self.findings.first().and_then(|finding| finding.place);
+        at(&self.source, place, self.number)
+    }
+
     /// Each mistake with its place.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         self.findings.iter().map(|finding| {
@@ -190,11 +199,15 @@ impl Batch {
             let checked = node
                 .and_then(|node| kind.of(node))
                 .map_err(|finding| vec![finding])
-                .and_then(|(kind, node)| check(&node, kind).map(|()| (kind, node)));
+                .and_then(|read| check(&read.node, read.kind).map(|()| read));
             match checked {
-                Ok((kind, node)) => {
+                Ok(kind::Read { kind, node, etag }) => {
                     let document = sent(&node, kind.shape(), &text.name);
-                    self.documents.push(Document { number, ..document });
+                    self.documents.push(Document {
+                        etag,
+                        number,
+                        ..document
+                    });
                 }
                 Err(findings) => self.mistakes.push(Mistakes {
                     source: text.name.clone(),
@@ -248,6 +261,7 @@ fn sent(node: &Node, shape: &'static Shape, name: &str) -> Document {
         value: to_wire(&translated.value, shape),
         origin: translated.origin,
         shape,
+        etag: None,
         source: name.to_owned(),
         number: None,
         place: node.place,

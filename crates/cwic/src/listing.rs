@@ -14,7 +14,10 @@ use crate::error::{CliError, Exit};
 use crate::order;
 use crate::out::{Column, Layout, Out};
 
+mod feed;
 mod watching;
+
+pub(crate) use feed::Feed;
 
 /// A thing in every form that it can be shown in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +46,18 @@ pub(crate) struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// Shows what `fetch` finds; stays and shows changes when that is wanted.
+    /// Shows what `fetch` finds; stays and shows changes when that is wanted, of
+    /// which the feed tells.
     pub(crate) async fn run(
         &self,
         fetch: impl AsyncFn() -> Result<Vec<Item>, CliError>,
+        feed: Feed<'_>,
         out: &mut Out,
     ) -> Result<ExitCode, CliError> {
-        let items = self.chosen(out.during("waiting for the server", fetch()).await?)?;
         if self.args.watch {
-            return watching::run(self, items, fetch, out).await;
+            return watching::run(self, fetch, feed, out).await;
         }
+        let items = self.chosen(out.during("waiting for the server", fetch()).await?)?;
         self.write(&items, out);
         Ok(ExitCode::SUCCESS)
     }

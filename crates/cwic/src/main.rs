@@ -14,6 +14,7 @@ mod jsonpath;
 mod listing;
 mod order;
 mod out;
+mod outcome;
 mod present;
 mod prompt;
 mod selector;

@@ -5,15 +5,19 @@
 //! the environment in both. A token that was kept for one server is never sent
 //! to another one.
 
-use std::env;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
-use palisade_client::{Client, Server};
+use palisade_client::{Client, Server, SetupError, Trust};
 
 use crate::cli::{Cli, Given, Secret};
 use crate::config_file::{ConfigFile, Login};
 use crate::error::{CliError, Exit};
 use crate::suggestion;
+
+/// The most that is read of a file of certificates.
+const CA_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What was said about server and token, and the file.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(crate) struct Settings {
     token: Option<Secret>,
     context: Option<String>,
     given: Given,
+    /// What an argument or the environment says of who vouches for the server.
+    ca_file: Option<PathBuf>,
     allows_plaintext: bool,
     /// The file of logins.
     pub(crate) file: ConfigFile,
@@ -75,6 +81,10 @@ impl Settings {
             token: cli.token.clone().filter(|token| !token.0.is_empty()),
             context: cli.context.clone().filter(|name| !name.is_empty()),
             given: cli.given,
+            ca_file: cli
+                .ca_file
+                .clone()
+                .filter(|path| !path.as_os_str().is_empty()),
             allows_plaintext: cli.allow_plaintext,
             file: ConfigFile::load(&config_home()?)?,
         })
@@ -92,6 +102,7 @@ impl Settings {
             token: text("CWIC_TOKEN").map(Secret),
             context: text("CWIC_CONTEXT"),
             given: Given::default(),
+            ca_file: text("CWIC_CA_FILE").map(PathBuf::from),
             allows_plaintext: text("CWIC_ALLOW_PLAINTEXT").is_some(),
             file: ConfigFile::load(&config_home()?)?,
         })
@@ -185,6 +196,7 @@ impl Settings {
         let Login {
             server: kept_for,
             token,
+            ca_file: _,
         } = self.file.login(&self.context()?);
         let is_for_server =
             kept_for.is_some_and(|kept| kept.parse().is_ok_and(|kept: Server| kept == *server));
@@ -206,11 +218,54 @@ impl Settings {
     /// A client for a server and a token of its own.
     pub(crate) fn client_for(&self, server: Server, token: &Secret) -> Result<Client, CliError> {
         self.check_encrypted(&server)?;
-        Client::new(server, &token.0).map_err(|error| {
-            CliError::new(Exit::Usage, "no call can be made")
-                .because(error.to_string())
-                .next("check the token, or log in again: cwic auth login TOKEN --server URL")
+        let trust = self.trust(&server)?;
+        Client::trusting(server, &token.0, trust).map_err(|error| {
+            let failure = CliError::new(Exit::Usage, "no call can be made");
+            let failure = failure.because(error.to_string());
+            failure.next(match error {
+                SetupError::BadCertificates => {
+                    "check the file of --ca-file, CWIC_CA_FILE or the context"
+                }
+                SetupError::BadToken | SetupError::Tls(_) => {
+                    "check the token, or log in again: cwic auth login TOKEN --server URL"
+                }
+            })
         })
+    }
+
+    /// Who vouches for the server: an argument or the environment says so, or
+    /// the context that is used, if it is about this server.
+    fn ca_file(&self, server: &Server) -> Option<PathBuf> {
+        if let Some(path) = &self.ca_file {
+            return Some(path.clone());
+        }
+        let login = self.file.login(&self.context().ok()?);
+        let is_for_server = login
+            .server
+            .is_some_and(|kept| kept.parse().is_ok_and(|kept: Server| kept == *server));
+        login.ca_file.filter(|_| is_for_server)
+    }
+
+    /// The same as a path that holds from every directory.
+    pub(crate) fn ca_file_to_keep(&self, server: &Server) -> Result<Option<PathBuf>, CliError> {
+        let path = self.ca_file(server);
+        let path = path.map(|path| {
+            path.canonicalize()
+                .map_err(|error| unreadable(&path, &error))
+        });
+        path.transpose()
+    }
+
+    fn trust(&self, server: &Server) -> Result<Trust, CliError> {
+        let Some(path) = self.ca_file(server) else {
+            return Ok(Trust::System);
+        };
+        let read = fs::File::open(&path).and_then(|file| {
+            let mut pem = Vec::new();
+            file.take(CA_BYTES_MAX).read_to_end(&mut pem).map(|_| pem)
+        });
+        read.map(Trust::Only)
+            .map_err(|error| unreadable(&path, &error))
     }
 
     fn check_encrypted(&self, server: &Server) -> Result<(), CliError> {
@@ -223,6 +278,13 @@ impl Settings {
                 .next("use https, a tunnel that ends on this machine, or --allow-plaintext"),
         )
     }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> CliError {
+    let what = format!("the certificates in {} cannot be read", path.display());
+    CliError::new(Exit::Usage, what)
+        .because(error.to_string())
+        .next("check the file of --ca-file, CWIC_CA_FILE or the context")
 }
 
 fn config_home() -> Result<PathBuf, CliError> {

@@ -74,7 +74,7 @@ pub(crate) enum BadWord {
     Pair,
     #[error("must be a count, or COUNT:TYPE such as 1:A100")]
     Gpu,
-    #[error("must be a number with a unit, such as 30s, 10m, 2h or 1h30m")]
+    #[error("must be a time such as 30s, 10m, 2h or 1h30m; a number alone means seconds")]
     Duration,
     #[error("must be a time such as 10m, or an instant such as 2026-01-31T12:00:00Z")]
     Instant,
@@ -116,6 +116,11 @@ impl FromStr for Gpu {
 
 /// Reads a duration as people write it.
 pub(crate) fn read_duration(text: &str) -> Result<Duration, BadWord> {
+    if let Ok(seconds) = text.parse()
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Ok(Duration::from_secs(seconds));
+    }
     let mut rest = text;
     let mut seconds = 0_u64;
     while !rest.is_empty() {
@@ -204,14 +209,20 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_numbers_with_units() {
-        for (text, seconds) in [("0s", 0), ("90s", 90), ("1h30m", 5_400), ("2d", 172_800)] {
+    fn durations_have_units_or_are_seconds() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("90s", 90),
+            ("90", 90),
+            ("1h30m", 5_400),
+            ("2d", 172_800),
+        ] {
             assert_eq!(read_duration(text), Ok(Duration::from_secs(seconds)));
         }
         for text in [
             "",
-            "5",
             "m",
+            "1m5",
             "1x",
             "-1s",
             "1.5h",

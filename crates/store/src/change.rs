@@ -16,7 +16,8 @@
 //! With Postgres it makes transactions queue for the length of one commit; the
 //! same statements work there, at `READ COMMITTED` or above.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,6 +36,28 @@ pub struct Sequence(pub(crate) u64);
 impl Sequence {
     /// The place before the first change.
     pub const START: Self = Self(0);
+}
+
+/// As text, for somebody who keeps a place and gives it back.
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The text is no place in a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a place that was handed out")]
+pub struct BadSequence;
+
+impl FromStr for Sequence {
+    type Err = BadSequence;
+
+    fn from_str(text: &str) -> Result<Self, BadSequence> {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| is_number);
+        number.map(Self).ok_or(BadSequence)
+    }
 }
 
 /// That something changed.

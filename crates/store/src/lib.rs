@@ -22,7 +22,7 @@ mod sqlite;
 mod store;
 mod token;
 
-pub use change::{Change, Changes, FeedError, Sequence, Subject};
+pub use change::{BadSequence, Change, Changes, FeedError, Sequence, Subject};
 pub use error::{Cause, Fault, GetError};
 pub use organization::{CreateOrganizationError, Organizations};
 pub use page::{Page, PageRequest, PageSize};

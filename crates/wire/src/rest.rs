@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+mod changes;
 mod denials;
 mod network;
 mod placement;
@@ -17,6 +18,7 @@ mod resolved;
 mod runner;
 mod usage;
 
+pub use changes::{ChangedKind, ChangedObject, ListChangesAnswer};
 pub use denials::{DenialTotals, Denials, DeniedFlow, ProfileDenials};
 pub use network::{RunnerNetwork, Surroundings, UnreadableNetwork};
 pub use placement::{

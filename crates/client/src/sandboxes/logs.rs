@@ -5,7 +5,7 @@ use palisade_model::clock::Timestamp;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::log_stream_request::Request as Sent;
 use palisade_wire::proto::v1beta2::log_stream_response::Response as Received;
-use palisade_wire::v1beta2::timestamp;
+use palisade_wire::v1beta2::{from_timestamp, timestamp};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -25,6 +25,20 @@ pub struct LogReading {
     pub since: Option<Timestamp>,
     /// Put the instant before each line.
     pub has_timestamps: bool,
+    /// Go on behind this place, whatever chose the beginning of the reading
+    /// that it is of.
+    pub resume: Option<LogPlace>,
+}
+
+/// How far a reading of a log has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPlace {
+    /// The reading, as the server calls it.
+    session: String,
+    /// How many bytes it delivered.
+    pub offset: u64,
+    /// When the last of them were read.
+    pub at: Option<Timestamp>,
 }
 
 /// A log that is read.
@@ -32,6 +46,7 @@ pub struct LogReading {
 pub struct Logs {
     answers: Streaming<pb::LogStreamResponse>,
     server: String,
+    place: Option<LogPlace>,
     /// Held open: without it nobody would read.
     _frames: mpsc::Sender<pb::LogStreamRequest>,
 }
@@ -60,6 +75,7 @@ impl Sandboxes {
             tail_lines,
             since,
             has_timestamps,
+            resume,
         } = reading;
         let tail_lines = tail_lines.map_or(0, |lines| i32::try_from(lines).unwrap_or(i32::MAX));
         let init = pb::LogStreamInit {
@@ -68,7 +84,11 @@ impl Sandboxes {
             tail_lines,
             since_time: since.map(timestamp),
             timestamps: *has_timestamps,
-            ..Default::default()
+            resume_session_id: resume
+                .as_ref()
+                .map(|place| place.session.clone())
+                .unwrap_or_default(),
+            resume_offset: resume.as_ref().map_or(0, |place| place.offset),
         };
         let (frames, waiting) = mpsc::channel(FRAMES_MAX);
         let first = pb::LogStreamRequest {
@@ -83,12 +103,18 @@ impl Sandboxes {
         Ok(Logs {
             answers,
             server: self.server.clone(),
+            place: resume.clone(),
             _frames: frames,
         })
     }
 }
 
 impl Logs {
+    /// How far the reading has come, for a stream that is lost.
+    pub fn place(&self) -> Option<&LogPlace> {
+        self.place.as_ref()
+    }
+
     /// What comes next. Nothing is lost if this is dropped before it is ready.
     pub async fn next(&mut self) -> Result<LogPiece, CallError> {
         loop {
@@ -96,7 +122,20 @@ impl Logs {
             let answer = answer.map_err(|status| call_error(&self.server, status))?;
             let answer = answer.ok_or_else(|| cut(&self.server))?;
             match answer.response {
-                Some(Received::Data(data)) => return Ok(LogPiece::Data(data.data)),
+                Some(Received::Data(piece)) => {
+                    let pb::LogStreamData {
+                        data,
+                        timestamp,
+                        session_id,
+                        offset,
+                    } = piece;
+                    self.place = Some(LogPlace {
+                        session: session_id,
+                        offset,
+                        at: timestamp.map(from_timestamp),
+                    });
+                    return Ok(LogPiece::Data(data));
+                }
                 Some(Received::Complete(pb::LogStreamComplete {})) => return Ok(LogPiece::End),
                 Some(Received::Error(pb::LogStreamError { message, code })) => {
                     return Ok(LogPiece::Failed { code, message });

@@ -33,9 +33,9 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(places: usize, limits: Limits) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(limits.requests_max)),
+            places: Arc::new(Semaphore::new(places)),
             limits,
         }
     }

@@ -5,9 +5,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use palisade_wire::document::to_yaml;
 use palisade_wire::rest::{
-    ApplyUpdateAnswer, Denials, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
-    ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileDenials,
-    ProfileRevision, ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork, Usage,
+    ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
+    ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview,
+    ProfileDenials, ProfileRevision, ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork,
+    Usage,
 };
 use palisade_wire::status::Status;
 use serde_json::Value;
@@ -28,7 +29,7 @@ use utoipa::{Modify, OpenApi};
         paths::delete_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
         paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
         paths::explain, paths::get_runner_network,
-        paths::get_sandbox_denials, paths::healthz, paths::livez, paths::readyz,
+        paths::get_sandbox_denials, paths::list_changes, paths::healthz, paths::livez, paths::readyz,
     ),
     modifiers(&Token),
     security(("token" = [])),
@@ -76,10 +77,28 @@ pub(super) async fn yaml() -> Response {
 #[expect(dead_code, reason = "only their attributes are used")]
 mod paths {
     use super::{
-        ApplyUpdateAnswer, Denials, ListManagedRunnersAnswer, ListProfileRevisionsAnswer,
-        ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview, ProfileDenials,
-        ProfileRevision, ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork, Status, Usage,
+        ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
+        ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, PlacementExplanation,
+        PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate, ResolvedProfile,
+        Runner, RunnerNetwork, Status, Usage,
     };
+
+    /// Wait for changes of profiles, runners and sandboxes
+    ///
+    /// Without a place it is answered at once, with the one to begin at: take
+    /// that, read what is of interest, and ask for what is behind it.
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/changes", tag = "changes",
+        params(
+            ("after" = Option<String>, Query, description = "The place of the answer before"),
+            ("waitSeconds" = Option<u32>, Query, description = "How long to wait if there are none, at most 25"),
+        ),
+        responses(
+            (status = 200, body = ListChangesAnswer), (status = 400, body = Status), (status = 401, body = Status),
+            (status = 429, description = "Too many wait already", body = Status),
+        ),
+    )]
+    fn list_changes() {}
 
     /// Create a profile
     #[utoipa::path(

@@ -4,6 +4,7 @@
 mod bindings;
 mod bodies;
 mod callers;
+mod changes;
 mod concurrency;
 mod deletion;
 mod denials;

@@ -12,6 +12,7 @@ use crate::plane::{PATIENCE, PROFILES, Plane};
 async fn requests_beyond_the_limit_are_told_to_come_back() {
     let limits = Limits {
         requests_max: 1,
+        waits_max: 1,
         body_time: PATIENCE,
         request_time: PATIENCE,
     };

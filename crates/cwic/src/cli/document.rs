@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueHint};
 
+use super::OutcomeArgs;
+
 /// Documents to read, or to write with a person.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FileArgs {
@@ -32,6 +34,8 @@ pub(crate) struct CreateArgs {
     /// Print the YAML that would be sent, and send nothing
     #[arg(long, conflicts_with_all = ["files", "dry_run"])]
     pub(crate) print_only: bool,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }
 
 /// What happens to the other documents when one is refused.
@@ -47,17 +51,28 @@ pub(crate) struct RefusalArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DocumentsArgs {
     #[command(flatten)]
-    pub(crate) sources: DiffArgs,
+    pub(crate) sources: SourceArgs,
     /// Check everything on the server, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) refusal: RefusalArgs,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }
 
 /// Documents to compare with what there is.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DiffArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
+}
+
+/// Where documents are.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SourceArgs {
     /// A file with YAML or JSON, a directory of such files, or - for standard
     /// input; can be given several times
     #[arg(

@@ -6,12 +6,13 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::OutputArgs;
+use super::{OutcomeArgs, OutputArgs};
+use crate::complete;
 
 #[derive(Args, Debug)]
 pub(crate) struct RevisionsArgs {
     /// An id or a display name; of a deleted profile, its id
-    #[arg(value_name = "PROFILE-ID")]
+    #[arg(value_name = "PROFILE-ID", add = complete::profiles())]
     pub(crate) profile: String,
     /// What changed between two revisions, as in 2..5; 5 alone means 4..5
     #[arg(long, value_name = "FROM..TO")]
@@ -26,7 +27,7 @@ pub(crate) struct RevisionsArgs {
 #[derive(Args, Debug)]
 pub(crate) struct RollbackArgs {
     /// An id or a display name
-    #[arg(value_name = "PROFILE-ID")]
+    #[arg(value_name = "PROFILE-ID", add = complete::profiles())]
     pub(crate) profile: String,
     /// The earlier revision
     #[arg(long, value_name = "REVISION", value_parser = clap::value_parser!(u32).range(1..))]
@@ -34,12 +35,14 @@ pub(crate) struct RollbackArgs {
     /// Check everything on the server, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct LintArgs {
     /// Ids or display names
-    #[arg(value_name = "PROFILE-ID", required_unless_present = "file")]
+    #[arg(value_name = "PROFILE-ID", required_unless_present = "file", add = complete::profiles())]
     pub(crate) profiles: Vec<String>,
     /// A file with YAML or JSON, or - for standard input; needs no server
     #[arg(short, long = "file", value_name = "FILE", conflicts_with = "profiles")]
@@ -63,10 +66,10 @@ pub(crate) enum FailOn {
 #[derive(Args, Debug)]
 pub(crate) struct ExplainProfileArgs {
     /// An id or a display name
-    #[arg(value_name = "PROFILE-ID")]
+    #[arg(value_name = "PROFILE-ID", add = complete::profiles())]
     pub(crate) profile: String,
     /// A runner that binds it
-    #[arg(long, value_name = "RUNNER-ID")]
+    #[arg(long, value_name = "RUNNER-ID", add = complete::runners())]
     pub(crate) runner: String,
     #[command(flatten)]
     pub(crate) output: OutputArgs,

@@ -1,10 +1,11 @@
 //! The words of commands about sandboxes themselves.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfirmArgs, ListArgs};
+use super::{ConfirmArgs, ListArgs, OutcomeArgs};
 use crate::complete;
 use crate::words::{Forward, Gpu, Instant, Pair, Place, read_duration};
 
@@ -30,8 +31,10 @@ pub(crate) enum LiveCommand {
     #[command(after_help = "Example:\n  cwic sandbox get SANDBOX-ID -o json")]
     Get(GetSandboxArgs),
     /// Show one sandbox with everything that is known about it
-    #[command(after_help = "Example:\n  cwic sandbox describe SANDBOX-ID")]
-    Describe(SandboxArgs),
+    #[command(
+        after_help = "Examples:\n  cwic sandbox describe SANDBOX-ID\n  cwic sandbox describe SANDBOX-ID -o json"
+    )]
+    Describe(DescribeSandboxArgs),
     /// Print what the main process of a sandbox wrote
     #[command(
         after_help = "Examples:\n  cwic sandbox logs -f SANDBOX-ID\n  cwic sandbox logs SANDBOX-ID --tail 100 --since 10m"
@@ -53,7 +56,12 @@ pub(crate) enum LiveCommand {
     )]
     Cp(CopyArgs),
     /// Ask sandboxes to end, and have them killed after a grace
-    #[command(after_help = "Example:\n  cwic sandbox stop SANDBOX-ID --grace 30s")]
+    ///
+    /// It waits until they are over, unless you say --no-wait. A sandbox that
+    /// is over already is no failure.
+    #[command(
+        after_help = "Examples:\n  cwic sandbox stop SANDBOX-ID --grace 30s\n  cwic sandbox stop SANDBOX-ID --no-wait"
+    )]
     Stop(StopArgs),
     /// End sandboxes at once, and free everything of them
     #[command(after_help = "Example:\n  cwic sandbox rm SANDBOX-ID --yes")]
@@ -64,7 +72,8 @@ pub(crate) enum LiveCommand {
     /// sandbox; nothing else changes about what can reach it.
     #[command(
         after_help = "Examples:\n  cwic sandbox port-forward SANDBOX-ID 8080\n  \
-            cwic sandbox port-forward SANDBOX-ID 9000:80 :5432"
+            cwic sandbox port-forward SANDBOX-ID 9000:80 :5432\n  \
+            cwic sandbox port-forward SANDBOX-ID :80 -o json"
     )]
     PortForward(ForwardArgs),
 }
@@ -163,8 +172,16 @@ pub(crate) struct ListSandboxesArgs {
 #[derive(Args, Debug)]
 pub(crate) struct SandboxArgs {
     /// The id of a sandbox
-    #[arg(value_name = "SANDBOX-ID")]
+    #[arg(value_name = "SANDBOX-ID", add = complete::sandboxes())]
     pub(crate) id: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DescribeSandboxArgs {
+    #[command(flatten)]
+    pub(crate) sandbox: SandboxArgs,
+    #[command(flatten)]
+    pub(crate) output: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -220,20 +237,41 @@ pub(crate) struct CopyArgs {
 #[derive(Args, Debug)]
 pub(crate) struct StopArgs {
     /// The ids of sandboxes
-    #[arg(required = true, value_name = "SANDBOX-ID")]
+    #[arg(required = true, value_name = "SANDBOX-ID", add = complete::sandboxes())]
     pub(crate) ids: Vec<String>,
     /// How long a sandbox may take to end by itself
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = read_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = read_duration
+    )]
     pub(crate) grace: Duration,
+    /// Do not wait until they are over
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How much longer than the grace it is waited
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = read_duration,
+        conflicts_with = "no_wait"
+    )]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct RemoveArgs {
     /// The ids of sandboxes
-    #[arg(required = true, value_name = "SANDBOX-ID")]
+    #[arg(required = true, value_name = "SANDBOX-ID", add = complete::sandboxes())]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) confirm: ConfirmArgs,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -244,4 +282,10 @@ pub(crate) struct ForwardArgs {
     /// one; any that is free for a local port of none
     #[arg(required = true, value_name = "[LOCAL:]PORT")]
     pub(crate) forwards: Vec<Forward>,
+    /// The address of this machine to listen at; with another one than the
+    /// loopback, others can reach the sandbox through this machine
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) address: IpAddr,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::complete;
 use crate::jsonpath::{BadTemplate, Template};
@@ -22,6 +22,23 @@ pub(crate) struct OutputArgs {
         add = complete::formats()
     )]
     pub(crate) output: Format,
+}
+
+/// How what was done is written.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct OutcomeArgs {
+    /// How what was done is written
+    #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: OutcomeFormat,
+}
+
+/// How what was done is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutcomeFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object, whatever the end is
+    Json,
 }
 
 /// Which of many things are shown, and how.

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, ExplainProfileArgs, FileArgs, LintArgs,
-    ListArgs, RevisionsArgs, RollbackArgs, VerifyProfileArgs,
+    ListArgs, OutcomeArgs, RevisionsArgs, RollbackArgs, VerifyProfileArgs,
 };
 use crate::complete;
 
@@ -86,6 +86,8 @@ pub(crate) struct DescribeProfileArgs {
     /// An id or a display name
     #[arg(value_name = "PROFILE-ID", add = complete::profiles())]
     pub(crate) profile: String,
+    #[command(flatten)]
+    pub(crate) output: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -95,6 +97,8 @@ pub(crate) struct EditProfileArgs {
     pub(crate) profile: String,
     #[command(flatten)]
     pub(crate) file: FileArgs,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -104,4 +108,6 @@ pub(crate) struct DeleteProfilesArgs {
     pub(crate) profiles: Vec<String>,
     #[command(flatten)]
     pub(crate) confirm: ConfirmArgs,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }

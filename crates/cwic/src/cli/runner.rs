@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, FileArgs, ListArgs};
+use super::{ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, FileArgs, ListArgs, OutcomeArgs};
 use crate::complete;
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +79,8 @@ pub(crate) struct DescribeRunnerArgs {
     /// An id
     #[arg(value_name = "RUNNER-ID", add = complete::runners())]
     pub(crate) runner: String,
+    #[command(flatten)]
+    pub(crate) output: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -90,6 +92,8 @@ pub(crate) struct EditRunnerArgs {
     pub(crate) file: FileArgs,
     #[command(flatten)]
     pub(crate) confirm: ConfirmArgs,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -105,7 +109,7 @@ pub(crate) struct DeleteRunnerArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "10m",
-        value_parser = drain_time,
+        value_parser = crate::words::read_duration,
         conflicts_with = "force"
     )]
     pub(crate) drain: Option<Duration>,
@@ -117,45 +121,15 @@ pub(crate) struct DeleteRunnerArgs {
     pub(crate) no_wait: bool,
     #[command(flatten)]
     pub(crate) confirm: ConfirmArgs,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct UpgradeRunnerArgs {
     /// An id
-    #[arg(value_name = "RUNNER-ID")]
+    #[arg(value_name = "RUNNER-ID", add = complete::runners())]
     pub(crate) runner: String,
-}
-
-/// A time such as `90s`, `10m`, `2h` or `1d`; a number alone means seconds.
-fn drain_time(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        _ => return Err("must be a time such as 90s, 10m, 2h or 1d".to_owned()),
-    };
-    let seconds = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "must be a time such as 90s, 10m, 2h or 1d".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_has_a_unit_or_means_seconds() {
-        let seconds = |text| drain_time(text).map(|time| time.as_secs()).ok();
-        assert_eq!(seconds("0"), Some(0));
-        assert_eq!(seconds("90s"), Some(90));
-        assert_eq!(seconds("10m"), Some(600));
-        assert_eq!(seconds("2h"), Some(7200));
-        assert_eq!(seconds("1d"), Some(86400));
-        for bad in ["", "m", "1.5h", "-1", "1w", "10 m", "99999999999999999999d"] {
-            assert_eq!(seconds(bad), None, "{bad}");
-        }
-    }
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
 }

@@ -11,11 +11,12 @@ use std::process::ExitCode;
 
 use palisade_client::Client;
 
-use crate::cli::{CreateArgs, DiffArgs, DocumentsArgs};
+use crate::cli::{CreateArgs, DiffArgs, DocumentsArgs, OutcomeFormat};
 use crate::commands::{Ended, advice, preview};
 use crate::error::{CliError, Exit};
 use crate::input::{self, Batch, Document, Kind};
 use crate::out::Out;
+use crate::outcome::{Outcome, Report};
 
 mod difference;
 mod live;
@@ -46,6 +47,7 @@ pub(super) struct Wanted<'a> {
     is_dry_run: bool,
     /// Whether the others are made when one is refused.
     goes_on: bool,
+    format: OutcomeFormat,
 }
 
 impl<'a> Wanted<'a> {
@@ -56,6 +58,7 @@ impl<'a> Wanted<'a> {
             kind,
             is_dry_run: args.file.dry_run,
             goes_on: args.refusal.continue_on_error,
+            format: args.outcome.output,
         }
     }
 
@@ -66,18 +69,19 @@ impl<'a> Wanted<'a> {
             kind,
             is_dry_run: args.dry_run,
             goes_on: args.refusal.continue_on_error,
+            format: args.outcome.output,
         }
     }
 }
 
 /// Creates what the documents describe, and prints their ids.
 pub(super) async fn create(wanted: &Wanted<'_>, client: &Client, out: &mut Out) -> Ended {
-    make(Goal::Create, wanted, client, out).await
+    report(Goal::Create, wanted, client, out).await
 }
 
 /// Creates what does not exist, changes what is different, and says which.
 pub(super) async fn apply(wanted: &Wanted<'_>, client: &Client, out: &mut Out) -> Ended {
-    make(Goal::Apply, wanted, client, out).await
+    report(Goal::Apply, wanted, client, out).await
 }
 
 /// Shows how what there is differs from what documents say.
@@ -87,7 +91,7 @@ pub(super) async fn diff(args: &DiffArgs, kind: Kind<'_>, client: &Client, out: 
 }
 
 async fn compare(args: &DiffArgs, kind: Kind<'_>, client: &Client, out: &mut Out) -> Ended {
-    let batch = input::read_all(&args.files, kind)?;
+    let batch = input::read_all(&args.sources.files, kind)?;
     batch.check()?;
     let documents = in_order(batch)?;
     let live = out
@@ -98,7 +102,7 @@ async fn compare(args: &DiffArgs, kind: Kind<'_>, client: &Client, out: &mut Out
         let plan = Plan::make(document, Goal::Apply, &documents, &live);
         plans.push(out.during("comparing", plan.check(client)).await?);
     }
-    let differs = difference::write(&plans, out);
+    let differs = difference::write(&plans, args.outcome.output, out);
     Ok(if differs {
         Exit::Failure.into()
     } else {
@@ -106,14 +110,22 @@ async fn compare(args: &DiffArgs, kind: Kind<'_>, client: &Client, out: &mut Out
     })
 }
 
-async fn make(goal: Goal, wanted: &Wanted<'_>, client: &Client, out: &mut Out) -> Ended {
-    let Wanted {
-        files,
-        kind,
-        is_dry_run,
-        goes_on,
-    } = *wanted;
-    let batch = input::read_all(files, kind)?;
+/// What was done is told to programs whatever the end is.
+async fn report(goal: Goal, wanted: &Wanted<'_>, client: &Client, out: &mut Out) -> Ended {
+    let batch = input::read_all(wanted.files, wanted.kind)?;
+    let mut report = Report::new(wanted.format);
+    let ended = make(goal, batch, (wanted, client), (&mut report, out)).await;
+    report.finish(out);
+    ended
+}
+
+async fn make(
+    goal: Goal,
+    batch: Batch,
+    (wanted, client): (&Wanted<'_>, &Client),
+    (report, out): (&mut Report, &mut Out),
+) -> Ended {
+    let goes_on = wanted.goes_on;
     let mut tally = Tally::new(&batch);
     if !goes_on {
         batch.check()?;
@@ -121,6 +133,10 @@ async fn make(goal: Goal, wanted: &Wanted<'_>, client: &Client, out: &mut Out) -
     for mistakes in &batch.mistakes {
         let error = CliError::mistakes(std::slice::from_ref(mistakes), 1)
             .next("correct it, and run the command again");
+        report.note_failure(
+            Outcome::of("document", &mistakes.whereabouts(), "refused"),
+            &error,
+        );
         tally.refuse(&error, out);
     }
     let documents = in_order(batch)?;
@@ -135,48 +151,77 @@ async fn make(goal: Goal, wanted: &Wanted<'_>, client: &Client, out: &mut Out) -
     for (done, document) in documents.iter().enumerate() {
         let plan = Plan::make(document, goal, &documents, &live);
         // One document is refused as a whole anyway.
-        if documents.len() == 1 && goal == Goal::Create && !is_dry_run {
+        if documents.len() == 1 && goal == Goal::Create && !wanted.is_dry_run {
             plans.push(plan);
             break;
         }
+        let refused = plan.outcome("refused");
         let what = format!("checking document {} of {}", done + 1, documents.len());
         match out.during(&what, plan.check(client)).await {
             Ok(plan) => plans.push(plan),
-            Err(error) if goes_on => tally.refuse(&error, out),
-            Err(error) => tally.keep(error),
+            Err(error) => {
+                report.note_failure(refused, &error);
+                if goes_on {
+                    tally.refuse(&error, out);
+                } else {
+                    tally.keep(error);
+                }
+            }
         }
     }
     tally.check()?;
+    carry_out(goal, &plans, tally, (wanted, client), (report, out)).await
+}
+
+/// Does what was planned and checked.
+async fn carry_out(
+    goal: Goal,
+    plans: &[Plan<'_>],
+    mut tally: Tally,
+    (wanted, client): (&Wanted<'_>, &Client),
+    (report, out): (&mut Report, &mut Out),
+) -> Ended {
     for (done, plan) in plans.iter().enumerate() {
         let what = format!("applying document {} of {}", done + 1, plans.len());
-        let made = if is_dry_run {
+        let made = if wanted.is_dry_run {
             Ok(plan.foresee())
         } else {
             out.during(&what, plan.make_it_so(client)).await
         };
         match made {
             Ok((verdict, id)) => {
-                tell(goal, plan, (verdict, &id), is_dry_run, out);
+                let outcome = plan.outcome(verdict.as_str()).tried(wanted.is_dry_run);
+                let outcome = outcome.with("id", (!id.is_empty()).then_some(id.as_str()));
+                let line = line(goal, plan, (verdict, &id), wanted.is_dry_run);
+                // Of what is created, the ids are the result.
+                if goal == Goal::Create && wanted.is_dry_run {
+                    report.tell_aside(outcome, line, out);
+                } else {
+                    report.tell(outcome, line, out);
+                }
                 if plans.len() <= ADVISED_MAX {
-                    advise(plan, verdict, is_dry_run, (client, out)).await?;
+                    advise(plan, verdict, wanted.is_dry_run, (client, out)).await?;
                 }
             }
-            Err(error) if goes_on => tally.refuse(&error, out),
-            Err(error) => return Err(Tally::stopped(error, done, plans.len())),
+            Err(error) => {
+                report.note_failure(plan.outcome("refused"), &error);
+                if !wanted.goes_on {
+                    return Err(Tally::stopped(error, done, plans.len()));
+                }
+                tally.refuse(&error, out);
+            }
         }
     }
     tally.end()
 }
 
-fn tell(goal: Goal, plan: &Plan<'_>, (verdict, id): (Verdict, &str), is_dry: bool, out: &mut Out) {
+fn line(goal: Goal, plan: &Plan<'_>, (verdict, id): (Verdict, &str), is_dry: bool) -> String {
     let (noun, name) = (plan.noun(), plan.document.name());
     match (goal, is_dry) {
-        (Goal::Create, true) => out.note(format_args!("{noun} {name} would be created")),
-        (Goal::Create, false) => out.line(id),
-        (Goal::Apply, true) => {
-            out.line(format_args!("{noun} {name} {} (dry run)", verdict.as_str()));
-        }
-        (Goal::Apply, false) => out.line(format_args!("{noun} {name} {}", verdict.as_str())),
+        (Goal::Create, true) => format!("{noun} {name} would be created"),
+        (Goal::Create, false) => id.to_owned(),
+        (Goal::Apply, true) => format!("{noun} {name} {} (dry run)", verdict.as_str()),
+        (Goal::Apply, false) => format!("{noun} {name} {}", verdict.as_str()),
     }
 }
 

@@ -35,17 +35,21 @@ pub(in crate::commands) async fn run(
     let sandboxes = client.sandboxes().map_err(|error| {
         CliError::new(Exit::Usage, "no call can be made").because(error.to_string())
     })?;
-    dispatch(command, &sandboxes, out).await
+    dispatch(command, (client, &sandboxes), out).await
 }
 
-async fn dispatch(command: LiveCommand, sandboxes: &Sandboxes, out: &mut Out) -> Ended {
+async fn dispatch(
+    command: LiveCommand,
+    (client, sandboxes): (&Client, &Sandboxes),
+    out: &mut Out,
+) -> Ended {
     // Futures of commands that move bytes are large, and there is one at a time.
     match command {
         LiveCommand::Run(args) => Box::pin(run::run(*args, sandboxes, out)).await,
-        LiveCommand::Ls(args) => list::run(&args, sandboxes, out).await,
-        LiveCommand::Get(args) => get::run(&args, sandboxes, out).await,
-        LiveCommand::Describe(args) => describe::run(&args.id, sandboxes, out).await,
-        LiveCommand::Logs(args) => Box::pin(logs::run(&args, sandboxes)).await,
+        LiveCommand::Ls(args) => list::run(&args, (client, sandboxes), out).await,
+        LiveCommand::Get(args) => get::run(&args, (client, sandboxes), out).await,
+        LiveCommand::Describe(args) => describe::run(&args, sandboxes, out).await,
+        LiveCommand::Logs(args) => Box::pin(logs::run(&args, sandboxes, out)).await,
         LiveCommand::Exec(args) => Box::pin(exec::run(args, sandboxes)).await,
         LiveCommand::Cp(args) => Box::pin(copy::run(args, sandboxes, out)).await,
         LiveCommand::Stop(args) => stop::run(&args, sandboxes, out).await,

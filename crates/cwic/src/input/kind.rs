@@ -30,13 +30,22 @@ pub(crate) enum Kind<'a> {
     Whole,
 }
 
+/// A document whose kind is known, without what is of no use.
+#[derive(Debug)]
+pub(super) struct Read<'a> {
+    pub(super) kind: Kind<'a>,
+    pub(super) node: Node,
+    /// The state that it was made from, if it says one.
+    pub(super) etag: Option<String>,
+}
+
 /// The fields by which a runner is known.
 const OF_RUNNERS: [&str; 3] = ["identity", "managed_spec", "profile_bindings"];
 
 /// The fields by which a profile is known.
 const OF_PROFILES: [&str; 2] = ["spec", "labels"];
 
-impl Kind<'_> {
+impl<'a> Kind<'a> {
     pub(super) fn shape(self) -> &'static Shape {
         match self {
             Self::NewProfile | Self::ProfileChange | Self::WholeProfile | Self::Whole => &PROFILE,
@@ -46,7 +55,7 @@ impl Kind<'_> {
     }
 
     /// The kind of one document, and the document without what is of no use.
-    pub(super) fn of(self, mut node: Node) -> Result<(Self, Node), Finding> {
+    pub(super) fn of(self, mut node: Node) -> Result<Read<'a>, Finding> {
         let kind = match self {
             Self::Whole => by_fields(&node)?,
             Self::NewProfile
@@ -57,6 +66,16 @@ impl Kind<'_> {
             | Self::StartRequest
             | Self::WholeRunner => self,
         };
+        let mut etag = None;
+        match kind {
+            Self::WholeProfile | Self::WholeRunner => etag = etag_of(&node)?,
+            Self::NewProfile
+            | Self::ProfileChange
+            | Self::NewRunner(_)
+            | Self::RunnerChange
+            | Self::StartRequest
+            | Self::Whole => {}
+        }
         match kind {
             Self::WholeProfile => strip(&mut node, &PROFILE, &profile_document::OUTPUT_ONLY),
             Self::WholeRunner => {
@@ -70,7 +89,7 @@ impl Kind<'_> {
             | Self::StartRequest
             | Self::Whole => {}
         }
-        Ok((kind, node))
+        Ok(Read { kind, node, etag })
     }
 
     /// Everything that is wrong with a document.
@@ -108,6 +127,29 @@ fn by_fields(node: &Node) -> Result<Kind<'static>, Finding> {
                 place: node.place,
             })
         }
+    }
+}
+
+/// The state that a document was made from; an empty one says nothing.
+fn etag_of(node: &Node) -> Result<Option<String>, Finding> {
+    let Data::Map(entries) = &node.data else {
+        return Ok(None);
+    };
+    let Some(entry) = entries.iter().find(|entry| entry.key == "etag") else {
+        return Ok(None);
+    };
+    match &entry.value.data {
+        Data::String(etag) => Ok(Some(etag.clone()).filter(|etag| !etag.is_empty())),
+        Data::Null => Ok(None),
+        // Passed over, it would not guard what it is written to guard.
+        Data::Bool(_) | Data::Number(_) | Data::List(_) | Data::Map(_) => Err(Finding {
+            violation: Violation::new(
+                FieldPath::root().key("etag"),
+                ViolationKind::Invalid,
+                "must be the text that the server gave",
+            ),
+            place: entry.value.place,
+        }),
     }
 }
 

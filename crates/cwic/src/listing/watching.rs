@@ -1,6 +1,6 @@
 //! Staying with a list and telling of every change.
 //!
-//! The server is asked again and again, at a steady pace; what is new, changed
+//! The server is asked again whenever it told of a change; what is new, changed
 //! or gone is written as it is seen. A server that is away for a while is waited
 //! for, with growing pauses. It ends when the process is told to, or when the
 //! server says that asking again cannot help.
@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
+use unicode_width::UnicodeWidthStr as _;
 
-use super::{Item, Listing};
+use super::{Feed, Item, Listing};
 use crate::cli::Format;
 use crate::error::{CliError, Exit};
 use crate::out::{Column, Layout, Out};
 
-/// How long it is between two looks.
-const PACE: Duration = Duration::from_secs(1);
+/// The first pause while the server is away.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause while the server is away.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -46,43 +47,42 @@ impl Event {
 /// Shows what there is, then every change.
 pub(super) async fn run(
     listing: &Listing<'_>,
-    first: Vec<Item>,
     fetch: impl AsyncFn() -> Result<Vec<Item>, CliError>,
+    mut feed: Feed<'_>,
     out: &mut Out,
 ) -> Result<ExitCode, CliError> {
-    let columns = columns(listing);
-    let rows: Vec<_> = first
-        .iter()
-        .map(|item| row(listing, Event::Modified, item))
-        .collect();
-    let layout = Layout::of(&columns, &rows, out.width());
+    // Before the first look, so that nothing is missed.
+    out.during("waiting for the server", feed.begin()).await;
+    let first = listing.chosen(out.during("waiting for the server", fetch()).await?)?;
+    let mut table = Growing::of(listing, &first, out);
     let is_table = matches!(listing.args.output.output, Format::Table | Format::Wide);
     if is_table && !listing.args.no_headers {
-        out.line(layout.heading(&columns));
+        out.line(table.layout.heading(&table.columns));
     }
     let mut known = BTreeMap::new();
     let mut now = first;
-    let mut pause = PACE;
     loop {
         for (event, item) in changes(&mut known, now) {
-            write(listing, event, &item, &layout, out);
+            write(listing, event, &item, &mut table, out);
         }
         if out.is_closed() {
             return Ok(ExitCode::SUCCESS);
         }
+        feed.wait().await;
+        let mut pause = PAUSE;
         now = loop {
-            sleep(pause).await;
             match fetch().await.and_then(|items| listing.chosen(items)) {
                 Ok(items) => break items,
                 Err(error) if may_pass(&error) => {
                     out.error(&error);
                     pause = (pause * 2).min(PAUSE_MAX);
                     out.note(format_args!("trying again in {} s", pause.as_secs()));
+                    sleep(pause).await;
+                    feed.begin().await;
                 }
                 Err(error) => return Err(error),
             }
         };
-        pause = PACE;
     }
 }
 
@@ -106,7 +106,7 @@ fn changes(known: &mut BTreeMap<String, Item>, now: Vec<Item>) -> Vec<(Event, It
     let mut changes = Vec::new();
     for item in now {
         match before.remove(&item.name) {
-            Some(old) if old == item => {}
+            Some(old) if is_same(&old, &item) => {}
             Some(_) => changes.push((Event::Modified, item.clone())),
             None => changes.push((Event::Added, item.clone())),
         }
@@ -114,6 +114,20 @@ fn changes(known: &mut BTreeMap<String, Item>, now: Vec<Item>) -> Vec<(Event, It
     }
     changes.extend(before.into_values().map(|item| (Event::Deleted, item)));
     changes
+}
+
+/// Whether two looks at an item saw the same. What is always on the move, and
+/// nobody's change, does not count.
+fn is_same(one: &Item, other: &Item) -> bool {
+    const MOVING: [&str; 2] = ["lastHeartbeatAt", "currentResourceUsage"];
+    let still = |item: &Item| {
+        let mut answer = item.answer.clone();
+        if let Some(fields) = answer.as_object_mut() {
+            fields.retain(|key, _| !MOVING.contains(&key.as_str()));
+        }
+        answer
+    };
+    one == other || still(one) == still(other)
 }
 
 fn columns(listing: &Listing<'_>) -> Vec<Column> {
@@ -130,9 +144,67 @@ fn row(listing: &Listing<'_>, event: Event, item: &Item) -> Vec<String> {
         .collect()
 }
 
-fn write(listing: &Listing<'_>, event: Event, item: &Item, layout: &Layout, out: &mut Out) {
+/// A table whose rows are not known before: it gets wider as they do.
+struct Growing {
+    columns: Vec<Column>,
+    /// The longest cell of each column so far.
+    longest: Vec<String>,
+    layout: Layout,
+}
+
+impl Growing {
+    fn of(listing: &Listing<'_>, items: &[Item], out: &Out) -> Self {
+        let columns = columns(listing);
+        let mut table = Self {
+            longest: columns
+                .iter()
+                .map(|column| column.name.to_owned())
+                .collect(),
+            layout: Layout::of(&columns, &[], None),
+            columns,
+        };
+        for item in items {
+            table.grow(&row(listing, Event::Modified, item));
+        }
+        table.lay_out(out);
+        table
+    }
+
+    /// Makes room for a row; whether there was too little.
+    fn grow(&mut self, row: &[String]) -> bool {
+        let mut has_grown = false;
+        for (longest, cell) in self.longest.iter_mut().zip(row) {
+            if cell.width() > longest.width() {
+                cell.clone_into(longest);
+                has_grown = true;
+            }
+        }
+        has_grown
+    }
+
+    fn lay_out(&mut self, out: &Out) {
+        let rows = std::slice::from_ref(&self.longest);
+        self.layout = Layout::of(&self.columns, rows, out.width());
+    }
+
+    /// A row as a line; in a terminal under a heading of its own if the columns
+    /// have moved.
+    fn line(&mut self, row: &[String], has_heading: bool, out: &mut Out) {
+        if self.grow(row) {
+            self.lay_out(out);
+            if has_heading && out.width().is_some() {
+                out.line(self.layout.heading(&self.columns));
+            }
+        }
+        out.line(self.layout.row(row));
+    }
+}
+
+fn write(listing: &Listing<'_>, event: Event, item: &Item, table: &mut Growing, out: &mut Out) {
     match &listing.args.output.output {
-        Format::Table | Format::Wide => out.line(layout.row(&row(listing, event, item))),
+        Format::Table | Format::Wide => {
+            table.line(&row(listing, event, item), !listing.args.no_headers, out);
+        }
         Format::Json => out.json_line(&json!({ "type": event.as_str(), "object": item.answer })),
         Format::Yaml => {
             out.text(&format!("--- # {}\n", event.as_str()));

@@ -305,7 +305,7 @@ async fn a_drain_of_a_runner_without_sandboxes_deletes_at_once() {
         .cwic("sandbox runner delete local --drain=soon --yes")
         .run()
         .await;
-    assert!(bad.failed(64).contains("90s, 10m"), "{}", bad.stderr);
+    assert!(bad.failed(64).contains("30s, 10m"), "{}", bad.stderr);
     plane
         .cwic("sandbox runner delete local --drain=1m --force --yes")
         .run()

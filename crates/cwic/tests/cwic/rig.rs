@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use palisade_control_plane::{ControlPlane, NoRunners, router};
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::TokenId;
@@ -66,13 +67,34 @@ impl Ids for CountedIds {
 
 /// A server, and a home for the settings of its callers.
 pub(crate) struct Plane {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) home: TempDir,
     /// Of an administrator of `acme`.
     pub(crate) token: String,
-    store: Arc<SqliteStore>,
-    stop: DropGuard,
-    tasks: TaskTracker,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) stop: DropGuard,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// What a server is made of, before it is one.
+pub(crate) struct Parts {
+    pub(crate) home: TempDir,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+}
+
+impl Parts {
+    pub(crate) async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(home.path().join("store.db")).await;
+        Self {
+            home,
+            store: Arc::new(store.unwrap()),
+            clock: Arc::new(Noon),
+            ids: Arc::new(CountedIds::default()),
+        }
+    }
 }
 
 /// What the program did.
@@ -85,16 +107,21 @@ pub(crate) struct Ran {
 
 impl Plane {
     pub(crate) async fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(home.path().join("store.db")).await;
-        let store = Arc::new(store.unwrap());
-        let (live, ids) = (Arc::new(NoRunners), Arc::new(CountedIds::default()));
-        let plane = ControlPlane::new(store.clone(), live, Arc::new(Noon), ids);
+        let parts = Parts::new().await;
+        let live = Arc::new(NoRunners);
+        let (clock, ids) = (parts.clock.clone(), parts.ids.clone());
+        let plane = ControlPlane::new(parts.store.clone(), live, clock, ids);
+        Self::serve(parts, router(plane)).await
+    }
+
+    /// Serves what answers requests.
+    pub(crate) async fn serve(parts: Parts, router: Router) -> Self {
+        let Parts { home, store, .. } = parts;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let server = axum::serve(listener, router(plane))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         tasks.spawn(async move { server.await.unwrap() });
         let organization = Organization {
             id: "acme".parse().unwrap(),
@@ -116,15 +143,21 @@ impl Plane {
 
     /// A token for a user of `acme`.
     pub(crate) async fn token_of(&self, role: Role) -> String {
+        let grant = Grant::Caller {
+            organization: "acme".parse().unwrap(),
+            user: "ada".parse().unwrap(),
+            role,
+        };
+        self.token_for(grant).await
+    }
+
+    /// A token for whoever the grant is for.
+    pub(crate) async fn token_for(&self, grant: Grant) -> String {
         let token = PresentedToken::new(TokenId::new(Uuid::now_v7()), [9; 32]);
         let record = TokenRecord {
             id: token.id(),
             hash: token.hash(),
-            grant: Grant::Caller {
-                organization: "acme".parse().unwrap(),
-                user: "ada".parse().unwrap(),
-                role,
-            },
+            grant,
             description: String::new(),
             created_at: NOON,
             expires_at: None,

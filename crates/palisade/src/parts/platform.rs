@@ -75,7 +75,8 @@ pub(crate) async fn start(
         Arc::new(KernelIds),
     );
     let live = Arc::new(Live(gateway.live()));
-    let plane = ControlPlane::new(store, live, Arc::new(SystemClock), Arc::new(KernelIds));
+    let plane = ControlPlane::new(store, live, Arc::new(SystemClock), Arc::new(KernelIds))
+        .ending_with(stop.clone());
     let services = Services {
         rest: palisade_control_plane::router(plane.clone()),
         grpc: gateway.router(),

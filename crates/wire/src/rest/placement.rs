@@ -177,7 +177,6 @@ pub struct ClosestChange {
     pub words: String,
     /// What fields of the request would have to say, by their paths; null means
     /// to leave one out.
-    #[schema(value_type = BTreeMap<String, Object>)]
     pub fields: BTreeMap<String, Value>,
 }
 

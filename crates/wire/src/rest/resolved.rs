@@ -37,7 +37,6 @@ pub struct ResolvedField {
     /// Its path, in the spelling of YAML.
     pub path: String,
     /// What it is.
-    #[schema(value_type = Object)]
     pub value: Value,
     /// The kind of layer that it came from.
     pub layer: FieldLayer,

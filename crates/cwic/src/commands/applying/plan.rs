@@ -7,6 +7,7 @@ use super::Goal;
 use super::live::{Live, Thing};
 use crate::error::CliError;
 use crate::input::Document;
+use crate::outcome::Outcome;
 
 /// What happened to what a document is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +67,7 @@ impl<'a> Plan<'a> {
     /// of it.
     pub(super) async fn check(mut self, client: &Client) -> Result<Self, CliError> {
         if !self.waits_for_others {
-            let change = Change {
-                is_dry_run: true,
-                etag: None,
-            };
-            self.after = Some(self.send(client, &change).await?);
+            self.after = Some(self.send(client, true).await?);
         }
         Ok(self)
     }
@@ -87,8 +84,13 @@ impl<'a> Plan<'a> {
         if verdict == Verdict::Unchanged {
             return Ok((verdict, id));
         }
-        let made = self.send(client, &Change::default()).await?;
+        let made = self.send(client, false).await?;
         Ok((self.verdict(Some(&made)), made.id().to_owned()))
+    }
+
+    /// What became of the document.
+    pub(super) fn outcome(&self, result: &'static str) -> Outcome {
+        Outcome::of(self.noun(), self.document.name(), result)
     }
 
     /// What the document is about, for people.
@@ -108,8 +110,17 @@ impl<'a> Plan<'a> {
         }
     }
 
-    async fn send(&self, client: &Client, change: &Change) -> Result<Thing, CliError> {
-        let value = self.document.value.clone();
+    async fn send(&self, client: &Client, is_dry_run: bool) -> Result<Thing, CliError> {
+        let change = &Change {
+            is_dry_run,
+            etag: None,
+        };
+        let mut value = self.document.value.clone();
+        // The state that the document was made from, if it says one: what
+        // somebody else changed since then is not lost.
+        if let (Some(_), Some(etag)) = (self.live, &self.document.etag) {
+            value["etag"] = Value::String(etag.clone());
+        }
         let id = self.live.map(Thing::id);
         let sent = match (self.document.is_runner(), id) {
             (false, None) => client.create_profile(value, change).await.map(profile),

@@ -24,9 +24,10 @@ pub(in crate::commands) async fn run(
     let client = settings.client_for(server.clone(), &token)?;
     let work = super::check(&client, "the token was not kept");
     out.during("checking the token", work).await?;
-    settings
-        .file
-        .keep(&context, &server.to_string(), token.0.trim())?;
+    let ca_file = settings.ca_file_to_keep(&server)?;
+    let login = (server.to_string(), token.0.trim());
+    let login = (login.0.as_str(), login.1);
+    settings.file.keep(&context, login, ca_file.as_deref())?;
     out.note(format_args!("Logged in to {server} (context {context})."));
     Ok(ExitCode::SUCCESS)
 }

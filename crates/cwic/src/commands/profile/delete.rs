@@ -13,6 +13,7 @@ use crate::commands::Ended;
 use crate::commands::confirm::confirm;
 use crate::error::{CliError, Exit};
 use crate::out::Out;
+use crate::outcome::{Outcome, Report};
 
 /// For how many runners a command is shown.
 const RUNNERS_MAX: usize = 5;
@@ -27,26 +28,32 @@ pub(in crate::commands) async fn run(
     let DeleteProfilesArgs {
         profiles,
         confirm: asking,
+        outcome,
     } = args;
     let what = match profiles.as_slice() {
         [one] => format!("profile {one}"),
         many => format!("{} profiles ({})", many.len(), many.join(", ")),
     };
     confirm(*asking, &format!("Delete {what} for good?"), out).await?;
+    let mut report = Report::new(outcome.output);
     let mut worst: Option<Exit> = None;
     for text in profiles {
         let call = Change::default();
         let work = client.delete_profile(text, &call);
         match out.during(&format!("deleting {text}"), work).await {
-            Ok(()) => out.line(format_args!("profile {text} deleted")),
+            Ok(()) => {
+                let line = format!("profile {text} deleted");
+                report.tell(Outcome::of("profile", text, "deleted"), line, out);
+            }
             Err(error) => {
-                let failure = explain(text, &error, client).await;
-                out.error(&failure);
+                let (failure, result) = explain(text, &error, client).await;
+                report.fail(Outcome::of("profile", text, result), &failure, out);
                 let exit = failure.exit();
                 worst = Some(worst.map_or(exit, |worst| graver(worst, exit)));
             }
         }
     }
+    report.finish(out);
     Ok(worst.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
@@ -55,14 +62,16 @@ fn graver(one: Exit, other: Exit) -> Exit {
     if one == Exit::Conflict { one } else { other }
 }
 
-async fn explain(text: &str, error: &CallError, client: &Client) -> CliError {
+/// The failure, and what became of the profile in a word.
+async fn explain(text: &str, error: &CallError, client: &Client) -> (CliError, &'static str) {
     match error {
         CallError::Refused(refused) if refused.reason() == Some(Reason::ProfileInUse.as_str()) => {
             let failure = CliError::call(&format!("profile {text} was skipped"), error);
-            match detaching(refused, client).await {
+            let failure = match detaching(refused, client).await {
                 Some(next) => failure.next(next),
                 None => failure,
-            }
+            };
+            (failure, "skipped")
         }
         CallError::Refused(_)
         | CallError::NotAName { .. }
@@ -71,7 +80,8 @@ async fn explain(text: &str, error: &CallError, client: &Client) -> CliError {
         | CallError::TimedOut { .. }
         | CallError::NotUnderstood { .. } => {
             let failure = CliError::call(&format!("profile {text} was not deleted"), error);
-            super::with_suggestion(failure, text, client).await
+            let failure = super::with_suggestion(failure, text, client).await;
+            (failure, "refused")
         }
     }
 }

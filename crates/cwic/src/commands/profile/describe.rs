@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use palisade_client::{Client, RunnerFilter};
 
 use super::standing;
-use crate::cli::DescribeProfileArgs;
+use crate::cli::{DescribeProfileArgs, OutcomeFormat};
 use crate::commands::Ended;
 use crate::error::CliError;
 use crate::out::Out;
@@ -23,7 +23,14 @@ pub(in crate::commands) async fn run(
     let list = client.list_runners(&filter);
     let runners = out.during("waiting for the server", list).await;
     let runners = runners.map_err(|error| CliError::call("runners were not listed", &error))?;
-    present::profile::describe(&profile, &runners, out);
-    standing::describe(&profile, client, out).await?;
+    let standing = standing::find(&profile, client);
+    let standing = out.during("waiting for the server", standing).await?;
+    match args.output.output {
+        OutcomeFormat::Text => {
+            present::profile::describe(&profile, &runners, out);
+            standing.tell(out);
+        }
+        OutcomeFormat::Json => out.json(&standing.to_json(&profile, &runners)),
+    }
     Ok(ExitCode::SUCCESS)
 }

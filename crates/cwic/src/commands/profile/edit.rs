@@ -10,6 +10,7 @@ use crate::commands::{Ended, advice, preview};
 use crate::error::CliError;
 use crate::input::{self, Kind};
 use crate::out::Out;
+use crate::outcome::{Outcome, Report};
 use crate::present;
 use crate::wizard::{self, Wish};
 
@@ -22,8 +23,11 @@ pub(in crate::commands) async fn run(
     let EditProfileArgs {
         profile: text,
         file: args,
+        outcome,
     } = args;
+    let mut report = Report::new(outcome.output);
     if args.files.is_empty() {
+        report.check_file()?;
         let wish = Wish::of_change(args.dry_run, false);
         return wizard::edit_profile(text, client, out, wish).await;
     }
@@ -44,12 +48,21 @@ pub(in crate::commands) async fn run(
         }
     };
     let (name, revision) = (&updated.display_name, updated.revision);
+    let told = Outcome::of("profile", name, "configured").tried(args.dry_run);
+    let told = told
+        .with("id", updated.id.as_str())
+        .with("revision", revision);
     if args.dry_run {
-        out.note(format_args!("profile {name} would be changed"));
+        report.tell_aside(told, format_args!("profile {name} would be changed"), out);
         preview::profile(&updated.id, &document.value, client, out).await?;
     } else {
-        out.line(format_args!("profile {name} is at revision {revision}"));
+        report.tell(
+            told,
+            format_args!("profile {name} is at revision {revision}"),
+            out,
+        );
     }
+    report.finish(out);
     advice::tell(&present::json(&updated), out);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,12 @@
 //! `cwic sandbox profile get`: all profiles, or one.
 
 use palisade_client::Client;
+use palisade_wire::rest::ChangedKind;
 
 use crate::cli::GetProfilesArgs;
 use crate::commands::Ended;
 use crate::error::CliError;
-use crate::listing::Listing;
+use crate::listing::{Feed, Listing};
 use crate::out::Out;
 use crate::present::profile::{COLUMNS, item};
 
@@ -28,5 +29,6 @@ pub(in crate::commands) async fn run(
         is_single: args.profile.is_some(),
         args: &args.list,
     };
-    listing.run(fetch, out).await
+    let feed = Feed::of(&[ChangedKind::Profile], client);
+    listing.run(fetch, feed, out).await
 }

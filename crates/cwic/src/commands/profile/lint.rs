@@ -78,23 +78,28 @@ fn name_of(document: &Value) -> String {
 
 impl Told {
     fn to_json(&self) -> Value {
-        let Finding {
-            rule,
-            path,
-            why,
-            change,
-        } = &self.finding;
-        json!({
-            "profile": self.profile,
-            "rule": rule.id(),
-            "severity": rule.severity().as_str(),
-            "path": path.to_string(),
-            "place": self.place,
-            "why": why,
-            "change": change,
-            "page": page(&self.finding),
-        })
+        to_json(&self.profile, self.place.as_deref(), &self.finding)
     }
+}
+
+/// A finding for programs, with the profile and where its writer finds it.
+pub(super) fn to_json(profile: &str, place: Option<&str>, finding: &Finding) -> Value {
+    let Finding {
+        rule,
+        path,
+        why,
+        change,
+    } = finding;
+    json!({
+        "profile": profile,
+        "rule": rule.id(),
+        "severity": rule.severity().as_str(),
+        "path": path.to_string(),
+        "place": place,
+        "why": why,
+        "change": change,
+        "page": page(finding),
+    })
 }
 
 fn page(finding: &Finding) -> String {

@@ -43,41 +43,42 @@ async fn list(args: &RevisionsArgs, client: &Client, out: &mut Out) -> Ended {
     // One more than is shown, to say what the oldest of these changed.
     let wanted = usize::from(args.limit) + 1;
     let revisions = newest(&args.profile, wanted, client).await?;
-    let shown = &revisions[..revisions.len().min(wanted - 1)];
-    let olders = revisions.iter().skip(1).map(Some);
-    let olders = olders.chain(std::iter::once(None));
-    let entries = shown.iter().zip(olders).collect::<Vec<_>>();
-    let answer = entries
-        .iter()
-        .map(|(revision, older)| entry(revision, *older));
-    let answer = json!({ "revisions": answer.collect::<Vec<_>>() });
+    let answer = json!({ "revisions": entries(&revisions, wanted - 1) });
     if !present::for_programs(&args.output.output, &answer, out) {
-        let rows = entries
-            .iter()
-            .map(|(revision, older)| row(revision, *older));
         let heading = ["REVISION", "WRITTEN", "BY", "CHANGED"];
-        out.table(heading, &rows.collect::<Vec<_>>());
-        if revisions.len() > shown.len() {
+        out.table(heading, &rows(&revisions, wanted - 1));
+        if revisions.len() >= wanted {
             out.note("there are older ones: --limit shows more");
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Some of the newest revisions, one of them only to compare with.
-pub(super) async fn rows(
-    profile: &str,
-    count: usize,
-    client: &Client,
-) -> Result<Vec<[String; 4]>, CliError> {
-    let revisions = newest(profile, count + 1, client).await?;
-    let olders = revisions.iter().skip(1).map(Some);
-    let olders = olders.chain(std::iter::once(None));
-    let rows = revisions.iter().zip(olders).take(count);
-    Ok(rows.map(|(revision, older)| row(revision, older)).collect())
+/// So many revisions for people; one more is only compared with.
+pub(super) fn rows(revisions: &[ProfileRevision], count: usize) -> Vec<[String; 4]> {
+    let pairs = with_older(revisions).take(count);
+    pairs
+        .map(|(revision, older)| row(revision, older))
+        .collect()
 }
 
-async fn newest(
+/// So many revisions for programs; one more is only compared with.
+pub(super) fn entries(revisions: &[ProfileRevision], count: usize) -> Vec<Value> {
+    let pairs = with_older(revisions).take(count);
+    let entries = pairs.map(|(revision, older)| entry(revision, older));
+    entries.collect()
+}
+
+/// Each revision with the one before it, if that was read.
+fn with_older(
+    revisions: &[ProfileRevision],
+) -> impl Iterator<Item = (&ProfileRevision, Option<&ProfileRevision>)> {
+    let olders = revisions.iter().skip(1).map(Some);
+    revisions.iter().zip(olders.chain(std::iter::once(None)))
+}
+
+/// The newest revisions, at most so many.
+pub(super) async fn newest(
     profile: &str,
     wanted: usize,
     client: &Client,

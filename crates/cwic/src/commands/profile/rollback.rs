@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use palisade_client::{Change, Client};
 
 use super::revisions;
-use crate::changes;
+use crate::changes::{self, FieldChange};
 use crate::cli::RollbackArgs;
 use crate::commands::{Ended, advice, preview};
 use crate::error::CliError;
 use crate::out::Out;
+use crate::outcome::{Outcome, Report};
 use crate::present;
 
 /// Runs the command.
@@ -19,6 +20,7 @@ pub(in crate::commands) async fn run(args: &RollbackArgs, client: &Client, out: 
         profile: text,
         to,
         dry_run,
+        outcome,
     } = args;
     let current = super::find(text, client).await?;
     let earlier = revisions::revision(&current.id, *to, client).await?;
@@ -32,24 +34,37 @@ pub(in crate::commands) async fn run(args: &RollbackArgs, client: &Client, out: 
     let rolled = rolled
         .map_err(|error| CliError::call(&format!("profile {text} was not rolled back"), &error))?;
     let name = &current.display_name;
+    let mut report = Report::new(outcome.output);
+    let told = changes.iter().map(FieldChange::to_json);
+    let told = told.collect::<Vec<_>>();
+    let outcome = |result, revision: u32| {
+        let outcome = Outcome::of("profile", name, result).tried(*dry_run);
+        let outcome = outcome.with("id", current.id.as_str());
+        outcome.with("revision", revision).with("changes", told)
+    };
     if changes.is_empty() {
-        out.line(format_args!(
+        let line = format!(
             "profile {name} says what revision {to} said already; it stays at revision {}",
             current.revision
-        ));
+        );
+        report.tell(outcome("unchanged", current.revision), line, out);
+        report.finish(out);
         return Ok(ExitCode::SUCCESS);
     }
-    if *dry_run {
-        out.line(format_args!(
-            "profile {name} would say what revision {to} said"
-        ));
+    let line = if *dry_run {
+        format!("profile {name} would say what revision {to} said")
     } else {
-        out.line(format_args!(
+        format!(
             "profile {name} is at revision {}, which says what revision {to} said",
             rolled.revision
-        ));
+        )
+    };
+    let is_for_programs = report.is_for_programs();
+    report.tell(outcome("configured", rolled.revision), line, out);
+    report.finish(out);
+    if !is_for_programs {
+        changes::write(&changes, out);
     }
-    changes::write(&changes, out);
     let wire = present::json(&earlier);
     if *dry_run {
         let spec = serde_json::json!({ "spec": wire.get("spec") });

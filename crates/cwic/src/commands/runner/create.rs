@@ -11,6 +11,7 @@ use crate::commands::{Ended, preview};
 use crate::error::{CliError, Exit};
 use crate::input::{self, Kind};
 use crate::out::Out;
+use crate::outcome::{Outcome, Report};
 use crate::wizard::{self, Wish};
 
 /// Runs the command.
@@ -22,7 +23,9 @@ pub(in crate::commands) async fn run(
     let CreateRunnerArgs { runner, create } = args;
     let is_dry_run = create.file.dry_run;
     let id = runner.as_deref().map(parse_id).transpose()?;
+    let mut report = Report::new(create.outcome.output);
     if create.file.files.is_empty() {
+        report.check_file()?;
         let wish = Wish::of_new(is_dry_run, create.print_only);
         return wizard::create_runner(id.as_ref(), client, out, wish).await;
     }
@@ -40,12 +43,14 @@ pub(in crate::commands) async fn run(
     let created = created.map_err(|error| {
         CliError::call_about(&format!("runner {id} was not created"), &error, &document)
     })?;
+    let told = Outcome::of("runner", id.as_str(), "created").tried(is_dry_run);
     if is_dry_run {
-        out.note(format_args!("runner {id} would be created"));
+        report.tell_aside(told, format_args!("runner {id} would be created"), out);
         preview::new_runner(id.as_str(), out);
     } else {
-        out.line(&created.id);
+        report.tell(told.with("id", created.id.as_str()), &created.id, out);
     }
+    report.finish(out);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -16,6 +16,7 @@ use crate::commands::Ended;
 use crate::commands::confirm::confirm;
 use crate::error::{CliError, Exit};
 use crate::out::Out;
+use crate::outcome::{Outcome, Report};
 
 /// How often is looked whether it is gone.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -41,14 +42,18 @@ pub(in crate::commands) async fn run(
     let left = client.delete_runner(text, ending, &Change::default()).await;
     let left =
         left.map_err(|error| CliError::call(&format!("runner {text} was not deleted"), &error))?;
-    match left {
-        None => out.line(format_args!("runner {text} deleted")),
-        Some(_) if args.no_wait => out.line(format_args!(
-            "runner {text} is being deleted{}",
-            consequence(ending)
-        )),
-        Some(_) => wait(text, ending, client, out).await?,
+    let mut report = Report::new(args.outcome.output);
+    if left.is_some() && args.no_wait {
+        let line = format!("runner {text} is being deleted{}", consequence(ending));
+        report.tell(Outcome::of("runner", text, "deleting"), line, out);
+    } else {
+        if left.is_some() {
+            wait(text, ending, client, out).await?;
+        }
+        let line = format!("runner {text} deleted");
+        report.tell(Outcome::of("runner", text, "deleted"), line, out);
     }
+    report.finish(out);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,7 +100,6 @@ async fn watch(text: &str, client: &Client, out: &mut Out) -> Result<(), CliErro
     let mut told = None;
     loop {
         let Some(usage) = usage(text, client).await? else {
-            out.line(format_args!("runner {text} deleted"));
             return Ok(());
         };
         if told != Some(usage.live_sandboxes) {

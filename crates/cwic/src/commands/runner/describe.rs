@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use palisade_client::Client;
+use serde_json::json;
 
-use crate::cli::DescribeRunnerArgs;
+use crate::cli::{DescribeRunnerArgs, OutcomeFormat};
 use crate::commands::{Ended, living};
 use crate::error::CliError;
 use crate::out::Out;
@@ -17,9 +18,14 @@ pub(in crate::commands) async fn run(
     out: &mut Out,
 ) -> Ended {
     let runner = super::find(&args.runner, client).await?;
-    present::runner::describe(&runner, &super::profiles(client).await?, out);
+    let profiles = super::profiles(client).await?;
     let usage = client.runner_usage(&runner.id).await;
     let usage = usage.map_err(|error| CliError::call("live sandboxes were not counted", &error))?;
+    if args.output.output == OutcomeFormat::Json {
+        out.json(&json!({ "runner": runner, "usage": usage }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    present::runner::describe(&runner, &profiles, out);
     living::tell(&usage, out);
     if let Some(since) = &usage.deleting_since {
         let until = usage.drain_until.as_deref();

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use palisade_client::{Change, Client};
 use palisade_wire::rest::Runner;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::cli::EditRunnerArgs;
 use crate::commands::{Ended, preview};
 use crate::error::{CliError, Exit};
 use crate::input::{self, Kind};
 use crate::out::Out;
+use crate::outcome::{Outcome, Report};
 use crate::present::plain;
 use crate::terminal::{self, Terminal, Undone};
 use crate::wizard::{self, Bindings, Wish};
@@ -33,8 +34,11 @@ pub(in crate::commands) async fn run(
         runner: text,
         file: args,
         confirm: asking,
+        outcome,
     } = args;
+    let mut report = Report::new(outcome.output);
     if args.files.is_empty() {
+        report.check_file()?;
         let wish = Wish::of_change(args.dry_run, asking.yes);
         return wizard::edit_runner(text, client, out, wish).await;
     }
@@ -58,16 +62,35 @@ pub(in crate::commands) async fn run(
         CliError::call_about(&format!("runner {text} was not changed"), &error, &document)
     })?;
     let name = &after.identity.runner_id;
+    let moves = moves(&before, &after);
+    let bindings: Map<_, _> = moves
+        .iter()
+        .map(|(word, profiles)| ((*word).to_owned(), json!(profiles)))
+        .collect();
+    let told = Outcome::of("runner", name, "configured").tried(args.dry_run);
+    let told = told.with("id", after.id.as_str());
+    let told = told
+        .with("revision", after.target_revision)
+        .with("bindings", bindings);
     if args.dry_run {
-        out.note(format_args!("runner {name} would be changed"));
+        report.tell_aside(told, format_args!("runner {name} would be changed"), out);
         preview::runner(text, &document.value, client, out).await?;
     } else {
-        out.line(format_args!(
-            "runner {name} is at revision {}",
-            after.target_revision
-        ));
+        let revision = after.target_revision;
+        report.tell(
+            told,
+            format_args!("runner {name} is at revision {revision}"),
+            out,
+        );
     }
-    tell_bindings(&before, &after, out);
+    if bound(&before) != bound(&after) {
+        for (word, profiles) in moves {
+            for profile in profiles {
+                report.line(format_args!("  {word:<9}{profile}"), out);
+            }
+        }
+    }
+    report.finish(out);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -94,20 +117,14 @@ async fn ask(before: &Runner, out: &mut Out) -> Result<(), CliError> {
     }
 }
 
-fn tell_bindings(before: &Runner, after: &Runner, out: &mut Out) {
+/// What became of the profiles that the runner binds.
+fn moves(before: &Runner, after: &Runner) -> [(&'static str, BTreeSet<String>); 3] {
     let (old, new) = (bound(before), bound(after));
-    if old == new {
-        return;
-    }
-    for (word, profiles) in [
+    [
         ("attached", &new - &old),
         ("kept", &new & &old),
         ("detached", &old - &new),
-    ] {
-        for profile in profiles {
-            out.line(format_args!("  {word:<9}{profile}"));
-        }
-    }
+    ]
 }
 
 /// The bound profiles, each with the name that it answers to, if it has one.

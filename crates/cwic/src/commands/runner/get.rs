@@ -1,13 +1,20 @@
 //! `cwic sandbox runner get`: all runners, or one.
 
+use std::time::Duration;
+
 use palisade_client::{Client, RunnerFilter};
+use palisade_wire::rest::ChangedKind;
 
 use crate::cli::{Format, GetRunnersArgs};
 use crate::commands::Ended;
 use crate::error::CliError;
-use crate::listing::Listing;
+use crate::listing::{Feed, Listing};
 use crate::out::Out;
 use crate::present::runner::{COLUMNS, item};
+
+/// How often it is looked whether a runner is connected, which is no change that
+/// anybody made.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
@@ -42,5 +49,7 @@ pub(in crate::commands) async fn run(
         is_single: args.runner.is_some(),
         args: &args.list,
     };
-    listing.run(fetch, out).await
+    let kinds = &[ChangedKind::Runner, ChangedKind::Profile];
+    let feed = Feed::of(kinds, client).and_every(LOOK);
+    listing.run(fetch, feed, out).await
 }

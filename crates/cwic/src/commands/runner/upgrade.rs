@@ -9,6 +9,7 @@ use crate::cli::UpgradeRunnerArgs;
 use crate::commands::Ended;
 use crate::error::CliError;
 use crate::out::Out;
+use crate::outcome::{Outcome, Report};
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
@@ -21,11 +22,17 @@ pub(in crate::commands) async fn run(
     let answer = answer
         .map_err(|error| CliError::call(&format!("runner {text} was not updated"), &error))?;
     let name = &answer.runner.identity.runner_id;
-    let word = if answer.update_started {
-        "is being updated"
+    let (word, result) = if answer.update_started {
+        ("is being updated", "updating")
     } else {
-        "was not updated"
+        ("was not updated", "unchanged")
     };
-    out.line(format_args!("runner {name} {word}: {}", answer.message));
+    let mut report = Report::new(args.outcome.output);
+    let told = Outcome::of("runner", name, result)
+        .with("id", answer.runner.id.as_str())
+        .with("message", answer.message.as_str());
+    let line = format!("runner {name} {word}: {}", answer.message);
+    report.tell(told, line, out);
+    report.finish(out);
     Ok(ExitCode::SUCCESS)
 }

@@ -35,6 +35,19 @@ pub(super) fn failed(what: &str, error: &CallError) -> CliError {
     failure
 }
 
+/// Whether the same call may do better in a while: the server, or the runner
+/// behind it, is away.
+pub(super) fn may_pass(error: &CallError) -> bool {
+    match error {
+        CallError::Lost { .. } | CallError::Unreachable { .. } | CallError::TimedOut { .. } => true,
+        CallError::Refused(refused) => {
+            refused.retry_after().is_some()
+                || refused.reason() == Some(Reason::RunnerUnavailable.as_str())
+        }
+        CallError::NotAName { .. } | CallError::NotUnderstood { .. } => false,
+    }
+}
+
 /// A sentence that begins with a field begins with the flag instead.
 fn in_flags(why: &str) -> String {
     let named = FIELDS.iter().find_map(|(field, flag)| {

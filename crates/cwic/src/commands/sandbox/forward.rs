@@ -1,17 +1,20 @@
 //! `cwic sandbox port-forward`: ports of a sandbox on the loopback of this
-//! machine.
+//! machine, or at another address of it.
 //!
 //! Inputs: connections of others, the state of the sandbox, signals. It ends when
-//! the sandbox is over, or when it is asked to; then every connection ends. Each
-//! connection is a task, and their number is bounded: more wait to be taken.
+//! the sandbox is over, or when it is asked to; then every connection ends. A
+//! server that is away ends the connections through it, each with its reason;
+//! new ones go through as soon as it is back. Each connection is a task, and
+//! their number is bounded: more wait to be taken.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use palisade_client::{CallError, Sandboxes, Tunnel, TunnelEvent, TunnelInput, TunnelOutput};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use super::signals::Signals;
 use super::waiting::is_over;
-use crate::cli::ForwardArgs;
+use crate::cli::{ForwardArgs, OutcomeFormat};
 use crate::commands::Ended;
 use crate::commands::sandbox::failure::failed;
 use crate::error::{CliError, Exit};
@@ -66,10 +69,21 @@ pub(super) async fn run(args: ForwardArgs, sandboxes: &Sandboxes, out: &mut Out)
         room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         failures,
     };
-    let listeners = listen(&args.forwards).await?;
+    let listeners = listen(args.address, &args.forwards).await?;
     for (listener, port) in listeners {
         let address = listener.local_addr().map_err(|error| not_opened(&error))?;
-        out.line(format_args!("forwarding {address} to port {port} of {id}"));
+        match args.outcome.output {
+            OutcomeFormat::Text => {
+                out.line(format_args!("forwarding {address} to port {port} of {id}"));
+            }
+            // A line for each at once: this command only ends when it is told to.
+            OutcomeFormat::Json => out.json_line(&json!({
+                "sandbox": id,
+                "port": port,
+                "address": address.ip(),
+                "localPort": address.port(),
+            })),
+        }
         let accepting = means.clone().accept(listener, port);
         means
             .tasks
@@ -98,13 +112,16 @@ async fn check(sandboxes: &Sandboxes, id: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn listen(forwards: &[Forward]) -> Result<Vec<(TcpListener, NonZeroU16)>, CliError> {
+async fn listen(
+    at: IpAddr,
+    forwards: &[Forward],
+) -> Result<Vec<(TcpListener, NonZeroU16)>, CliError> {
     let mut listeners = Vec::new();
     for Forward { local, port } in forwards {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *local)).await;
+        let listener = TcpListener::bind((at, *local)).await;
         let listener = listener.map_err(|error| {
             CliError::new(Exit::Failure, "nothing is forwarded")
-                .because(format!("port {local} of this machine: {error}"))
+                .because(format!("port {local} at {at}: {error}"))
                 .next(format!("choose another port, or any that is free: :{port}"))
         })?;
         listeners.push((listener, *port));

@@ -1,16 +1,21 @@
 //! `cwic sandbox get`: one sandbox.
 
-use palisade_client::Sandboxes;
+use palisade_client::{Client, Sandboxes};
+use palisade_wire::rest::ChangedKind;
 
 use crate::cli::GetSandboxArgs;
 use crate::commands::Ended;
 use crate::commands::sandbox::failure::failed;
-use crate::listing::Listing;
+use crate::listing::{Feed, Listing};
 use crate::out::Out;
 use crate::present::sandbox::{COLUMNS, whole};
 
 /// Shows it in the format that was asked for.
-pub(super) async fn run(args: &GetSandboxArgs, sandboxes: &Sandboxes, out: &mut Out) -> Ended {
+pub(super) async fn run(
+    args: &GetSandboxArgs,
+    (client, sandboxes): (&Client, &Sandboxes),
+    out: &mut Out,
+) -> Ended {
     let id = &args.sandbox.id;
     let fetch = async || {
         let seen = sandboxes.get(id).await;
@@ -22,5 +27,6 @@ pub(super) async fn run(args: &GetSandboxArgs, sandboxes: &Sandboxes, out: &mut 
         is_single: true,
         args: &args.list,
     };
-    listing.run(fetch, out).await
+    let feed = Feed::of(&[ChangedKind::Sandbox], client);
+    listing.run(fetch, feed, out).await
 }

@@ -1,16 +1,21 @@
 //! `cwic sandbox ls`: sandboxes of the organization, and what changes.
 
-use palisade_client::{SandboxFilter, Sandboxes};
+use palisade_client::{Client, SandboxFilter, Sandboxes};
+use palisade_wire::rest::ChangedKind;
 
 use crate::cli::ListSandboxesArgs;
 use crate::commands::Ended;
 use crate::commands::sandbox::failure::failed;
-use crate::listing::Listing;
+use crate::listing::{Feed, Listing};
 use crate::out::Out;
 use crate::present::sandbox::{COLUMNS, item};
 
 /// Lists once, or until this program is asked to end.
-pub(super) async fn run(args: &ListSandboxesArgs, sandboxes: &Sandboxes, out: &mut Out) -> Ended {
+pub(super) async fn run(
+    args: &ListSandboxesArgs,
+    (client, sandboxes): (&Client, &Sandboxes),
+    out: &mut Out,
+) -> Ended {
     let filter = SandboxFilter {
         tags: args.tags.clone(),
         profiles: args.profile.iter().cloned().collect(),
@@ -27,5 +32,6 @@ pub(super) async fn run(args: &ListSandboxesArgs, sandboxes: &Sandboxes, out: &m
         is_single: false,
         args: &args.list,
     };
-    listing.run(fetch, out).await
+    let feed = Feed::of(&[ChangedKind::Sandbox], client);
+    listing.run(fetch, feed, out).await
 }

@@ -184,7 +184,7 @@ impl Owned<'_> {
             follows: true,
             ..LogReading::default()
         };
-        let printed = logs::print(self.sandboxes, &self.id, &reading).await;
+        let printed = logs::print(self.sandboxes, &self.id, &reading, out).await;
         match printed {
             Ok(Some(outcome)) => return Ok(outcome),
             Ok(None) => {}

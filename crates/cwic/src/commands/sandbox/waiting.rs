@@ -1,6 +1,7 @@
 //! Waiting for what a sandbox comes to.
 //!
-//! A terminal is shown how it is going; a pipe hears nothing until it is over.
+//! A terminal is shown how it is going; a pipe hears nothing until it is over. A
+//! server that is away for a while is waited for.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use palisade_client::Sandboxes;
 use palisade_wire::proto::v1beta2::{GetSandboxResponse, SandboxStatus};
 use tokio::time::{self, Instant};
 
-use crate::commands::sandbox::failure::failed;
+use crate::commands::sandbox::failure::{failed, may_pass};
 use crate::error::CliError;
 use crate::present::printable;
 use crate::present::sandbox::status_word;
@@ -17,6 +18,8 @@ use crate::present::sandbox::status_word;
 /// How soon it is looked at again, at first and at last.
 const LOOK_FIRST: Duration = Duration::from_millis(50);
 const LOOK_LAST: Duration = Duration::from_secs(1);
+/// How long the server may be away.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long nothing is shown.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -28,14 +31,20 @@ pub(super) async fn until(
 ) -> Result<GetSandboxResponse, CliError> {
     let mut look = LOOK_FIRST;
     let mut line = Line::new();
+    let mut heard = Instant::now();
     loop {
-        let seen = sandboxes.get(id).await;
-        let seen =
-            seen.map_err(|error| failed(&format!("sandbox {id} cannot be looked at"), &error))?;
-        if holds(seen.sandbox_status()) {
-            return Ok(seen);
+        match sandboxes.get(id).await {
+            Ok(seen) if holds(seen.sandbox_status()) => return Ok(seen),
+            Ok(seen) => {
+                line.show(&seen);
+                heard = Instant::now();
+            }
+            Err(error) if may_pass(&error) && heard.elapsed() < PATIENCE => {}
+            Err(error) => {
+                let what = format!("sandbox {id} cannot be looked at");
+                return Err(failed(&what, &error));
+            }
         }
-        line.show(&seen);
         time::sleep(look).await;
         look = (look * 3 / 2).min(LOOK_LAST);
     }
