@@ -112,15 +112,15 @@ async fn those_who_wait_are_bounded_and_keep_nobody_from_working() {
     let admin = plane.admin().await;
     let begun = admin.get(CHANGES).await.ok();
     let (path, second) = (after(&begun, 25), after(&begun, 0));
+    // Whoever is first waits; until then there is room.
+    let refused = async {
+        let mut answer = admin.get(&second).await;
+        while answer.status == 200 {
+            answer = admin.get(&second).await;
+        }
+        answer
+    };
     let crowd = async {
-        // Whoever is first waits; until then there is room.
-        let refused = async {
-            let mut answer = admin.get(&second).await;
-            while answer.status == 200 {
-                answer = admin.get(&second).await;
-            }
-            answer
-        };
         let refused = time::timeout(PATIENCE, refused).await.unwrap();
         refused.refused(429, "OVERLOADED");
         profiles::make(&admin, "web").await

@@ -95,6 +95,76 @@ async fn the_good_documents_are_applied_when_that_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_documents_are_applied_and_applied_again_change_nothing() {
+    let plane = Plane::start().await;
+    let documents = many(1000);
+    let one_is_bad = documents.replacen("display_name: p-751\n", "display_name: [p-751]\n", 1);
+    plane.file("fleet.yaml", one_is_bad);
+    let arguments = "sandbox profile apply -f fleet.yaml --continue-on-error";
+    let ran = plane.cwic(arguments).run().await;
+    assert_eq!(ran.code, 64, "{}", ran.stderr);
+    assert!(ran.stderr.contains("document 751"), "{}", ran.stderr);
+    assert_eq!(ran.stdout.matches(" created\n").count(), 999);
+    plane.file("fleet.yaml", documents);
+    let again = plane
+        .cwic("sandbox profile apply -f fleet.yaml")
+        .run()
+        .await;
+    let told = again.ok();
+    assert_eq!(told.matches(" unchanged\n").count(), 999);
+    assert!(told.contains("profile p-751 created\n"), "{told}");
+    assert_eq!(names(&plane).await.len(), 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_changed_since_a_document_was_read_is_not_lost() {
+    let plane = Plane::start().await;
+    plane.profile("agents").await;
+    let read = plane.cwic("sandbox profile get agents -o json").run().await;
+    let mine = read.ok().replace("no outbound", "hardly any outbound");
+    let edit = plane.cwic("sandbox profile edit agents -f -");
+    edit.input("labels: { team: other }\n").run().await.ok();
+    for arguments in [
+        "sandbox profile apply -f - --dry-run",
+        "sandbox profile apply -f -",
+        "sandbox apply -f -",
+        "sandbox profile edit agents -f -",
+    ] {
+        let lost = with_input(&plane, arguments, mine.clone()).await;
+        let told = lost.failed(5);
+        assert!(
+            told.contains("CWSANDBOX_ETAG_MISMATCH"),
+            "{arguments}: {told}"
+        );
+    }
+    let kept = plane.cwic("sandbox profile get agents -o yaml").run().await;
+    assert!(kept.ok().contains("team: other"), "{}", kept.stdout);
+    assert!(kept.stdout.contains("with no outbound"), "{}", kept.stdout);
+    // From the present state it is taken; without an etag, the last one wins.
+    let read = plane.cwic("sandbox profile get agents -o json").run().await;
+    let mine = read.ok().replace("no outbound", "hardly any outbound");
+    let taken = with_input(&plane, "sandbox profile apply -f -", mine).await;
+    assert_eq!(taken.ok(), "profile agents configured\n");
+    let last = with_input(&plane, "sandbox profile apply -f -", named("agents")).await;
+    assert_eq!(last.ok(), "profile agents configured\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_what_placement_would_make_of_each_document() {
+    let plane = Plane::start().await;
+    let id = plane.profile("agents").await;
+    plane.runner("local", &id).await;
+    let changed = named("agents").replace("no outbound", "hardly any outbound");
+    let both = format!("{changed}---\n{}", named("new"));
+    let tried = with_input(&plane, "sandbox apply -f - --dry-run", both).await;
+    assert_eq!(
+        tried.ok(),
+        "profile agents configured (dry run)\nprofile new created (dry run)\n"
+    );
+    insta::assert_snapshot!("what_placement_would_make_of_it", tried.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mistake_of_grammar_leaves_the_other_documents_readable() {
     let plane = Plane::start().await;
     let documents = format!("{}---\ndisplay_name: [\n---\n{}", named("a"), named("b"));

@@ -107,7 +107,8 @@ async fn check(sandboxes: &Sandboxes, id: &str) -> Result<(), CliError> {
     if is_over(seen.sandbox_status()) {
         let status = status_word(seen.sandbox_status());
         return Err(CliError::new(Exit::Refused, "nothing is forwarded")
-            .because(format!("sandbox {id} is {status}")));
+            .because(format!("sandbox {id} is {status}"))
+            .next("choose one that runs: cwic sandbox ls"));
     }
     Ok(())
 }
@@ -141,7 +142,8 @@ async fn until_over(sandboxes: &Sandboxes, id: &str) -> CliError {
             Ok(seen) if is_over(seen.sandbox_status()) => {
                 let status = status_word(seen.sandbox_status());
                 return CliError::new(Exit::Failure, "nothing is forwarded any more")
-                    .because(format!("sandbox {id} is {status}"));
+                    .because(format!("sandbox {id} is {status}"))
+                    .next(format!("look how it ended: cwic sandbox describe {id}"));
             }
             Err(error @ CallError::Refused(_)) if is_final(&error) => {
                 return failed("nothing is forwarded any more", &error);
