@@ -3,15 +3,19 @@ a host name, and nothing else."""
 
 import http.client
 import os
+import pathlib
+import shutil
 import socket
+import ssl
 
 import grpc
 import pytest
-from cwsandbox import NetworkOptions, Sandbox
+from cwsandbox import CWSandboxError, NetworkOptions, Sandbox
 from cwsandbox._proto import gateway_pb2, gateway_pb2_grpc
 
 from conftest import new_platform
 
+CERTIFICATES = pathlib.Path(__file__).resolve().parents[2] / "crates/http-router/tests/router/certificates"
 PROFILE = {
     "display_name": "web",
     "spec": {
@@ -23,6 +27,11 @@ PROFILE = {
                     "scope": "any",
                     "service": {"serviceType": "ClusterIP"},
                     "ingress": {"controllerName": "palisade", "template": "{{.SandboxID}}.web.test"},
+                },
+                "ours": {
+                    "scope": "org",
+                    "service": {"serviceType": "ClusterIP"},
+                    "ingress": {"controllerName": "palisade", "template": "{{.SandboxID}}.ours.test"},
                 },
             },
         },
@@ -36,13 +45,25 @@ EXPOSED = {
 }
 
 
+def put_certificate(directory, name):
+    """Replaces certificate and key, as a tool that renews them does."""
+    for kind, to in ((".pem", "chain.pem"), (".key.pem", "key.pem")):
+        new = directory / "new"
+        shutil.copy(CERTIFICATES / (name + kind), new)
+        new.rename(directory / to)
+
+
 @pytest.fixture
 def web(tmp_path, platform):
     """A platform with an entry point, and a profile that exposes ports there."""
     kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
     own = new_platform(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
         own.http = "127.0.0.1:%d" % free.getsockname()[1]
+        own.https = other.getsockname()
+    put_certificate(tmp_path, "first")
+    own.options = ["--https-listen", "%s:%d" % own.https, "--http-tls-cert", str(tmp_path / "chain.pem"),
+                   "--http-tls-key", str(tmp_path / "key.pem")]
     own.start()
     try:
         own.create_runner([{"profile_template_id": own.create_profile(PROFILE), "is_default": True}])
@@ -106,3 +127,83 @@ def test_a_port_that_is_not_served_says_so(web):
         status, reason, page = get(web, f"{box.sandbox_id}.web.test")
         assert (status, reason) == (502, "not-listening")
         assert b"8080" in page
+
+
+def speak(platform, request):
+    """What the router answers to exactly these bytes."""
+    host, port = platform.http.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as stream:
+        stream.sendall(request.encode())
+        # Not until its end: some of these leave a connection open.
+        answer = http.client.HTTPResponse(stream)
+        answer.begin()
+        return f"HTTP/1.1 {answer.status} {answer.read().decode(errors='replace')}"
+
+
+def test_no_game_with_host_names_leads_to_another_sandbox(web):
+    server = ["python3", "-m", "http.server", "8080", "--directory", "/srv"]
+    boxes = [Sandbox.run(*server, **EXPOSED) for _ in range(2)]
+    for box, name in zip(boxes, ("one", "two")):
+        box.wait(timeout=60)
+        box.write_file("/srv/who", name.encode()).result()
+    one, two = (f"{box.sandbox_id}.web.test" for box in boxes)
+    assert served(web, one, "/who") == b"one" and served(web, two, "/who") == b"two"
+    games = [
+        f"GET /who HTTP/1.1\r\nHost: {one}\r\nHost: {two}\r\nConnection: close\r\n\r\n",
+        f"GET http://{two}/who HTTP/1.1\r\nHost: {one}\r\nConnection: close\r\n\r\n",
+        f"GET /who HTTP/1.1\r\nHost: {one}, {two}\r\nConnection: close\r\n\r\n",
+        f"GET /who HTTP/1.1\r\nHost: {one}@{two}\r\nConnection: close\r\n\r\n",
+        "GET /who HTTP/1.1\r\nHost: {{.SandboxID}}.web.test\r\nConnection: close\r\n\r\n",
+        "GET /who HTTP/1.1\r\nHost: *.web.test\r\nConnection: close\r\n\r\n",
+        f"CONNECT {two}:8080 HTTP/1.1\r\nHost: {one}\r\nConnection: close\r\n\r\n",
+    ]
+    for game in games:
+        answer = speak(web, game)
+        assert answer.startswith(("HTTP/1.1 400", "HTTP/1.1 405")), (game, answer)
+    forged = f"GET /who HTTP/1.1\r\nHost: {one}\r\nX-Forwarded-Host: {two}\r\nConnection: close\r\n\r\n"
+    assert speak(web, forged).endswith("one")
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n"
+    gone = speak(web, f"GET / HTTP/1.1\r\nHost: {one.replace('web', 'ours')}\r\n{upgrade}\r\n")
+    assert gone.startswith("HTTP/1.1 404"), gone
+    for box in boxes:
+        box.stop().result()
+
+
+def test_a_host_name_for_others_than_everybody_is_refused(web):
+    ours = NetworkOptions(ingress_mode="ours", exposed_ports=[8080])
+    with pytest.raises(CWSandboxError) as refused:
+        Sandbox.run("sleep", "infinity", ports=EXPOSED["ports"], network=ours).wait(timeout=60)
+    assert "scope any" in str(refused.value)
+
+
+def secure_get(platform, host, path, trusted):
+    context = ssl.create_default_context(cafile=str(CERTIFICATES / f"{trusted}.pem"))
+    context.check_hostname = False
+    with socket.create_connection(platform.https, timeout=10) as plain:
+        with context.wrap_socket(plain, server_hostname="box.example.com") as stream:
+            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while more := stream.recv(65536):
+                answer += more
+    return answer
+
+
+def test_tls_is_spoken_and_its_certificate_can_be_replaced(web, tmp_path):
+    server = ["python3", "-m", "http.server", "8080", "--directory", "/etc"]
+    box = Sandbox.run(*server, **EXPOSED)
+    box.wait(timeout=60)
+    host = f"{box.sandbox_id}.web.test"
+    served(web, host, "/hostname")
+    assert box.sandbox_id.encode() in secure_get(web, host, "/hostname", "first")
+    put_certificate(tmp_path, "second")
+
+    def is_replaced():
+        try:
+            return secure_get(web, host, "/hostname", "second")
+        except ssl.SSLError:
+            return None
+
+    assert box.sandbox_id.encode() in web.wait_for(is_replaced, "the new certificate")
+    with pytest.raises(ssl.SSLError):
+        secure_get(web, host, "/hostname", "first")
+    box.stop().result()

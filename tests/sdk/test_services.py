@@ -64,6 +64,24 @@ PROFILE = {
 }
 
 
+# For `cwic sandbox profile verify`.
+MEASURED = {
+    "display_name": "measured",
+    "spec": {
+        "container_image": "python:3.11",
+        "namespace": {"strategy": "per-user"},
+        "network": {
+            "egress": {"default": "none", "modes": {mode: {"type": mode} for mode in ["none", "user"]}},
+            "ingress": {
+                "node": {"scope": "any", "service": {"serviceType": "NodePort"}},
+                "open": balanced("any"),
+                "team": balanced("user"),
+            },
+        },
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def services(tmp_path_factory, platform):
     """A platform with ports and addresses."""
@@ -71,13 +89,16 @@ def services(tmp_path_factory, platform):
     own = new_platform(tmp_path_factory.mktemp("services"))
     own.records = own.directory / "records.json"
     own.options = [
-        "--node-ports", "30100-30119", "--address-pool", "default=203.0.113.16/29",
-        "--address-pool", "single=203.0.113.32/32", "--address-wait", "20",
+        "--node-ports", "30100-30119", "--address-pool", "default=198.51.100.16/29",
+        "--address-pool", "single=198.51.100.32/32", "--address-wait", "20",
         "--dns-records", str(own.records),
     ]
     own.start()
     try:
-        own.create_runner([{"profile_template_id": own.create_profile(PROFILE), "is_default": True}])
+        own.create_runner([
+            {"profile_template_id": own.create_profile(PROFILE), "is_default": True},
+            {"profile_template_id": own.create_profile(MEASURED)},
+        ])
         os.environ["CWSANDBOX_BASE_URL"] = own.url
         os.environ["CWSANDBOX_API_KEY"] = own.token("user")
         yield own
@@ -86,9 +107,9 @@ def services(tmp_path_factory, platform):
         os.environ.update(kept)
     assert code == 0, own.log()[-4000:]
     routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
-    assert "203.0.113." not in routes
+    assert "198.51.100." not in routes
     tables = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
-    assert "203.0.113." not in tables and "30100" not in tables
+    assert "198.51.100." not in tables and "30100" not in tables
 
 
 def ask(platform, call):
@@ -110,7 +131,7 @@ def start(level, *command, **network):
 def inside_of(platform, address):
     """The same port at an address of this machine that only leads to sandboxes."""
     host, _, port = address.rpartition(":")
-    if host.startswith("203.0.113."):
+    if host.startswith("198.51.100."):
         return address
     table = subprocess.run(["ip", "-4", "-o", "addr"], capture_output=True, text=True, check=True).stdout
     own = [line.split() for line in table.splitlines() if " pal-" in line]
@@ -163,7 +184,8 @@ def callers(services):
         box.wait(timeout=60)
     yield boxes
     for box in boxes.values():
-        box.stop().result()
+        # The platform may have come back at another address.
+        Sandbox.from_id(box.sandbox_id).result().stop().result()
 
 
 @pytest.mark.parametrize("kind", ["node", "balanced"])
@@ -238,21 +260,18 @@ def test_a_pool_that_is_taken_up_refuses_or_makes_wait(services):
     # What was given back rests for ten seconds.
     waiting.wait(timeout=60)
     address = seen(services, waiting).service_address
-    assert address == "203.0.113.32:8080"
+    assert address == "198.51.100.32:8080"
     late = start("patient")
     failure(late)
     assert "it got no external address within 20 s" in reason(services, late)
     waiting.stop().result()
 
 
-def test_a_pool_that_is_none_is_told_with_those_that_are(services):
-    try:
-        box = start("unknown-pool")
-        failure(box)
-        told = reason(services, box)
-    except CWSandboxError as refused:
-        told = str(refused)
-    assert "blue" in told and "default" in told and "single" in told
+def test_a_pool_that_is_none_is_refused_with_those_that_are(services):
+    with pytest.raises(CWSandboxError) as refused:
+        start("unknown-pool").wait(timeout=60)
+    told = str(refused.value)
+    assert "no address pool blue; it has default, single" in told
 
 
 def test_names_are_told_while_their_sandbox_runs(services):
@@ -277,3 +296,20 @@ def test_several_ports_follow_each_other(services):
         host, _, first = seen(services, box).service_address.rpartition(":")
         until_heard(services, f"{host}:{int(first) + 1}", box.sandbox_id)
         assert outside(services, f"{host}:{first}") is None
+
+
+def test_verifying_a_profile_measures_what_leads_to_sandboxes(services):
+    env = dict(os.environ, CWIC_SERVER=services.url, CWIC_TOKEN=services.token("admin"))
+    words = ["sandbox", "profile", "verify", "measured", "-o", "json"]
+    done = subprocess.run([services.cwic_path, *words], env=env, text=True, capture_output=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    told = json.loads(done.stdout)
+    rows = [row for row in told["rows"] if " port by its " in row["target"]]
+    for mode, level, service in [("user", "node", "NodePort"), ("user", "team", "LoadBalancer"), ("outside", "open", "LoadBalancer")]:
+        target = f"same user, same profile, level {level}, exposed port by its {service}"
+        found = [row for row in rows if row["egressMode"] == mode and row["target"] == target]
+        assert found and {(row["predicted"], row["result"]) for row in found} == {("allowed", "equal")}, (target, found)
+    closed = [row for row in rows if row["egressMode"] == "none" or "unexposed" in row["target"]]
+    assert closed and {(row["predicted"], row["result"]) for row in closed} == {("refused", "equal")}, closed
+    [team] = [row for row in rows if row["egressMode"] == "outside" and "level team" in row["target"]]
+    assert (team["predicted"], team["result"]) == ("refused", "equal"), team

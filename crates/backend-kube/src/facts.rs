@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1;
 use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
-use palisade_model::runner::{Capabilities, Capacity, PodFieldSupport, Resources};
+use palisade_model::runner::{AddressPools, Capabilities, Capacity, PodFieldSupport, Resources};
 
 use crate::settings::Settings;
 
@@ -126,6 +126,7 @@ impl Facts {
                 .filter(|_| is_enforced)
                 .collect(),
             services: BTreeSet::from(ServiceType::ALL),
+            address_pools: AddressPools::Unknown,
             routes: !self.ingress_classes.is_empty(),
             runtime_classes: classes
                 .filter_map(|name| RuntimeClass::new(name.clone()).ok())

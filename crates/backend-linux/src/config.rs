@@ -47,8 +47,10 @@ pub struct LinuxConfig {
     /// The first of the host's user ids that sandboxes are mapped to. Each has
     /// 65536 of its own, and no other user of the host may have any of them.
     pub first_uid: u32,
-    /// Where the HTTP entry point listens; without it there is none.
+    /// Where the HTTP entry point listens; without it and the next there is none.
     pub http_listen: Option<SocketAddr>,
+    /// Where it listens with TLS.
+    pub https: Option<Https>,
     /// How long a sandbox that expects an external address waits for one.
     pub address_wait: Duration,
     /// The file that tells under which names sandboxes are to be found, if any.
@@ -57,6 +59,17 @@ pub struct LinuxConfig {
     pub node_labels: BTreeMap<String, String>,
     /// The classes of machines that this one belongs to.
     pub instance_types: BTreeSet<String>,
+}
+
+/// An entry point with TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Https {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// A chain of certificates in PEM; looked at again from time to time.
+    pub certificate: PathBuf,
+    /// The key of the certificate, in PEM.
+    pub key: PathBuf,
 }
 
 /// An OCI runtime.
@@ -137,6 +150,7 @@ impl LinuxConfig {
             starts_max: const { NonZeroUsize::new(8).unwrap() },
             first_uid: 1 << 30,
             http_listen: None,
+            https: None,
             address_wait: Duration::from_mins(2),
             dns_records: None,
             node_labels: BTreeMap::new(),

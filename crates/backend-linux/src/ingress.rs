@@ -10,24 +10,58 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use palisade_http_router::{HostNameError, Limits, Route, RouteError, Router};
+use palisade_http_router::{
+    CertificateError, Certificates, HostNameError, Limits, Route, RouteError, Router,
+};
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Launch;
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{Https, LinuxConfig};
 use crate::network::Network;
 
 /// The port that needs no mention in an address.
 const HTTP_PORT: u16 = 80;
+/// Likewise, with TLS.
+const HTTPS_PORT: u16 = 443;
 
 /// The entry point, open for clients.
 #[derive(Debug)]
 pub(crate) struct Ingress {
     router: Router,
-    port: u16,
-    /// Taken by whoever serves it.
-    listener: Mutex<Option<TcpListener>>,
+    /// The port that clients are told, unless it needs no mention.
+    port: Option<u16>,
+    /// Taken by whoever serves them.
+    doors: Mutex<Vec<Door>>,
+}
+
+/// A port at which clients come in.
+#[derive(Debug)]
+struct Door {
+    listener: TcpListener,
+    /// With TLS, if there are some.
+    certificates: Option<Certificates>,
+}
+
+/// Why there is no entry point.
+#[derive(Debug, thiserror::Error)]
+pub enum IngressError {
+    /// Something else listens there, or the address is not this machine's.
+    #[error("could not listen for HTTP on {listen}; choose another address")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The way to sandboxes could not be opened.
+    #[error("could not open the way from the HTTP entry point to sandboxes")]
+    Inward(#[source] io::Error),
+    /// The certificate cannot be used.
+    #[error("could not use the certificate of the HTTP entry point")]
+    Certificate(#[from] CertificateError),
 }
 
 /// Why a sandbox cannot be found under its host name.
@@ -44,16 +78,25 @@ pub(crate) enum EntryError {
 }
 
 impl Ingress {
-    /// Listens on the host. Nothing is served until [`Self::serve`].
+    /// Listens on the host, if it is to. Nothing is served until [`Self::serve`].
     pub(crate) fn open(
         network: &Network,
-        listen: SocketAddr,
+        config: &LinuxConfig,
         closing: CancellationToken,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen)?;
-        listener.set_nonblocking(true)?;
-        let port = listener.local_addr()?.port();
-        let inward = network.inward()?;
+    ) -> Result<Option<Self>, IngressError> {
+        let plain = config.http_listen.map(|listen| (listen, None));
+        let secure = config.https.as_ref();
+        let secure = secure.map(|https| (https.listen, Some(https)));
+        let doors = plain.into_iter().chain(secure);
+        let doors = doors
+            .map(|(listen, https)| Door::open(listen, https))
+            .collect::<Result<Vec<_>, _>>()?;
+        // Clients are told the plain one, as they are told no scheme.
+        let Some(first) = doors.first() else {
+            return Ok(None);
+        };
+        let port = first.told_port();
+        let inward = network.inward().map_err(IngressError::Inward)?;
         let router = Router::new(
             Limits::default(),
             Arc::new(move |target| {
@@ -65,24 +108,29 @@ impl Ingress {
             }),
             closing,
         );
-        Ok(Self {
+        Ok(Some(Self {
             router,
             port,
-            listener: Mutex::new(Some(listener)),
-        })
+            doors: Mutex::new(doors),
+        }))
     }
 
     /// Serves clients until the backend closes. Only the first call does.
     pub(crate) async fn serve(&self) -> io::Result<()> {
-        let taken = self
-            .listener
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(listener) = taken {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            self.router.clone().serve(listener).await;
-        }
+        let taken = {
+            let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *doors)
+        };
+        let serve = |door: Door| async {
+            let listener = tokio::net::TcpListener::from_std(door.listener)?;
+            let router = self.router.clone();
+            match door.certificates {
+                Some(certificates) => router.serve_tls(listener, certificates).await,
+                None => router.serve(listener).await,
+            }
+            io::Result::Ok(())
+        };
+        futures_util::future::try_join_all(taken.into_iter().map(serve)).await?;
         Ok(())
     }
 
@@ -105,11 +153,35 @@ impl Ingress {
 
     /// Where clients find a host name.
     pub(crate) fn address(&self, host: &str) -> String {
-        if self.port == HTTP_PORT {
-            host.to_owned()
-        } else {
-            format!("{host}:{}", self.port)
+        match self.port {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
         }
+    }
+}
+
+impl Door {
+    fn open(listen: SocketAddr, https: Option<&Https>) -> Result<Self, IngressError> {
+        let certificates =
+            https.map(|https| Certificates::load(https.certificate.clone(), https.key.clone()));
+        let bound = TcpListener::bind(listen).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        Ok(Self {
+            certificates: certificates.transpose()?,
+            listener: bound.map_err(|source| IngressError::Listen { listen, source })?,
+        })
+    }
+
+    fn told_port(&self) -> Option<u16> {
+        let usual = if self.certificates.is_some() {
+            HTTPS_PORT
+        } else {
+            HTTP_PORT
+        };
+        let port = self.listener.local_addr().ok()?.port();
+        (port != usual).then_some(port)
     }
 }
 

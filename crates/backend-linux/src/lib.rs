@@ -30,6 +30,7 @@ mod state;
 
 pub use backend::LinuxBackend;
 pub use cgroup::CgroupError;
-pub use config::{Handler, HandlerKind, LinuxConfig};
+pub use config::{Handler, HandlerKind, Https, LinuxConfig};
 pub use container::ProbeError;
+pub use ingress::IngressError;
 pub use open::OpenError;

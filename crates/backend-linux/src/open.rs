@@ -10,7 +10,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -31,7 +30,7 @@ use crate::container::{self, Identities, ProbeError};
 use crate::driver::ending::{instant, status};
 use crate::driver::watching::running;
 use crate::driver::{self, Driver};
-use crate::ingress::Ingress;
+use crate::ingress::{Ingress, IngressError};
 use crate::machine;
 use crate::network::{self, Attached, Known, Network, Opening};
 use crate::program;
@@ -87,14 +86,8 @@ pub enum OpenError {
     #[error("could not open the network of the sandboxes")]
     Network(#[from] network::OpenError),
     /// The HTTP entry point could not be opened.
-    #[error("could not listen for HTTP on {listen}; choose another address with --http-listen")]
-    Listen {
-        /// The address.
-        listen: SocketAddr,
-        /// What went wrong.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Ingress(#[from] IngressError),
     /// The names of sandboxes could not be told.
     #[error("could not write to {path}; choose another file with --dns-records")]
     Records {
@@ -164,10 +157,7 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
     let known = known(&found, &cgroups);
     let Opening { network, adopted } = Network::open(&config.network, &known)?;
     let closing = CancellationToken::new();
-    let ingress = config
-        .http_listen
-        .map(|listen| open_entry(&network, listen, closing.clone()))
-        .transpose()?;
+    let ingress = Ingress::open(&network, &config, closing.clone())?;
     let shared = Arc::new(Shared {
         identities: Identities::new(config.first_uid, config.sandboxes_max),
         starts: Arc::new(Semaphore::new(config.starts_max.get())),
@@ -210,15 +200,6 @@ fn open_records(shared: &Shared, survivors: &[Survivor]) -> Result<(), OpenError
     // Nobody else sets it.
     let _ = shared.records.set(records);
     Ok(())
-}
-
-fn open_entry(
-    network: &Network,
-    listen: SocketAddr,
-    closing: CancellationToken,
-) -> Result<Ingress, OpenError> {
-    let opened = Ingress::open(network, listen, closing);
-    opened.map_err(|source| OpenError::Listen { listen, source })
 }
 
 fn check(config: &LinuxConfig) -> Result<(), OpenError> {

@@ -10,7 +10,7 @@ use palisade_model::name::{InstanceType, RuntimeClass};
 use palisade_model::policy::Standing;
 use palisade_model::profile::{EgressType, Scope, ServiceType};
 use palisade_model::quantity::Quantity;
-use palisade_model::runner::{Capabilities, PodFieldSupport, Resources};
+use palisade_model::runner::{AddressPools, Capabilities, PodFieldSupport, Resources};
 use palisade_model::sandbox::{Launch, Protocol};
 
 use crate::config::LinuxConfig;
@@ -29,7 +29,8 @@ pub(crate) fn capabilities(config: &LinuxConfig, total: Resources) -> Capabiliti
     Capabilities {
         egress: BTreeSet::from(EgressType::ALL),
         services: services(&config.network.services),
-        routes: config.http_listen.is_some(),
+        address_pools: pools(&config.network.services),
+        routes: config.http_listen.is_some() || config.https.is_some(),
         runtime_classes: config.handlers.keys().cloned().collect(),
         architectures: BTreeSet::from([machine::architecture().to_owned()]),
         gpu_types: BTreeSet::new(),
@@ -51,6 +52,11 @@ fn services(offered: &Services) -> BTreeSet<ServiceType> {
         services.insert(ServiceType::LoadBalancer);
     }
     services
+}
+
+fn pools(offered: &Services) -> AddressPools {
+    let names = offered.pools.iter().map(|pool| pool.name.to_string());
+    AddressPools::Only(names.collect())
 }
 
 /// Refuses a launch that asks for more.

@@ -1,11 +1,10 @@
 //! One request, from its host name to the end of its answer.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -20,8 +19,8 @@ use crate::headers;
 use crate::host::{HostName, HostNameError};
 use crate::limits::Limits;
 use crate::routes::Laid;
-use crate::server::Router;
-use crate::{tunnel, upstream};
+use crate::server::{Client, Router};
+use crate::{tunnel, upstream, websocket};
 
 /// A connection that is to change its protocol.
 struct Change {
@@ -30,11 +29,11 @@ struct Change {
     room: OwnedSemaphorePermit,
 }
 
-/// For which host, and from which address, a request came.
+/// For which host, and from whom, a request came.
 #[derive(Clone, Copy)]
 struct Asker<'a> {
     host: &'a HostName,
-    peer: IpAddr,
+    client: &'a Client,
 }
 
 impl Router {
@@ -42,10 +41,11 @@ impl Router {
     pub(crate) async fn answer(
         self,
         request: Request<Incoming>,
-        peer: IpAddr,
+        client: Client,
     ) -> Result<Response<Body>, Infallible> {
         let accept = request.headers().get(ACCEPT).cloned();
-        let forwarded = self.forward(request, peer).await;
+        let peer = client.address;
+        let forwarded = self.forward(request, client).await;
         Ok(forwarded.unwrap_or_else(|fault| {
             debug!(%peer, %fault, "a request did not reach a sandbox");
             fault.answer(accept.as_ref())
@@ -55,31 +55,48 @@ impl Router {
     async fn forward(
         &self,
         mut request: Request<Incoming>,
-        peer: IpAddr,
+        client: Client,
     ) -> Result<Response<Body>, Fault> {
-        if request.method() == Method::CONNECT {
-            return Err(Fault::Connect);
-        }
+        let is_folded = websocket::unfold(&mut request)?;
         let host = HostName::of(&request)?;
         let laid = self.routes.of_host(&host);
         let laid = laid.ok_or_else(|| Fault::NoSandbox(host.clone()))?;
         let room = Arc::clone(&laid.room).try_acquire_owned();
         let room = room.map_err(|_| Fault::Busy)?;
-        let change = self.change(&mut request)?;
-        let asker = Asker { host: &host, peer };
+        let change = self.change(&mut request, is_folded)?;
+        let asker = Asker {
+            host: &host,
+            client: &client,
+        };
         let protocol = change.as_ref().map(|change| change.protocol.clone());
         let response = self.ask(request, asker, protocol, &laid).await?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(self.pass_on(response, &laid, room));
-        }
         let port = laid.route.target.port();
+        let status = response.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            // To a client of HTTP/2, any success would say that it has changed.
+            let is_misleading = is_folded && status.is_success();
+            return if is_misleading {
+                Err(Fault::BadAnswer { port })
+            } else {
+                Ok(self.pass_on(response, &laid, room))
+            };
+        }
         let change = change.ok_or(Fault::BadAnswer { port })?;
-        Ok(self.change_over(response, change, laid))
+        let mut changed = self.change_over(response, change, laid);
+        if is_folded {
+            websocket::fold(&mut changed);
+        }
+        Ok(changed)
     }
 
     /// Makes room for a connection that wants to change its protocol.
-    fn change(&self, request: &mut Request<Incoming>) -> Result<Option<Change>, Fault> {
-        let Some(protocol) = headers::wanted_protocol(request) else {
+    fn change(
+        &self,
+        request: &mut Request<Incoming>,
+        is_folded: bool,
+    ) -> Result<Option<Change>, Fault> {
+        let folded = is_folded.then_some(websocket::PROTOCOL);
+        let Some(protocol) = folded.or_else(|| headers::wanted_protocol(request)) else {
             return Ok(None);
         };
         let room = Arc::clone(&self.tunnels).try_acquire_owned();
@@ -101,7 +118,7 @@ impl Router {
         let is_grpc = is_grpc(&request);
         let (mut head, body) = request.into_parts();
         headers::strip(&mut head.headers);
-        headers::introduce(&mut head.headers, asker.host, asker.peer);
+        headers::introduce(&mut head.headers, asker.host, asker.client);
         if let Some(protocol) = protocol {
             headers::change_to(&mut head.headers, protocol);
         }

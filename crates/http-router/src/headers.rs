@@ -1,13 +1,12 @@
 //! Headers between client and sandbox: what belongs to one connection stays on
 //! it, and what says who asks is said by the router alone.
 
-use std::net::IpAddr;
-
 use http::header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE};
 use http::header::{TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 
 use crate::host::HostName;
+use crate::server::Client;
 
 /// Belong to one connection and are never passed on.
 const OF_CONNECTION: [HeaderName; 7] = [
@@ -65,25 +64,31 @@ pub(crate) fn change_to(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
-/// Says for which host and from which address a request came.
-pub(crate) fn introduce(headers: &mut HeaderMap, host: &HostName, peer: IpAddr) {
+/// Says for which host and from whom a request came.
+pub(crate) fn introduce(headers: &mut HeaderMap, host: &HostName, client: &Client) {
     for name in &OF_ROUTER {
         headers.remove(name);
     }
     let [_, forwarded_for, forwarded_host, forwarded_proto, _] = OF_ROUTER;
     let host = HeaderValue::from_str(host.as_str());
-    let peer = HeaderValue::from_str(&peer.to_canonical().to_string());
+    let peer = HeaderValue::from_str(&client.address.to_canonical().to_string());
     if let (Ok(host), Ok(peer)) = (host, peer) {
         // A request of HTTP/2 names its host elsewhere.
         headers.entry(HOST).or_insert_with(|| host.clone());
         headers.insert(forwarded_host, host);
         headers.insert(forwarded_for, peer);
     }
-    headers.insert(forwarded_proto, HeaderValue::from_static("http"));
+    let scheme = HeaderValue::from_str(client.scheme.as_str());
+    headers.insert(
+        forwarded_proto,
+        scheme.unwrap_or(HeaderValue::from_static("http")),
+    );
 }
 
 #[cfg(test)]
 mod tests {
+    use http::uri::Scheme;
+
     use super::*;
 
     #[test]
@@ -110,7 +115,12 @@ mod tests {
         headers.append("x-forwarded-for", HeaderValue::from_static("8.8.8.8"));
         headers.insert("x-real-ip", HeaderValue::from_static("9.9.9.9"));
         let host = "a.example.com".parse().unwrap();
-        introduce(&mut headers, &host, [192, 0, 2, 1].into());
+        let client = Client {
+            address: [192, 0, 2, 1].into(),
+            scheme: Scheme::HTTPS,
+        };
+        introduce(&mut headers, &host, &client);
+        assert_eq!(headers["x-forwarded-proto"], "https");
         let all: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
         assert_eq!(all, ["192.0.2.1"]);
         assert!(!headers.contains_key("x-real-ip"));

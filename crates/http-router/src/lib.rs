@@ -1,7 +1,7 @@
 //! The HTTP entry point of a runner: a request for a host name goes to a port
 //! of the sandbox that has that name, and to nothing else.
 //!
-//! Speaks HTTP/1.1 and HTTP/2 to clients, HTTP/1.1 to sandboxes and HTTP/2 where
+//! Speaks HTTP/1.1 and HTTP/2 to clients, with TLS or without, HTTP/1.1 to sandboxes and HTTP/2 where
 //! gRPC needs it. Bodies are streamed, and connections that change their
 //! protocol, such as `WebSockets`, are passed on. Knows names, addresses and ports;
 //! it does not decide who gets a name, and how a sandbox is reached is given to
@@ -19,11 +19,14 @@ mod host;
 mod limits;
 mod routes;
 mod server;
+mod tls;
 mod tunnel;
 mod upstream;
+mod websocket;
 
 pub use host::{HostName, HostNameError};
 pub use limits::Limits;
 pub use routes::{Route, RouteError, Routes};
 pub use server::Router;
+pub use tls::{CertificateError, Certificates};
 pub use upstream::Connect;

@@ -348,6 +348,8 @@ pub struct Capabilities {
     pub egress: BTreeSet<EgressType>,
     /// The service types that it can make; empty means no ingress at all.
     pub services: BTreeSet<ServiceType>,
+    /// Where it gets the addresses of services with one of their own.
+    pub address_pools: AddressPools,
     /// Whether it can make HTTP entry points.
     pub routes: bool,
     /// The runtime classes that it has; the default one is always there.
@@ -368,6 +370,22 @@ pub struct Capabilities {
     pub privileged: bool,
     /// The largest sandbox that fits on one of its machines.
     pub largest: Resources,
+}
+
+/// Where a runner gets external addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressPools {
+    /// From somebody else, who knows the pools.
+    Unknown,
+    /// From these pools.
+    Only(BTreeSet<String>),
+}
+
+impl Default for AddressPools {
+    /// What is not known to be there is refused.
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
 }
 
 /// Which fields of a pod patch a runner can honour.

@@ -8,7 +8,6 @@ mod contexts;
 mod deleting;
 mod documents;
 mod editor_sessions;
-mod errors;
 mod help;
 mod insight;
 mod logging_in;

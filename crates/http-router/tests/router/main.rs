@@ -3,4 +3,5 @@
 mod answers;
 mod place;
 mod refusals;
+mod secure;
 mod tunnels;

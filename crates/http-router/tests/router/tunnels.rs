@@ -2,6 +2,12 @@
 
 use std::io;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper::ext::Protocol;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use palisade_http_router::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -65,6 +71,63 @@ async fn a_changed_connection_ends_with_its_sandbox() {
         .await
         .expect("it ends");
     assert_eq!(ended.unwrap_or(0), 0);
+}
+
+/// A client of HTTP/2 that has heard what the router offers.
+async fn second(place: &Place) -> http2::SendRequest<Empty<Bytes>> {
+    let stream = TokioIo::new(place.connect().await);
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .expect("both speak it");
+    place.tasks.spawn(async move {
+        // It ends with the test.
+        let _ = connection.await;
+    });
+    let first = Request::get("http://nobody.example.com/").body(Empty::new());
+    let first = first.expect("it is a request");
+    let answer = sender.send_request(first).await.expect("it answers");
+    assert_eq!(answer.status(), 404);
+    sender
+}
+
+fn extended(protocol: &'static str) -> Request<Empty<Bytes>> {
+    Request::connect(format!("http://{HOST}/socket"))
+        .extension(Protocol::from_static(protocol))
+        .header("sec-websocket-version", "13")
+        .body(Empty::new())
+        .expect("it is a request")
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_opens_a_websocket_as_it_knows_them() {
+    let place = Place::new(Limits::default()).await;
+    place.route(HOST, place.server(mirror).await);
+    let mut sender = second(&place).await;
+    let mut answer = sender.send_request(extended("websocket")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(!answer.headers().contains_key("upgrade"));
+    let upgraded = hyper::upgrade::on(&mut answer);
+    let upgraded = timeout(PATIENCE, upgraded).await.unwrap().unwrap();
+    let mut stream = TokioIo::new(upgraded);
+    for text in [b"first", b"other"] {
+        stream.write_all(text).await.unwrap();
+        let mut back = [0; 5];
+        let read = stream.read_exact(&mut back);
+        timeout(PATIENCE, read).await.unwrap().unwrap();
+        assert_eq!(&back, text);
+    }
+}
+
+#[tokio::test]
+async fn what_http_2_does_not_open_is_not_taken_for_open() {
+    let place = Place::new(Limits::default()).await;
+    // It answers with a success, and changes nothing.
+    place.route(HOST, place.server(|stream| echo(stream, "no")).await);
+    let mut sender = second(&place).await;
+    let answer = sender.send_request(extended("websocket")).await.unwrap();
+    assert_eq!(answer.status(), 502);
+    let answer = sender.send_request(extended("connect-udp")).await.unwrap();
+    assert_eq!(answer.status(), 405);
 }
 
 #[tokio::test]

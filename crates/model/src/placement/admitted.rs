@@ -1,5 +1,7 @@
 //! A runner and a profile that meet every constraint of a request.
 
+use std::collections::BTreeSet;
+
 use crate::image::ImageReference;
 use crate::name::ModeName;
 use crate::profile::{EgressMode, ProfileSpec, ResourceDefaults};
@@ -64,18 +66,18 @@ impl<'a> Admitted<'a> {
     }
 
     /// The ports that are open at the level: those that the request lists, or
-    /// all that the sandbox listens on.
+    /// all that the sandbox listens on, in the order of the request.
     fn exposure(&self) -> Option<AppliedExposure> {
         let request = self.case.request();
         let name = request.network.ingress_mode.clone()?;
         let exposed = &request.network.exposed_ports;
-        let mut ports = if exposed.is_empty() {
+        let mut ports: Vec<u16> = if exposed.is_empty() {
             request.ports.iter().map(|port| port.number).collect()
         } else {
             exposed.clone()
         };
-        ports.sort_unstable();
-        ports.dedup();
+        let mut seen = BTreeSet::new();
+        ports.retain(|port| seen.insert(*port));
         Some(AppliedExposure {
             name,
             exposure: self.case.exposure()?.clone(),

@@ -43,6 +43,7 @@ pub(super) fn gap<'a>(case: &Case<'a>, constraint: Constraint) -> Option<Gap<'a>
         C::EgressType => network::egress_type(case),
         C::IngressLevel => network::ingress_level(case),
         C::ServiceType => network::service_type(case),
+        C::AddressPool => network::address_pool(case),
         C::HttpRoute => network::http_route(case),
         C::HostName => network::host_name(case),
         C::Image => machine::image(case),

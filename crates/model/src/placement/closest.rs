@@ -88,9 +88,10 @@ const FIELDS: [&[Constraint]; 7] = [
 ];
 
 const EGRESS: [Constraint; 2] = [Constraint::EgressMode, Constraint::EgressType];
-const INGRESS: [Constraint; 4] = [
+const INGRESS: [Constraint; 5] = [
     Constraint::IngressLevel,
     Constraint::ServiceType,
+    Constraint::AddressPool,
     Constraint::HttpRoute,
     Constraint::HostName,
 ];

@@ -110,6 +110,8 @@ constraints! {
     IngressLevel = "ingress_level", Ingress, Spec;
     /// The runner makes services of that level's type.
     ServiceType = "service_type", Ingress, Pair;
+    /// The runner has the address pool that the level picks.
+    AddressPool = "address_pool", Ingress, Pair;
     /// The runner makes the HTTP entry point of that level.
     HttpRoute = "http_route", Ingress, Pair;
     /// The host name of that entry point fits into DNS.

@@ -127,6 +127,7 @@ fn clause(violated: &Violated) -> String {
         }
         C::IngressLevel => format!("{profile} has no ingress level {asked}; it has {allowed}"),
         C::ServiceType => format!("{runner} makes no services of type {asked}; it makes {allowed}"),
+        C::AddressPool => format!("{runner} has no address pool {asked}; it has {allowed}"),
         C::HttpRoute => {
             format!("{runner} cannot make an HTTP entry point for {asked}; it offers {allowed}")
         }

@@ -22,8 +22,8 @@ use crate::profile::{
     EgressType, Profile, ProfileSpec, ResourceCeiling, ResourceDefaults, Revision, ServiceType,
 };
 use crate::runner::{
-    Binding, Bindings, Capabilities, Capacity, Cluster, PodFieldSupport, Resources, Runner,
-    RunnerSettings,
+    AddressPools, Binding, Bindings, Capabilities, Capacity, Cluster, PodFieldSupport, Resources,
+    Runner, RunnerSettings,
 };
 use crate::sandbox::{
     GpuKind, GpuRequest, Network, Owner, Port, Protocol, ResourceAmounts, Selectors, StartRequest,
@@ -114,6 +114,7 @@ pub fn sample_live() -> Live {
             capabilities: Capabilities {
                 egress: BTreeSet::from(EgressType::ALL),
                 services: BTreeSet::from(ServiceType::ALL),
+                address_pools: AddressPools::Unknown,
                 routes: true,
                 architectures: BTreeSet::from(["amd64".to_owned()]),
                 pod_fields: PodFieldSupport::All,
@@ -260,6 +261,7 @@ fn report() -> impl Strategy<Value = Report> {
                     capabilities: Capabilities {
                         egress: egress.into_iter().collect(),
                         services: services.into_iter().collect(),
+                        address_pools: AddressPools::Unknown,
                         routes,
                         runtime_classes: class.parse().into_iter().collect(),
                         architectures: BTreeSet::from(["amd64".to_owned()]),

@@ -51,6 +51,30 @@ pub(crate) struct IngressArgs {
     /// with a host name are refused without it
     #[arg(long, env = "PALISADE_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
     pub(crate) http_listen: Option<SocketAddr>,
+    /// Where it is taken with TLS, such as 0.0.0.0:443
+    #[arg(
+        long,
+        env = "PALISADE_HTTPS_LISTEN",
+        value_name = "ADDRESS:PORT",
+        requires_all = ["http_tls_cert", "http_tls_key"]
+    )]
+    pub(crate) https_listen: Option<SocketAddr>,
+    /// A chain of certificates for these host names, in PEM; replaced at any time
+    #[arg(
+        long,
+        env = "PALISADE_HTTP_TLS_CERT",
+        value_name = "FILE",
+        requires = "https_listen"
+    )]
+    pub(crate) http_tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM
+    #[arg(
+        long,
+        env = "PALISADE_HTTP_TLS_KEY",
+        value_name = "FILE",
+        requires = "https_listen"
+    )]
+    pub(crate) http_tls_key: Option<PathBuf>,
 }
 
 /// A range of ports, or none.

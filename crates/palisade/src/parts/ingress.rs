@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use palisade_backend_linux::LinuxConfig;
 use palisade_backend_linux::network::{ExternalPools, PoolName, Services};
+use palisade_backend_linux::{Https, LinuxConfig};
 use palisade_model::cidr::Cidr;
 
 use crate::cli::IngressArgs;
@@ -14,8 +14,18 @@ pub(crate) fn configure(config: &mut LinuxConfig, args: &IngressArgs) -> anyhow:
     config.network.services = services(args)?;
     config.address_wait = Duration::from_secs(args.address_wait.into());
     config.http_listen = args.http_listen;
+    config.https = https(args);
     config.dns_records.clone_from(&args.dns_records);
     Ok(())
+}
+
+/// None of the three options is given without the others.
+fn https(args: &IngressArgs) -> Option<Https> {
+    Some(Https {
+        listen: args.https_listen?,
+        certificate: args.http_tls_cert.clone()?,
+        key: args.http_tls_key.clone()?,
+    })
 }
 
 fn services(args: &IngressArgs) -> anyhow::Result<Services> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
-use palisade_model::runner::{Capabilities, Capacity, PodFieldSupport, Resources};
+use palisade_model::runner::{AddressPools, Capabilities, Capacity, PodFieldSupport, Resources};
 
 use crate::proto::runner_v1 as pb;
 
@@ -13,6 +13,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
     let Capabilities {
         egress,
         services,
+        address_pools,
         routes,
         runtime_classes,
         architectures,
@@ -24,6 +25,10 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         privileged,
         largest,
     } = capabilities;
+    let (unknown_address_pools, address_pools) = match address_pools {
+        AddressPools::Unknown => (true, Vec::new()),
+        AddressPools::Only(pools) => (false, pools.iter().cloned().collect()),
+    };
     let (all_pod_fields, pod_fields) = match pod_fields {
         PodFieldSupport::All => (true, Vec::new()),
         PodFieldSupport::Only(fields) => (false, fields.iter().cloned().collect()),
@@ -45,6 +50,8 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         pod_fields,
         privileged: *privileged,
         largest: Some(resources_message(*largest)),
+        unknown_address_pools,
+        address_pools,
     }
 }
 
@@ -67,10 +74,17 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         pod_fields,
         privileged,
         largest,
+        unknown_address_pools,
+        address_pools,
     } = message;
     Capabilities {
         egress: known(&egress_types, &EgressType::ALL, EgressType::as_str),
         services: known(&service_types, &ServiceType::ALL, ServiceType::as_str),
+        address_pools: if unknown_address_pools {
+            AddressPools::Unknown
+        } else {
+            AddressPools::Only(address_pools.into_iter().collect())
+        },
         routes,
         runtime_classes: runtime_classes
             .into_iter()
@@ -157,6 +171,7 @@ mod tests {
         let sent = Capabilities {
             egress: [EgressType::None, EgressType::Allowlist].into(),
             services: [ServiceType::NodePort].into(),
+            address_pools: AddressPools::Only(["blue".to_owned()].into()),
             routes: true,
             runtime_classes: [RuntimeClass::new("crun").unwrap()].into(),
             architectures: ["amd64".to_owned()].into(),
@@ -175,6 +190,7 @@ mod tests {
         assert_eq!(capabilities(capabilities_message(&sent)), sent);
         let all = Capabilities {
             pod_fields: PodFieldSupport::All,
+            address_pools: AddressPools::Unknown,
             ..sent
         };
         assert_eq!(capabilities(capabilities_message(&all)), all);

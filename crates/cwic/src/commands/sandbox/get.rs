@@ -1,9 +1,8 @@
-//! `cwic sandbox get`: one sandbox, or those that live.
+//! `cwic sandbox get`: one sandbox.
 
-use palisade_client::{Client, SandboxFilter, Sandboxes};
+use palisade_client::{Client, Sandboxes};
 use palisade_wire::rest::ChangedKind;
 
-use super::list;
 use crate::cli::GetSandboxArgs;
 use crate::commands::Ended;
 use crate::commands::sandbox::failure::failed;
@@ -17,17 +16,15 @@ pub(super) async fn run(
     (client, sandboxes): (&Client, &Sandboxes),
     out: &mut Out,
 ) -> Ended {
+    let id = &args.sandbox.id;
     let fetch = async || {
-        let Some(id) = &args.id else {
-            return list::fetch(sandboxes, &SandboxFilter::default()).await;
-        };
         let seen = sandboxes.get(id).await;
         let seen = seen.map_err(|error| failed(&format!("sandbox {id} was not found"), &error))?;
         Ok(vec![whole(&seen)])
     };
     let listing = Listing {
         columns: &COLUMNS,
-        is_single: args.id.is_some(),
+        is_single: true,
         args: &args.list,
     };
     let feed = Feed::of(&[ChangedKind::Sandbox], client);

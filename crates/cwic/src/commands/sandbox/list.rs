@@ -6,8 +6,7 @@ use palisade_wire::rest::ChangedKind;
 use crate::cli::ListSandboxesArgs;
 use crate::commands::Ended;
 use crate::commands::sandbox::failure::failed;
-use crate::error::CliError;
-use crate::listing::{Feed, Item, Listing};
+use crate::listing::{Feed, Listing};
 use crate::out::Out;
 use crate::present::sandbox::{COLUMNS, item};
 
@@ -23,7 +22,11 @@ pub(super) async fn run(
         runners: args.runner.iter().cloned().collect(),
         includes_over: args.all_states,
     };
-    let fetch = async || fetch(sandboxes, &filter).await;
+    let fetch = async || {
+        let found = sandboxes.list(&filter).await;
+        let found = found.map_err(|error| failed("sandboxes were not listed", &error))?;
+        Ok(found.iter().map(item).collect())
+    };
     let listing = Listing {
         columns: &COLUMNS,
         is_single: false,
@@ -31,14 +34,4 @@ pub(super) async fn run(
     };
     let feed = Feed::of(&[ChangedKind::Sandbox], client);
     listing.run(fetch, feed, out).await
-}
-
-/// The sandboxes that pass a filter.
-pub(super) async fn fetch(
-    sandboxes: &Sandboxes,
-    filter: &SandboxFilter,
-) -> Result<Vec<Item>, CliError> {
-    let found = sandboxes.list(filter).await;
-    let found = found.map_err(|error| failed("sandboxes were not listed", &error))?;
-    Ok(found.iter().map(item).collect())
 }

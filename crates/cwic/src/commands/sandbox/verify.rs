@@ -15,6 +15,7 @@ mod asking;
 mod crew;
 mod judge;
 mod levy;
+mod outside;
 mod peers;
 mod plan;
 mod report;
@@ -244,11 +245,12 @@ impl Survey {
                 sandboxes: &sandboxes,
             });
             for other in all().filter(|other| other.id != caller.peer.id) {
-                questions.extend(caller.peer.questions(other));
+                questions.extend(caller.peer.questions(other, &self.here));
             }
             let rows = interview(&self.own, caller, questions).await?;
             table.rows.extend(rows);
         }
+        table.rows.extend(outside::look(all()).await);
         Ok(table)
     }
 }

@@ -3,7 +3,8 @@
 use crate::namespace::{self, Occupant};
 use crate::placement::case::Case;
 use crate::placement::gap::{Gap, Side};
-use crate::profile::Scope;
+use crate::profile::{Scope, ServiceType};
+use crate::runner::AddressPools;
 
 pub(super) fn egress_mode<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let asked = case.request().network.egress_mode.as_ref()?;
@@ -41,6 +42,21 @@ pub(super) fn service_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
         Side::Text(kind.as_str()),
         Side::ServiceTypes(made),
     ))
+}
+
+pub(super) fn address_pool<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let service = &case.exposure()?.service;
+    let picked = match service.service_type {
+        ServiceType::LoadBalancer => service.selector_annotation.as_ref()?.value(),
+        // These have no address of their own.
+        ServiceType::ClusterIp | ServiceType::NodePort => return None,
+    };
+    match &case.report()?.capabilities.address_pools {
+        AddressPools::Only(pools) if !pools.contains(picked) => {
+            Some(Gap::new(Side::Text(picked), Side::Set(pools)))
+        }
+        AddressPools::Only(_) | AddressPools::Unknown => None,
+    }
 }
 
 pub(super) fn http_route<'a>(case: &Case<'a>) -> Option<Gap<'a>> {

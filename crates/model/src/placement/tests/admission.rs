@@ -200,7 +200,7 @@ fn an_exposed_sandbox_opens_what_it_listens_on() {
         let placement = Caller::new(request.clone()).select(&fleet).unwrap();
         placement.exposure.unwrap().ports
     };
-    assert_eq!(opened(&request), [80, 443]);
+    assert_eq!(opened(&request), [443, 80]);
     request.network.exposed_ports = vec![443];
     assert_eq!(opened(&request), [443]);
 }

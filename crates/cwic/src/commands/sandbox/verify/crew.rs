@@ -5,6 +5,7 @@
 //! waits for the answer. What could not be removed ends by itself: each has a
 //! lifetime.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use palisade_client::{CallError, Sandboxes};
@@ -35,6 +36,14 @@ struct Member {
     id: String,
 }
 
+/// A sandbox that runs.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) id: String,
+    /// Where clients from outside find it, if that is an address.
+    pub(super) service: Option<SocketAddr>,
+}
+
 /// Why there is no sandbox to ask.
 #[derive(Debug)]
 pub(super) enum NoMember {
@@ -53,7 +62,7 @@ impl Crew {
         sandboxes: &Sandboxes,
         request: StartSandboxRequest,
         signals: &mut Signals,
-    ) -> Result<String, NoMember> {
+    ) -> Result<Started, NoMember> {
         let mut asked = std::pin::pin!(sandboxes.start(request));
         let (answer, early) = tokio::select! {
             answer = &mut asked => (answer, None),
@@ -71,7 +80,7 @@ impl Crew {
             return Err(NoMember::Ended(ending));
         }
         tokio::select! {
-            begun = begin(sandboxes, &id) => begun.map(|()| id),
+            begun = begin(sandboxes, &id) => begun.map(|service| Started { id, service }),
             ending = signals.next() => Err(NoMember::Ended(ending)),
         }
     }
@@ -117,8 +126,8 @@ impl Member {
     }
 }
 
-/// Waits until it runs.
-async fn begin(sandboxes: &Sandboxes, id: &str) -> Result<(), NoMember> {
+/// Waits until it runs, and tells where it is found from outside.
+async fn begin(sandboxes: &Sandboxes, id: &str) -> Result<Option<SocketAddr>, NoMember> {
     let begun = waiting::until(sandboxes, id, has_begun);
     let seen = time::timeout(START_LIMIT, begun).await.map_err(|_| {
         let what = format!("sandbox {id} did not run in time");
@@ -132,7 +141,8 @@ async fn begin(sandboxes: &Sandboxes, id: &str) -> Result<(), NoMember> {
         };
         return Err(NoMember::Refused(reason));
     }
-    Ok(())
+    // A host name is none: who answers there asks for it by HTTP.
+    Ok(seen.service_address.parse().ok())
 }
 
 /// A refusal is something to tell; without an answer nothing can be told.

@@ -12,8 +12,8 @@ use palisade_init_protocol::probe::{Door, Outcome, Probe, Sight};
 use tokio::time::{self, Instant};
 
 use super::super::signals::Signals;
-use super::crew::{Crew, NoMember};
-use super::peers::{self, Peer};
+use super::crew::{self, Crew, NoMember};
+use super::peers::{self, Peer, Service};
 use super::plan::{self, Kin, Post};
 use super::table::Table;
 use super::{Caller, Survey, asking};
@@ -96,14 +96,14 @@ impl Levy<'_> {
             Kin::Own | Kin::OtherUser => post.clone(),
             Kin::OtherOrganization => post.unexposed(),
         };
-        let id = loop {
+        let started = loop {
             let request = match kin {
                 Kin::Own | Kin::OtherUser => post.request(ground),
                 Kin::OtherOrganization => plan::bare(ground.image.as_deref()),
             };
             let started = Box::pin(self.crew.start(sandboxes, request, self.signals)).await;
             match (started, &post.level) {
-                (Ok(id), _) => break id,
+                (Ok(started), _) => break started,
                 (Err(NoMember::Refused(why)), Some((level, _))) => {
                     self.table.omit(format!("ingress level {level}"), why);
                     post = post.unexposed();
@@ -119,6 +119,7 @@ impl Levy<'_> {
                 (Err(other @ (NoMember::Ended(_) | NoMember::Failed(_))), _) => return Err(other),
             }
         };
+        let crew::Started { id, service } = started;
         let seen = tokio::select! {
             seen = settle(sandboxes, &id) => seen.map_err(NoMember::Failed)?,
             ending = self.signals.next() => return Err(NoMember::Ended(ending)),
@@ -126,6 +127,10 @@ impl Levy<'_> {
         Ok(Some(Peer {
             name: post.name(kin),
             standing: post.standing(kin, ground.profile),
+            service: service.map(|address| Service {
+                kind: post.service,
+                address,
+            }),
             id,
             seen,
         }))

@@ -4,11 +4,14 @@
 //! exposes if its profile has a level for that. Who may open which is decided by
 //! the model alone.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
 use palisade_init_protocol::probe::{self, HostName, Probe, Sight};
-use palisade_model::policy::{Door, Exposed, Knock, Standing};
+use palisade_model::policy::{
+    self, Door, EgressRules, Exposed, Knock, Standing, Surroundings, Verdict, Visitor,
+};
+use palisade_model::profile::ServiceType;
 use palisade_model::sandbox::Protocol;
 
 use super::table::{Expected, Question};
@@ -29,8 +32,17 @@ pub(super) struct Peer {
     /// What people call it here.
     pub(super) name: String,
     pub(super) standing: Standing,
+    /// Where clients from outside find it.
+    pub(super) service: Option<Service>,
     /// Its addresses, and what else it sees of its network.
     pub(super) seen: Vec<Sight>,
+}
+
+/// An address and port that lead to a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Service {
+    pub(super) kind: ServiceType,
+    pub(super) address: SocketAddr,
 }
 
 const fn door(protocol: Protocol, port: u16) -> Door {
@@ -61,7 +73,7 @@ impl Peer {
     }
 
     /// What to ask it about another sandbox.
-    pub(super) fn questions(&self, other: &Self) -> Vec<Question> {
+    pub(super) fn questions(&self, other: &Self, here: &Surroundings) -> Vec<Question> {
         let mut questions = Vec::new();
         for address in other.addresses() {
             let asked = EXPOSED.into_iter().chain(UNEXPOSED).chain(BESIDE);
@@ -73,19 +85,70 @@ impl Peer {
             });
         }
         questions.extend(self.name(other));
+        questions.extend(self.service(other, here));
         questions
     }
 
-    fn at(&self, other: &Self, address: IpAddr, door: Door) -> Option<Question> {
-        let port = NonZeroU16::new(door.port)?;
-        let probe = match door.protocol {
-            Protocol::Tcp => Probe::Tcp(address.into(), port),
-            Protocol::Udp => Probe::Udp(address.into(), port),
-            Protocol::Sctp => return None,
+    /// The ports that lead to it, exposed and unexposed ones.
+    fn service(&self, other: &Self, here: &Surroundings) -> Vec<Question> {
+        let Some(service) = other.service else {
+            return Vec::new();
         };
-        let exposed = other.standing.exposed.as_ref();
+        let rules = EgressRules::new(&self.standing.egress, here);
+        let ways = service.ways().into_iter();
+        ways.filter_map(|(door, way)| {
+            let knock = Knock::At(door);
+            let direct = self.standing.reaches(&other.standing, knock);
+            // To whom the address is any other one, the sandbox is a stranger.
+            let is_open = rules.address(way.ip()).is_allowed();
+            let verdict = if is_open && !direct.is_allowed() {
+                other.admits_strangers(knock)
+            } else {
+                direct
+            };
+            let what = other.word(door);
+            Some(Question {
+                target: format!(
+                    "{}, {what} port by its {}",
+                    other.name,
+                    service.kind.as_str()
+                ),
+                probe: probe(door.protocol, way)?,
+                expected: Expected::Address(verdict),
+            })
+        })
+        .collect()
+    }
+
+    /// What becomes of somebody outside who opens a connection to its first port.
+    pub(super) fn asked_outside(&self) -> Option<Question> {
+        let service = self.service?;
+        let (door, way) = service.ways().into_iter().next()?;
+        Some(Question {
+            target: format!(
+                "{}, exposed port by its {}",
+                self.name,
+                service.kind.as_str()
+            ),
+            probe: probe(door.protocol, way)?,
+            expected: Expected::Address(self.admits_strangers(Knock::At(door))),
+        })
+    }
+
+    fn admits_strangers(&self, knock: Knock) -> Verdict {
+        let exposed = self.standing.exposed.as_ref();
+        policy::admits(self.standing.party(), exposed, knock, Visitor::Stranger)
+    }
+
+    fn word(&self, door: Door) -> &'static str {
+        let exposed = self.standing.exposed.as_ref();
         let is_exposed = exposed.is_some_and(|exposed| exposed.doors.contains(&door));
-        let what = if is_exposed { "exposed" } else { "unexposed" };
+        if is_exposed { "exposed" } else { "unexposed" }
+    }
+
+    fn at(&self, other: &Self, address: IpAddr, door: Door) -> Option<Question> {
+        let probe = probe(door.protocol, SocketAddr::new(address, door.port))?;
+        let what = other.word(door);
         let verdict = self.standing.reaches(&other.standing, Knock::At(door));
         Some(Question {
             target: format!("{}, {what} port", other.name),
@@ -105,6 +168,38 @@ impl Peer {
             probe: Probe::Dns(server, name),
             expected: Expected::Name(self.standing.sees(&other.standing, level)),
         })
+    }
+}
+
+impl Service {
+    /// Which door each way leads to. Where each has an address of its own, the
+    /// unexposed ones can be asked for, too.
+    fn ways(self) -> Vec<(Door, SocketAddr)> {
+        let ip = self.address.ip();
+        match self.kind {
+            ServiceType::ClusterIp => Vec::new(),
+            ServiceType::LoadBalancer => EXPOSED
+                .into_iter()
+                .chain(UNEXPOSED)
+                .chain(BESIDE)
+                .map(|door| (door, SocketAddr::new(ip, door.port)))
+                .collect(),
+            // Side by side, in the order of the request.
+            ServiceType::NodePort => (self.address.port()..=u16::MAX)
+                .zip(EXPOSED)
+                .map(|(port, door)| (door, SocketAddr::new(ip, port)))
+                .chain([(BESIDE[0], self.address)])
+                .collect(),
+        }
+    }
+}
+
+fn probe(protocol: Protocol, to: SocketAddr) -> Option<Probe> {
+    let port = NonZeroU16::new(to.port())?;
+    match protocol {
+        Protocol::Tcp => Some(Probe::Tcp(to.ip().into(), port)),
+        Protocol::Udp => Some(Probe::Udp(to.ip().into(), port)),
+        Protocol::Sctp => None,
     }
 }
 

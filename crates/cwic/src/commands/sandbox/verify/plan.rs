@@ -7,7 +7,7 @@ use palisade_init_protocol::probe::{LISTEN, PROGRAM};
 use palisade_model::id::ProfileId;
 use palisade_model::name::{LevelName, ModeName};
 use palisade_model::policy::{Exposed, Standing};
-use palisade_model::profile::{EgressMode, ProfileSpec, Scope};
+use palisade_model::profile::{EgressMode, Exposure, ProfileSpec, Scope, ServiceType};
 use palisade_model::sandbox::Owner;
 use palisade_wire::proto::v1beta2 as pb;
 
@@ -24,6 +24,8 @@ const NOBODYS: &str = "00000000-0000-0000-0000-000000000000";
 pub(super) struct Post {
     pub(super) egress: (ModeName, EgressMode),
     pub(super) level: Option<(LevelName, Scope)>,
+    /// How that level is reached from outside.
+    pub(super) service: ServiceType,
     /// Whether it is the one that is asked for its egress mode.
     pub(super) asks: bool,
 }
@@ -55,15 +57,18 @@ pub(super) fn posts(spec: &ProfileSpec) -> Vec<Post> {
     let egress = modes.iter().cycle();
     let level = |place: usize| {
         let place = place.checked_rem(levels.len())?;
-        let (name, exposure) = levels.iter().nth(place)?;
-        Some((name.clone(), exposure.scope))
+        levels.iter().nth(place)
     };
+    let named = |(name, exposure): (&LevelName, &Exposure)| (name.clone(), exposure.scope);
     egress
         .take(count)
         .enumerate()
         .map(|(place, (name, mode))| Post {
             egress: (name.clone(), mode.clone()),
-            level: level(place),
+            level: level(place).map(named),
+            service: level(place).map_or_else(ServiceType::default, |(_, exposure)| {
+                exposure.service.service_type
+            }),
             asks: place < modes.len(),
         })
         .collect()
@@ -221,6 +226,7 @@ mod tests {
         let post = Post {
             egress: ("a".parse().unwrap(), EgressMode::User),
             level: Some(("team".parse().unwrap(), Scope::User)),
+            service: ServiceType::ClusterIp,
             asks: true,
         };
         let request = post.request(&ground);

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use palisade_init_protocol::probe::Probe;
 use serde_json::{Value, json};
 
+use super::outside::OUTSIDE;
 use super::table::{Judgement, Omission, Row, Table};
 use crate::out::Out;
 use crate::present::printable;
@@ -14,7 +15,11 @@ pub(super) fn print(table: &Table, out: &mut Out) {
     let mut modes: Vec<&str> = table.rows.iter().map(|row| row.mode.as_str()).collect();
     modes.dedup();
     for mode in modes {
-        out.line(format_args!("egress mode {mode}"));
+        if mode == OUTSIDE {
+            out.line("from outside, where this program runs");
+        } else {
+            out.line(format_args!("egress mode {mode}"));
+        }
         let rows = table.rows.iter().filter(|row| row.mode == mode);
         let rows: Vec<[String; 5]> = rows.map(cells).collect();
         let heading = ["TARGET", "PROBE", "PREDICTED", "MEASURED", "RESULT"];

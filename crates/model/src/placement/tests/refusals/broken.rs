@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::profile::EgressType;
-use crate::runner::PodFieldSupport;
+use crate::runner::{AddressPools, PodFieldSupport};
 use crate::sandbox::{GpuKind, GpuRequest, Port, Protocol};
 
 type Case = (Constraint, FleetPlan, Caller);
@@ -65,6 +65,9 @@ fn network() -> Vec<Case> {
         let route = json!({ "controllerName": "nginx", "template": template });
         level(json!({ "scope": "any", "ingress": route }))
     };
+    let selector = json!({ "key": "metallb.io/address-pool", "value": "blue" });
+    let service = json!({ "serviceType": "LoadBalancer", "serviceSelectorAnnotation": selector });
+    let balanced = level(json!({ "scope": "any", "service": service }));
     let short = routed("{{.SandboxID}}.example.com");
     let mut long = routed("{{.Namespace}}-{{.SandboxID}}.example.com");
     long["namespace"] = json!({ "strategy": "per-profile", "namespacePrefix": "quite-long" });
@@ -76,6 +79,9 @@ fn network() -> Vec<Case> {
         case(Constraint::IngressLevel, &none, inward.clone(), SAME),
         case(Constraint::ServiceType, &plain, inward.clone(), |live| {
             report(live).capabilities.services.clear();
+        }),
+        case(Constraint::AddressPool, &balanced, inward.clone(), |live| {
+            report(live).capabilities.address_pools = AddressPools::Only(["red".to_owned()].into());
         }),
         case(Constraint::HttpRoute, &short, inward.clone(), |live| {
             report(live).capabilities.routes = false;
