@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import signal
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -30,6 +31,8 @@ class Platform:
         self.http = None
         # Other options of `palisade dev`.
         self.options = []
+        # A file with the authority that vouches for it, if it speaks TLS.
+        self.authority = None
         self.state = self.directory / "state"
         self.palisade = palisade
         self.cwic_path = cwic
@@ -58,12 +61,13 @@ class Platform:
         if self.process.poll() is not None:
             raise RuntimeError(f"palisade dev ended:\n{self.log()}")
         text = self.log_path.read_bytes()[offset:].decode(errors="replace")
-        found = re.search(r"^listening on (http://\S+)$", text, re.MULTILINE)
+        found = re.search(r"^listening on (https?://\S+)$", text, re.MULTILINE)
         return found and found.group(1)
 
     def _is_ready(self):
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+            trusted = self.authority and ssl.create_default_context(cafile=self.authority)
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5, context=trusted) as answer:
                 return answer.status == 200
         except (OSError, urllib.error.URLError, http.client.HTTPException):
             return False

@@ -145,6 +145,17 @@ def test_copies_that_cannot_be_are_refused(cwic, sandbox_id, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_directory_needs_tar_which_is_said(cwic, sandbox_id, tmp_path):
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    assert cwic("exec", sandbox_id, "--", "sh", "-c", "rm $(command -v tar)").returncode == 0
+    for words in ([str(tmp_path / "tree"), f"{sandbox_id}:/tmp/"], [f"{sandbox_id}:/etc", str(tmp_path / "out")]):
+        copied = cwic("cp", *words)
+        assert copied.returncode == 1 and "needs tar in the sandbox" in copied.stderr, copied
+    assert os.listdir(tmp_path) == ["tree"]
+    # Files go without it.
+    assert cwic("cp", f"{sandbox_id}:/etc/passwd", str(tmp_path)).returncode == 0
+
+
 SERVER = """
 import http.server, threading, socket
 class Handler(http.server.BaseHTTPRequestHandler):

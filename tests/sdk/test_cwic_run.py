@@ -232,3 +232,18 @@ def test_a_bad_amount_is_told_by_its_flag(cwic):
     ran = cwic("run", "--memory", "much", "--", "true")
     assert (ran.returncode, ran.stdout) == (64, "")
     assert "--memory " in ran.stderr and "resource_requests" not in ran.stderr
+
+
+def test_the_end_at_its_maximum_lifetime_is_told(cwic):
+    ran = cwic("run", "--rm", "--max-lifetime", "1s", "--", "sleep", "600")
+    assert (ran.returncode, ran.stdout) == (143, "")
+    assert "maximum lifetime of 1 s" in ran.stderr
+
+
+def test_stopping_waits_for_the_end(cwic, sandbox_id):
+    stopped = cwic("stop", sandbox_id, "--grace", "1s", "-o", "json")
+    assert stopped.returncode == 0, stopped.stderr
+    [told] = json.loads(stopped.stdout)["items"]
+    assert (told["result"], told["name"]) == ("stopped", sandbox_id)
+    shown = json.loads(cwic("get", sandbox_id, "-o", "json").stdout)
+    assert shown["exitCode"] == told["exitCode"]

@@ -157,7 +157,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, CliError> {
 fn unreadable(path: &Path, why: &str) -> CliError {
     CliError::new(Exit::Usage, format!("{} cannot be used", path.display()))
         .because(why)
-        .next("mend or delete the file, then log in again: cwic auth login TOKEN --server URL")
+        .next("mend or delete the file, then log in again: cwic auth login --server URL")
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {

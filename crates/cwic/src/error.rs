@@ -216,6 +216,10 @@ impl CliError {
 }
 
 fn exit_of(refused: &Refused) -> Exit {
+    // Also when nothing but the moment was wrong.
+    if is_of_placement(refused) {
+        return Exit::Refused;
+    }
     match refused.code() {
         Some(Code::NotFound) => Exit::NotFound,
         Some(Code::Unauthenticated | Code::PermissionDenied) => Exit::NotAllowed,
@@ -227,8 +231,21 @@ fn exit_of(refused: &Refused) -> Exit {
     }
 }
 
+/// Whether no runner can take what was asked for, now or ever.
+fn is_of_placement(refused: &Refused) -> bool {
+    let reasons = [Reason::NoSuitableRunner, Reason::ProfileMismatch];
+    reasons
+        .iter()
+        .any(|reason| refused.reason() == Some(reason.as_str()))
+}
+
 /// What to do next: what the reason asks for, or else what its kind does.
 fn next_after(refused: &Refused) -> Option<String> {
+    if is_of_placement(refused) && refused.retry_after().is_some() {
+        return Some(
+            "try again in a moment, or look what is there: cwic sandbox runner ls".to_owned(),
+        );
+    }
     let known = |reason: &&Reason| Some(reason.as_str()) == refused.reason();
     let by_reason = Reason::ALL
         .iter()

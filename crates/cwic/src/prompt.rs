@@ -12,10 +12,11 @@ use inquire::list_option::ListOption;
 use inquire::ui::RenderConfig;
 use inquire::validator::{ErrorMessage, Validation};
 use inquire::{
-    Autocomplete, Confirm, CustomUserError, InquireError, MultiSelect, Select, Text,
-    set_global_render_config,
+    Autocomplete, Confirm, CustomUserError, InquireError, MultiSelect, Password,
+    PasswordDisplayMode, Select, Text, set_global_render_config,
 };
 
+use crate::cli::Secret;
 use crate::error::{CliError, Exit};
 use crate::terminal::{Terminal, interruptible};
 
@@ -107,6 +108,18 @@ impl Terminal {
                 .prompt()
         });
         Ok(asked.await?.trim().to_owned())
+    }
+
+    /// Asks for a line that nobody who looks on can read.
+    pub(crate) async fn ask_secret(&mut self, question: String) -> Result<Secret, CliError> {
+        self.put(move || {
+            Password::new(&question)
+                .without_confirmation()
+                .with_display_mode(PasswordDisplayMode::Hidden)
+                .prompt()
+                .map(Secret)
+        })
+        .await
     }
 
     /// Asks for one of a list, by its index.

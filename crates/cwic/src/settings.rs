@@ -130,13 +130,13 @@ impl Settings {
         }
         let there = match names.join(", ") {
             none if none.is_empty() => "there was no login yet".to_owned(),
-            names => format!("there are {names}"),
+            names => format!("known are {names}"),
         };
         let question = suggestion::question(name, names.iter().map(String::as_str));
         let next = match question {
             Some(question) => format!("{question} cwic context ls lists all"),
             None => {
-                format!("log in to make it: cwic auth login TOKEN --context {name} --server URL")
+                format!("log in to make it: cwic auth login --context {name} --server URL")
             }
         };
         let what = format!("the context {name} does not exist");
@@ -156,13 +156,13 @@ impl Settings {
         let Some(kept) = self.file.login(&context).server else {
             return Err(CliError::new(Exit::NotAllowed, "no server is known")
                 .because("neither --server nor CWIC_SERVER is given, and there was no login")
-                .next("log in: cwic auth login TOKEN --server URL"));
+                .next("log in: cwic auth login --server URL"));
         };
         let server = kept.parse().map_err(|error| {
             let path = self.file.path().display();
             CliError::new(Exit::Usage, format!("the server in {path} cannot be used"))
                 .because(format!("{kept:?} {error}"))
-                .next("log in again: cwic auth login TOKEN --server URL")
+                .next("log in again: cwic auth login --server URL")
         })?;
         Ok((server, Origin::Context))
     }
@@ -203,7 +203,7 @@ impl Settings {
         let token = token.filter(|_| is_for_server).ok_or_else(|| {
             CliError::new(Exit::NotAllowed, format!("no token is known for {server}"))
                 .because("neither --token nor CWIC_TOKEN is given, and there was no login there")
-                .next(format!("log in: cwic auth login TOKEN --server {server}"))
+                .next(format!("log in: cwic auth login --server {server}"))
         })?;
         Ok((token, Origin::Context))
     }
@@ -227,7 +227,7 @@ impl Settings {
                     "check the file of --ca-file, CWIC_CA_FILE or the context"
                 }
                 SetupError::BadToken | SetupError::Tls(_) => {
-                    "check the token, or log in again: cwic auth login TOKEN --server URL"
+                    "check the token, or log in again: cwic auth login --server URL"
                 }
             })
         })

@@ -27,8 +27,8 @@ pub(crate) enum LiveCommand {
         after_help = "Examples:\n  cwic sandbox ls\n  cwic sandbox ls --all-states --profile agents -o json"
     )]
     Ls(ListSandboxesArgs),
-    /// Show one sandbox
-    #[command(after_help = "Example:\n  cwic sandbox get SANDBOX-ID -o json")]
+    /// Show one sandbox, or list those that live
+    #[command(after_help = "Examples:\n  cwic sandbox get\n  cwic sandbox get SANDBOX-ID -o json")]
     Get(GetSandboxArgs),
     /// Show one sandbox with everything that is known about it
     #[command(
@@ -186,8 +186,9 @@ pub(crate) struct DescribeSandboxArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct GetSandboxArgs {
-    #[command(flatten)]
-    pub(crate) sandbox: SandboxArgs,
+    /// The id of a sandbox; all that live without one
+    #[arg(value_name = "SANDBOX-ID", add = complete::sandboxes())]
+    pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

@@ -54,5 +54,5 @@ pub(crate) fn tell(profile: &Value, out: &mut Out) {
     for finding in told {
         out.note(line(finding));
     }
-    out.note("what to do about it: cwic sandbox profile lint");
+    out.note("what to do about it: cwic sandbox profile lint NAME, or -f FILE");
 }

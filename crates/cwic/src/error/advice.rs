@@ -67,9 +67,7 @@ pub(super) fn by_reason(reason: Reason) -> Option<&'static str> {
 /// What a kind of refusal asks for.
 pub(super) fn by_code(code: Code) -> &'static str {
     match code {
-        Code::Unauthenticated => {
-            "log in with a token that is valid: cwic auth login TOKEN --server URL"
-        }
+        Code::Unauthenticated => "log in with a token that is valid: cwic auth login --server URL",
         Code::PermissionDenied => "ask for a token with the role sandbox_admin",
         Code::InvalidArgument => "correct the document; nothing was changed",
         Code::NotFound => "list what there is: cwic sandbox profile ls, cwic sandbox runner ls",

@@ -58,13 +58,25 @@ impl<'a> Kind<'a> {
     pub(super) fn of(self, mut node: Node) -> Result<Read<'a>, Finding> {
         let kind = match self {
             Self::Whole => by_fields(&node)?,
-            Self::NewProfile
-            | Self::ProfileChange
-            | Self::WholeProfile
-            | Self::NewRunner(_)
-            | Self::RunnerChange
-            | Self::StartRequest
-            | Self::WholeRunner => self,
+            Self::NewProfile | Self::ProfileChange | Self::WholeProfile => {
+                refuse(
+                    &node,
+                    (&PROFILE, &OF_PROFILES),
+                    (&RUNNER, &OF_RUNNERS),
+                    "runner",
+                )?;
+                self
+            }
+            Self::NewRunner(_) | Self::RunnerChange | Self::WholeRunner => {
+                refuse(
+                    &node,
+                    (&RUNNER, &OF_RUNNERS),
+                    (&PROFILE, &["spec"]),
+                    "profile",
+                )?;
+                self
+            }
+            Self::StartRequest => self,
         };
         let mut etag = None;
         match kind {
@@ -109,15 +121,38 @@ impl<'a> Kind<'a> {
     }
 }
 
-fn by_fields(node: &Node) -> Result<Kind<'static>, Finding> {
-    let has = |shape: &'static Shape, wanted: &[&str]| match &node.data {
+/// Fields of a shape by which a document is known to have it.
+type Marks<'a> = (&'static Shape, &'a [&'a str]);
+
+fn has(node: &Node, (shape, wanted): Marks<'_>) -> bool {
+    match &node.data {
         Data::Map(entries) => entries.iter().any(|entry| {
             let name = shape.canonical_name(&entry.key);
             name.is_some_and(|name| wanted.contains(&name))
         }),
         Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) | Data::List(_) => false,
-    };
-    match (has(&PROFILE, &OF_PROFILES), has(&RUNNER, &OF_RUNNERS)) {
+    }
+}
+
+/// Refuses what is plainly the other kind, in words and not field by field.
+fn refuse(node: &Node, expected: Marks<'_>, other: Marks<'_>, noun: &str) -> Result<(), Finding> {
+    if has(node, expected) || !has(node, other) {
+        return Ok(());
+    }
+    let what = format!(
+        "is a {noun}; give it to cwic sandbox {noun}, or to cwic sandbox apply, which takes both"
+    );
+    Err(Finding {
+        violation: Violation::new(FieldPath::root(), ViolationKind::Invalid, what),
+        place: node.place,
+    })
+}
+
+fn by_fields(node: &Node) -> Result<Kind<'static>, Finding> {
+    match (
+        has(node, (&PROFILE, &OF_PROFILES)),
+        has(node, (&RUNNER, &OF_RUNNERS)),
+    ) {
         (true, false) => Ok(Kind::WholeProfile),
         (false, true) => Ok(Kind::WholeRunner),
         (true, true) | (false, false) => {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::pty::{CTRL_C, Desk, Session};
 use crate::rig::{Plane, Ran};
 
 /// A login by which later commands work.
@@ -82,6 +83,31 @@ async fn no_token_at_all_is_a_usage_error() {
     let plane = Plane::start().await;
     let login = plane.bare("auth login - --server").argument(plane.url());
     login.input("\n").run().await.failed(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_asked_for_and_not_shown() {
+    let plane = Plane::start().await;
+    let desk = Desk::new(&plane, &[]);
+    let call = |text: &str| desk.cwic(text).env("CWIC_TOKEN", "");
+    let mut session = Session::start(call("auth login"), (100, 24));
+    session.answer("? Token for http://127.0.0.1", &plane.token);
+    let ended = session.end();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    assert!(!ended.screen.contains(&plane.token), "{}", ended.screen);
+    plane.bare("sandbox profile ls").run().await.ok();
+    let mut session = Session::start(call("auth login"), (100, 24));
+    session.see("? Token for");
+    session.press(CTRL_C);
+    let ended = session.end();
+    assert_eq!(ended.code, 130, "{}", ended.screen);
+    let nobody = plane.bare("auth login --server").argument(plane.url());
+    let told = nobody.run().await;
+    assert!(
+        told.failed(64).contains("auth login - --server"),
+        "{}",
+        told.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod contexts;
 mod deleting;
 mod documents;
 mod editor_sessions;
+mod errors;
 mod help;
 mod insight;
 mod logging_in;

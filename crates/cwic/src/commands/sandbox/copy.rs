@@ -58,5 +58,7 @@ fn one_side(why: &str) -> CliError {
 /// Something on this machine could not be read or written.
 fn local(path: &std::path::Path, error: &std::io::Error) -> CliError {
     let what = format!("{} could not be copied", path.display());
-    CliError::new(Exit::Failure, what).because(error.to_string())
+    CliError::new(Exit::Failure, what)
+        .because(error.to_string())
+        .next("check the path on this machine, and who may read or write there")
 }

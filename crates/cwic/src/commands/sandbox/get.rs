@@ -1,8 +1,9 @@
-//! `cwic sandbox get`: one sandbox.
+//! `cwic sandbox get`: one sandbox, or those that live.
 
-use palisade_client::{Client, Sandboxes};
+use palisade_client::{Client, SandboxFilter, Sandboxes};
 use palisade_wire::rest::ChangedKind;
 
+use super::list;
 use crate::cli::GetSandboxArgs;
 use crate::commands::Ended;
 use crate::commands::sandbox::failure::failed;
@@ -16,15 +17,17 @@ pub(super) async fn run(
     (client, sandboxes): (&Client, &Sandboxes),
     out: &mut Out,
 ) -> Ended {
-    let id = &args.sandbox.id;
     let fetch = async || {
+        let Some(id) = &args.id else {
+            return list::fetch(sandboxes, &SandboxFilter::default()).await;
+        };
         let seen = sandboxes.get(id).await;
         let seen = seen.map_err(|error| failed(&format!("sandbox {id} was not found"), &error))?;
         Ok(vec![whole(&seen)])
     };
     let listing = Listing {
         columns: &COLUMNS,
-        is_single: true,
+        is_single: args.id.is_some(),
         args: &args.list,
     };
     let feed = Feed::of(&[ChangedKind::Sandbox], client);

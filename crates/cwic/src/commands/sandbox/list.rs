@@ -6,7 +6,8 @@ use palisade_wire::rest::ChangedKind;
 use crate::cli::ListSandboxesArgs;
 use crate::commands::Ended;
 use crate::commands::sandbox::failure::failed;
-use crate::listing::{Feed, Listing};
+use crate::error::CliError;
+use crate::listing::{Feed, Item, Listing};
 use crate::out::Out;
 use crate::present::sandbox::{COLUMNS, item};
 
@@ -22,11 +23,7 @@ pub(super) async fn run(
         runners: args.runner.iter().cloned().collect(),
         includes_over: args.all_states,
     };
-    let fetch = async || {
-        let found = sandboxes.list(&filter).await;
-        let found = found.map_err(|error| failed("sandboxes were not listed", &error))?;
-        Ok(found.iter().map(item).collect())
-    };
+    let fetch = async || fetch(sandboxes, &filter).await;
     let listing = Listing {
         columns: &COLUMNS,
         is_single: false,
@@ -34,4 +31,14 @@ pub(super) async fn run(
     };
     let feed = Feed::of(&[ChangedKind::Sandbox], client);
     listing.run(fetch, feed, out).await
+}
+
+/// The sandboxes that pass a filter.
+pub(super) async fn fetch(
+    sandboxes: &Sandboxes,
+    filter: &SandboxFilter,
+) -> Result<Vec<Item>, CliError> {
+    let found = sandboxes.list(filter).await;
+    let found = found.map_err(|error| failed("sandboxes were not listed", &error))?;
+    Ok(found.iter().map(item).collect())
 }

@@ -143,6 +143,9 @@ impl Printing<'_> {
                     return Err(CliError::new(Exit::Failure, what).because(message));
                 }
                 Err(error) if may_pass(&error) => return Ok(Cut::Lost(error)),
+                Err(error) if self.printed.place.is_none() => {
+                    return Err(failed("the log was not read", &error));
+                }
                 Err(error) => return Err(failed("the log was cut off", &error)),
             };
             self.printed.advance(logs.place(), data.len() as u64);

@@ -205,7 +205,10 @@ impl Owned<'_> {
         })??;
         match over.exit_code {
             Some(code) => {
-                if matches!(code, NOT_EXECUTABLE | NO_SUCH_PROGRAM) {
+                // A program that ended by itself has its say in the log.
+                let is_told = matches!(code, NOT_EXECUTABLE | NO_SUCH_PROGRAM)
+                    || over.sandbox_status() != SandboxStatus::Completed;
+                if is_told && !over.status_reason.is_empty() {
                     out.note(printable(&over.status_reason));
                 }
                 Ok(Outcome::Exit(code))

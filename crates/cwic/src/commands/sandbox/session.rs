@@ -116,11 +116,15 @@ async fn pass_output(mut output: ExecOutput, has_terminal: bool) -> Result<Outco
         io::stderr().is_terminal(),
         has_terminal,
     );
+    let mut what = "the command was not run";
     loop {
         let event = output.next().await;
-        let event = event.map_err(|error| failed("the command was cut off", &error))?;
+        let event = event.map_err(|error| failed(what, &error))?;
         let written = match event {
-            ExecEvent::Started => Ok(()),
+            ExecEvent::Started => {
+                what = "the command was cut off";
+                Ok(())
+            }
             ExecEvent::Stdout(data) => stdout.write(&data).await,
             ExecEvent::Stderr(data) => stderr.write(&data).await,
             ExecEvent::Exit(code) => {

@@ -3,9 +3,12 @@
 //! Paths are arguments and never part of a script, so that nothing in them is
 //! taken for more than a path.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use palisade_client::{Command, Exec, ExecEvent, ExecInput, ExecOutput, Sandboxes};
 use tokio::sync::mpsc;
+use tokio::time;
 
 use crate::commands::sandbox::failure::failed;
 use crate::error::{CliError, Exit};
@@ -63,6 +66,8 @@ const NO_SHELL: i32 = 127;
 
 /// The most that is kept of what a script says when it fails.
 const WORDS_BYTES_MAX: usize = 4 * 1024;
+/// How long a script may take that moves no bytes.
+const LIMIT: Duration = Duration::from_mins(1);
 /// How many pieces of output may wait.
 const PIECES_MAX: usize = 4;
 
@@ -99,8 +104,24 @@ pub(super) async fn start(
 }
 
 /// Runs a script to its end, with nothing on its input; also what it wrote, up to
-/// a bound.
+/// a bound. It moves no bytes, so that its time is bounded, too.
 pub(super) async fn run(
+    sandboxes: &Sandboxes,
+    id: &str,
+    script: &str,
+    arguments: &[&str],
+) -> Result<(Said, Vec<u8>), CliError> {
+    let ended = time::timeout(LIMIT, try_run(sandboxes, id, script, arguments)).await;
+    ended.unwrap_or_else(|_| {
+        Err(CliError::new(Exit::TimedOut, "nothing was copied")
+            .because("the shell of the sandbox does not come to an end")
+            .next(format!(
+                "look whether it answers: cwic sandbox exec {id} -- true"
+            )))
+    })
+}
+
+async fn try_run(
     sandboxes: &Sandboxes,
     id: &str,
     script: &str,
