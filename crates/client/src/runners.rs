@@ -146,6 +146,12 @@ impl Client {
         Ok((!left.id.is_empty()).then_some(left))
     }
 
+    /// Takes the drain of a runner back; returns the runner.
+    pub async fn undrain_runner(&self, id: &str) -> Result<Runner, CallError> {
+        let path = [BASE[0], BASE[1], RUNNERS, id, "undrain"];
+        self.write(Call::new(Method::POST, &path)).await
+    }
+
     /// Returns what a runner makes of the network of a profile that it binds, and
     /// what lies around its sandboxes.
     pub async fn get_runner_network(

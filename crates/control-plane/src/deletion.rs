@@ -11,7 +11,7 @@ use std::time::Duration;
 use palisade_model::id::SandboxId;
 use palisade_model::runner::Runner;
 use palisade_model::sandbox::{State, StopWish};
-use palisade_store::runner::DeleteError;
+use palisade_store::runner::FinishError;
 use palisade_store::sandbox::StatusChange;
 use palisade_store::{Fault, PageRequest, PageSize};
 use tokio_util::sync::CancellationToken;
@@ -87,21 +87,19 @@ impl Deletions {
     /// time; returns after how long there is more to do.
     async fn finish(&self, runner: &Runner) -> Result<Duration, Fault> {
         let store = &self.plane.store;
-        let gone = store
-            .delete_runner(&runner.organization, runner.uid, None)
-            .await;
+        let gone = store.finish_runner(&runner.organization, runner.uid).await;
         match gone {
             Ok(()) => {
                 info!(runner.uid = %runner.uid, runner.id = %runner.id, "runner deleted");
                 Ok(PERIOD)
             }
-            // No revision was expected, so that none can be another one.
-            Err(DeleteError::NotFound | DeleteError::RevisionMismatch { .. }) => Ok(PERIOD),
-            Err(DeleteError::Occupied { .. }) => match self.time_left(runner) {
+            // Somebody else finished it, or took the drain back.
+            Err(FinishError::NotMarked) => Ok(PERIOD),
+            Err(FinishError::Occupied { .. }) => match self.time_left(runner) {
                 Some(left) => Ok(left),
                 None => self.end_sandboxes(runner).await.map(|()| PERIOD),
             },
-            Err(DeleteError::Fault(fault)) => Err(fault),
+            Err(FinishError::Fault(fault)) => Err(fault),
         }
     }
 

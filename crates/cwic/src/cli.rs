@@ -36,7 +36,7 @@ pub(crate) use profile::{
 };
 pub(crate) use runner::{
     CreateRunnerArgs, DeleteRunnerArgs, DescribeRunnerArgs, EditRunnerArgs, GetRunnersArgs,
-    RunnerCommand, UpgradeRunnerArgs,
+    RunnerCommand, UndrainRunnerArgs, UpgradeRunnerArgs,
 };
 pub(crate) use sandbox::SandboxCommand;
 pub(crate) use tool::{CompletionArgs, ManArgs, Shell, VersionArgs};

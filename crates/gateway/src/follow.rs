@@ -189,6 +189,8 @@ impl Follower {
         self.picture.put_runner(runner);
         if is_deleting {
             self.hub.drain(organization, uid);
+        } else {
+            self.hub.undrain(organization, uid);
         }
         Ok(())
     }

@@ -160,6 +160,13 @@ impl Hub {
         }
     }
 
+    /// Places sandboxes again on a runner whose drain was taken back.
+    pub(crate) fn undrain(&self, organization: &OrganizationId, runner: RunnerUid) {
+        self.inner
+            .picture
+            .update_live(organization, runner, |live| live.is_draining = false);
+    }
+
     /// Ends the session of a runner that was deleted.
     pub(crate) fn forget(&self, runner: RunnerUid) {
         let known = self.runners().remove(&runner);

@@ -85,6 +85,8 @@ macro_rules! conformance_tests {
             a_runner_write_that_expects_another_revision_is_refused,
             a_runner_is_marked_for_deletion_once,
             the_earliest_end_of_a_drain_holds,
+            a_drain_is_taken_back_until_its_end_has_come,
+            a_runner_that_is_not_marked_is_not_finished,
             a_runner_being_deleted_does_not_change,
             a_runner_with_live_sandboxes_is_not_deleted,
             deleting_a_runner_frees_its_profiles,

@@ -40,8 +40,11 @@ use crate::store::Stamp;
 /// * A runner is marked for deletion once; marking it again keeps the first
 ///   time. From then on its configuration does not change. Of the ends of several
 ///   drains the earliest holds, and to end sandboxes at once is earlier than any.
+/// * A drain can be taken back until its end has come: the runner is then as if
+///   it had never been marked. One that ends its sandboxes at once cannot, and
+///   a runner that is not marked stays as it is.
 /// * A runner on which sandboxes live is not deleted. Deleting one frees its
-///   profiles.
+///   profiles. Finishing a deletion deletes marked runners alone.
 /// * Runners are listed in the order of their ids and clusters in the order of
 ///   their names, by their bytes; revisions the newest first.
 #[async_trait]
@@ -91,6 +94,23 @@ pub trait Runners: Debug + Send + Sync + 'static {
         uid: RunnerUid,
         mark: DeletionMark,
     ) -> Result<Runner, MarkError>;
+
+    /// Takes a drain back whose end has not come at `now`; returns how the runner
+    /// is then.
+    async fn unmark_runner_deleting(
+        &self,
+        organization: &OrganizationId,
+        uid: RunnerUid,
+        now: Timestamp,
+    ) -> Result<Runner, UnmarkError>;
+
+    /// Deletes a runner that is marked and on which no sandbox lives. One whose
+    /// mark was taken back meanwhile is left.
+    async fn finish_runner(
+        &self,
+        organization: &OrganizationId,
+        uid: RunnerUid,
+    ) -> Result<(), FinishError>;
 
     /// Deletes a runner on which no sandbox lives, marked or not.
     async fn delete_runner(
@@ -321,6 +341,37 @@ pub enum MarkError {
     RevisionMismatch {
         /// The present revision.
         current: Revision,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why a drain was not taken back.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum UnmarkError {
+    /// There is none, or it belongs to another organization.
+    #[error("there is no such runner in the organization")]
+    NotFound,
+    /// Its sandboxes end now, or nobody waits for them.
+    #[error("the sandboxes of the runner end already")]
+    Ending,
+    /// The store failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Why the deletion of a runner was not finished.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FinishError {
+    /// There is none any more, or it is not to be deleted any more.
+    #[error("there is no such runner that is being deleted")]
+    NotMarked,
+    /// Sandboxes live on it.
+    #[error("{sandboxes} sandbox(es) live on the runner")]
+    Occupied {
+        /// How many.
+        sandboxes: u64,
     },
     /// The store failed.
     #[error(transparent)]

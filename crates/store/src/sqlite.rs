@@ -27,6 +27,7 @@ mod profile;
 mod profile_write;
 mod row;
 mod runner;
+mod runner_deletion;
 mod runner_parts;
 mod runner_write;
 mod sandbox;

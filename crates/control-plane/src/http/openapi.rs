@@ -26,7 +26,7 @@ use utoipa::{Modify, OpenApi};
         paths::create_profile, paths::list_profiles, paths::get_profile, paths::update_profile,
         paths::delete_profile, paths::get_profile_denials, paths::list_revisions, paths::get_revision,
         paths::create_runner, paths::list_runners, paths::get_runner, paths::update_runner,
-        paths::delete_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
+        paths::delete_runner, paths::undrain_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
         paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
         paths::explain, paths::get_runner_network,
         paths::get_sandbox_denials, paths::list_changes, paths::healthz, paths::livez, paths::readyz,
@@ -367,6 +367,19 @@ mod paths {
         ),
     )]
     fn delete_runner() {}
+
+    /// Take the drain of a runner back
+    ///
+    /// Until its end has come, the runner is kept and takes sandboxes again.
+    #[utoipa::path(
+        post, path = "/v1beta2/sandbox/managed-runners/{id}/undrain", tag = "runners",
+        params(("id" = String, Path, description = "Its uid, or the id that its operator chose")),
+        responses(
+            (status = 200, body = Runner), (status = 401, body = Status), (status = 403, body = Status), (status = 404, body = Status),
+            (status = 409, description = "Its sandboxes end now", body = Status),
+        ),
+    )]
+    fn undrain_runner() {}
 
     /// Apply an update to a runner
     #[utoipa::path(

@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<ControlPlane> {
         .route("/", get(list).post(create))
         .route("/{id}", get(read).patch(update).delete(delete))
         .route("/{id}/apply-update", post(apply_update))
+        .route("/{id}/undrain", post(undrain))
         .route("/{id}/usage", get(usage::of_runner))
         .route("/{id}/preview", post(placing::preview_runner))
         .route("/{id}/network", get(network))
@@ -168,6 +169,17 @@ async fn delete(
     let ending = ending(&known)?;
     let left = plane.delete_runner(&caller, &id, change, ending).await?;
     Ok(left.map_or_else(empty, |runner| answer(&plane, &runner)))
+}
+
+async fn undrain(
+    State(plane): State<ControlPlane>,
+    Admin(caller): Admin,
+    Place(id): Place<String>,
+    params: Params,
+) -> ApiResult<Response> {
+    params.known(&[])?;
+    let runner = plane.undrain_runner(&caller, &id).await?;
+    Ok(answer(&plane, &runner))
 }
 
 /// The longest drain, in seconds: a week.

@@ -12,7 +12,7 @@ use palisade_model::reason::Reason;
 use palisade_model::runner::Runner;
 use palisade_model::tenant::Principal;
 use palisade_store::PageSize;
-use palisade_store::runner::{DeleteError, DeletionMark, MarkError};
+use palisade_store::runner::{DeleteError, DeletionMark, MarkError, UnmarkError};
 use palisade_store::sandbox::OccupancyOf;
 
 use super::etag_of;
@@ -78,6 +78,25 @@ impl ControlPlane {
         }
     }
 
+    /// Takes a drain back, as long as its end has not come. A runner that is not
+    /// being deleted stays as it is.
+    pub(crate) async fn undrain_runner(&self, caller: &Principal, text: &str) -> ApiResult<Runner> {
+        let runner = self.get_runner(caller, text).await?;
+        let unmarked = self
+            .store
+            .unmark_runner_deleting(&runner.organization, runner.uid, self.now())
+            .await;
+        let unmarked = unmarked.map_err(|error| match error {
+            UnmarkError::NotFound => gone(&runner),
+            UnmarkError::Ending => ending(&runner),
+            UnmarkError::Fault(fault) => fault.into(),
+        })?;
+        if runner.deleting_since.is_some() {
+            audit(caller, "runner.undrain", &runner);
+        }
+        Ok(unmarked)
+    }
+
     async fn mark(
         &self,
         runner: &Runner,
@@ -114,6 +133,15 @@ impl ControlPlane {
             .await?;
         Ok(parts.iter().map(|part| part.count).sum())
     }
+}
+
+fn ending(runner: &Runner) -> ApiError {
+    let message = format!(
+        "{} is being deleted and its sandboxes end now, which cannot be taken back; create it \
+         again once it is gone",
+        naming(runner)
+    );
+    ApiError::new(Reason::RunnerInUse, message)
 }
 
 fn occupied(runner: &Runner, sandboxes: u64) -> ApiError {

@@ -98,6 +98,46 @@ async fn a_drain_lets_sandboxes_end_and_ends_the_rest_at_its_limit() {
 }
 
 #[tokio::test]
+async fn a_drain_is_taken_back_while_it_lasts() {
+    let plane = Plane::start().await;
+    let (fleet, sandbox, made) = occupied(&plane).await;
+    let admin = plane.admin().await;
+    let path = runners::path("local");
+    let undrain = format!("{path}/undrain");
+    admin.delete(&format!("{path}?drain=60")).await.ok();
+    let user = plane.user().await;
+    user.post(&undrain, &json!({}))
+        .await
+        .refused(403, "PERMISSION_DENIED");
+    let kept = admin.post(&undrain, &json!({})).await.ok();
+    assert_eq!(kept["id"], made["id"]);
+    assert_ne!(kept["installStatus"], "RUNNER_INSTALL_STATUS_DELETING");
+    let usage = admin.get(&format!("{path}/usage")).await.ok();
+    assert_eq!(
+        (&usage["deletingSince"], &usage["drainUntil"]),
+        (&Value::Null, &Value::Null)
+    );
+    plane.clock.advance(Duration::from_mins(2));
+    plane.deletions.pass().await.unwrap();
+    assert_eq!(state(&plane, &fleet, sandbox.id).await, State::Creating);
+    admin
+        .patch(&path, &json!({ "displayName": "x" }))
+        .await
+        .ok();
+    // Twice is no failure.
+    admin.post(&undrain, &json!({})).await.ok();
+    for late in ["drain=0", "force=true"] {
+        admin.delete(&format!("{path}?{late}")).await.ok();
+        let refused = admin.post(&undrain, &json!({})).await;
+        let message = refused.refused(409, "RUNNER_IN_USE");
+        assert!(message.contains("cannot be taken back"), "{message}");
+    }
+    let nobody = format!("{}/undrain", runners::path("nobody"));
+    let nobody = admin.post(&nobody, &json!({})).await;
+    nobody.refused(404, "RUNNER_NOT_FOUND");
+}
+
+#[tokio::test]
 async fn force_cuts_a_drain_short() {
     let plane = Plane::start().await;
     let (fleet, sandbox, _) = occupied(&plane).await;

@@ -48,6 +48,11 @@ pub(crate) enum RunnerCommand {
         after_help = "Examples:\n  cwic sandbox runner delete local --yes\n  cwic sandbox runner delete local --drain=30m"
     )]
     Delete(DeleteRunnerArgs),
+    /// Keep a runner that drains, and have it take sandboxes again
+    ///
+    /// A drain can be taken back until its end has come.
+    #[command(after_help = "Example:\n  cwic sandbox runner undrain local")]
+    Undrain(UndrainRunnerArgs),
 }
 
 #[derive(Args, Debug)]
@@ -121,6 +126,15 @@ pub(crate) struct DeleteRunnerArgs {
     pub(crate) no_wait: bool,
     #[command(flatten)]
     pub(crate) confirm: ConfirmArgs,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UndrainRunnerArgs {
+    /// An id
+    #[arg(value_name = "RUNNER-ID", add = complete::runners())]
+    pub(crate) runner: String,
     #[command(flatten)]
     pub(crate) outcome: OutcomeArgs,
 }

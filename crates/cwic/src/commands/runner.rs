@@ -5,6 +5,7 @@ mod delete;
 mod describe;
 mod edit;
 mod get;
+mod undrain;
 mod upgrade;
 
 use palisade_client::{Client, RunnerFilter};
@@ -31,6 +32,7 @@ pub(super) async fn run(command: RunnerCommand, client: &Client, out: &mut Out) 
         }
         RunnerCommand::Diff(args) => applying::diff(&args, Kind::WholeRunner, client, out).await,
         RunnerCommand::Delete(args) => delete::run(&args, client, out).await,
+        RunnerCommand::Undrain(args) => undrain::run(&args, client, out).await,
     }
 }
 

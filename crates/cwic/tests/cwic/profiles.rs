@@ -245,3 +245,32 @@ async fn a_reader_that_went_away_is_no_failure() {
         (Some(0), b"".as_slice())
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_looks_like_an_id_gives_way_to_the_id() {
+    let plane = Plane::start().await;
+    let id = plane.profile("agents").await;
+    let twin = plane.profile(&id).await;
+    let free = "0198c000-0000-7000-8000-000000000000";
+    let other = plane.profile(free).await;
+    for (text, found) in [(&id, &id), (&twin, &twin), (&free.to_owned(), &other)] {
+        let call = plane.cwic(&format!("sandbox profile get {text} -o jsonpath={{.id}}"));
+        assert_eq!(call.run().await.ok().trim(), found);
+    }
+    // What is deleted is what was found, and the twin is reached by its id.
+    let delete = plane.cwic(&format!("sandbox profile delete {id} --yes"));
+    delete.run().await.ok();
+    let left = plane.cwic("sandbox profile ls -o jsonpath={.items[*].id}");
+    let left = left.run().await;
+    assert!(
+        left.ok().contains(&twin) && !left.ok().contains(&format!("{id} ")),
+        "{}",
+        left.stdout
+    );
+    let document = format!("display_name: {free}\ndescription: by name\nspec: {{}}\n");
+    let apply = plane.cwic("sandbox profile apply -f -").input(document);
+    assert_eq!(
+        apply.run().await.ok(),
+        format!("profile {free} configured\n")
+    );
+}

@@ -114,6 +114,42 @@ async fn leaving_at_any_prompt_makes_no_runner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leaving_at_any_prompt_of_edit_changes_nothing() {
+    let plane = Plane::start().await;
+    let ci = plane.profile("ci").await;
+    plane.profile("gpu").await;
+    plane.runner("local", &ci).await;
+    let before = yaml(&plane).await;
+    let steps = [
+        ("? Release channel", "\r"),
+        ("? Maintenance window", "0 2 * * SAT\r"),
+        ("? How long", "\r"),
+        ("? Another window", "\r"),
+        ("? Profiles", &*format!("{DOWN} \r")),
+        ("? Alias of ci", "\r"),
+        ("? Alias of gpu", "\r"),
+        ("? Default profile", "\r"),
+        ("? Change runner local?", ""),
+    ];
+    for (at, key) in (0..steps.len()).zip([CTRL_C, CTRL_D].into_iter().cycle()) {
+        let desk = Desk::new(&plane, &[]);
+        let mut session = desk.sit("sandbox runner edit local");
+        for (question, keys) in &steps[..at] {
+            session.see(question);
+            session.press(keys);
+        }
+        session.see(steps[at].0);
+        session.press(key);
+        let ended = session.end();
+        assert_eq!(ended.code, 130, "{}", ended.screen);
+        let is_told = ended.screen.contains("the runner was not changed");
+        assert!(is_told, "{}", ended.screen);
+        assert_eq!(desk.left(), Vec::<std::path::PathBuf>::new());
+        assert_eq!(yaml(&plane).await, before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_wizard_of_edit_tells_what_is_attached_kept_and_detached() {
     let plane = Plane::start().await;
     let (one, two) = (plane.profile("one").await, plane.profile("two").await);

@@ -236,3 +236,41 @@ async fn a_watch_tells_of_a_change_as_soon_as_it_happened() {
     assert_eq!(event["type"], "MODIFIED");
     assert_eq!(event["object"]["description"], "other");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_is_taken_back_and_sandboxes_are_placed_again() {
+    let platform = Platform::start().await;
+    platform.sandbox("fake until-stopped").await;
+    let unmarked = platform.run("sandbox runner undrain local").await;
+    assert_eq!(unmarked.ok(), "runner local was not being deleted\n");
+    let deleting = Going::start(platform.cwic("sandbox runner delete local --drain=1h --yes"));
+    until("no sandbox is placed any more", async || {
+        let run = platform.run("sandbox run -d -- fake until-stopped").await;
+        run.code == 2
+    })
+    .await;
+    let kept = platform.run("sandbox runner undrain local").await;
+    assert_eq!(kept.ok(), "runner local takes sandboxes again\n");
+    until("sandboxes are placed again", async || {
+        let run = platform.run("sandbox run -d -- fake until-stopped").await;
+        run.code == 0
+    })
+    .await;
+    let ended = tokio::task::spawn_blocking(move || deleting.end());
+    let (told, complaint, code) = ended.await.unwrap();
+    assert_eq!((told.as_str(), code), ("", 5), "{complaint}");
+    assert!(
+        complaint.contains("cwic sandbox runner undrain local"),
+        "{complaint}"
+    );
+    assert!(
+        complaint.contains("somebody took the drain back"),
+        "{complaint}"
+    );
+    let forced = platform
+        .run("sandbox runner delete local --force --no-wait --yes")
+        .await;
+    forced.ok();
+    let late = platform.run("sandbox runner undrain local").await;
+    assert!(late.code == 5 || late.code == 3, "{}", late.stderr);
+}

@@ -331,6 +331,10 @@ async fn outcomes(manual: &mut Manual, plane: &Plane) {
         .map(|item| &item["result"])
         .collect();
     assert_eq!(results, ["deleted", "skipped", "refused"]);
+    runners(manual, plane).await;
+}
+
+async fn runners(manual: &mut Manual, plane: &Plane) {
     let bindings = "profile_bindings: [{ profile_template_id: other, is_default: true }]\n";
     let edit = plane
         .cwic("sandbox runner edit local -f - --yes -o json")
@@ -345,6 +349,9 @@ async fn outcomes(manual: &mut Manual, plane: &Plane) {
     );
     manual
         .run(plane, "OutcomeList", "sandbox runner upgrade local -o json")
+        .await;
+    manual
+        .run(plane, "OutcomeList", "sandbox runner undrain local -o json")
         .await;
     let runner = "identity: { zone: z, cluster_name: second }\nprofile_bindings: [{ profile_template_id: other, is_default: true }]\n";
     let create = plane

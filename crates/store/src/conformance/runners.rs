@@ -13,8 +13,8 @@ use super::fixture::{
     all, fleet, fresh_uuid, new_runner, now, organization, parsed, profile, runner, stamp,
 };
 use crate::runner::{
-    ClusterChoice, CreateError, DeleteError, DeletionMark, MarkError, NewRunner, RunnerRevision,
-    RunnerUpdate, UpdateError,
+    ClusterChoice, CreateError, DeleteError, DeletionMark, FinishError, MarkError, NewRunner,
+    RunnerRevision, RunnerUpdate, UnmarkError, UpdateError,
 };
 use crate::{GetError, RunnerRef, Stamp};
 
@@ -268,6 +268,60 @@ pub async fn the_earliest_end_of_a_drain_holds(harness: &mut dyn Harness) {
     assert_eq!(mark(Some(late)).await, Some(early));
     assert_eq!(mark(None).await, None);
     assert_eq!(mark(Some(late)).await, None);
+}
+
+pub async fn a_drain_is_taken_back_until_its_end_has_come(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let fleet = fleet(&*store, "acme").await;
+    let (acme, uid) = (&fleet.organization, fleet.runner.uid);
+    let (begin, before, end) = (now(), now(), now());
+    // What is not marked stays as it is, without a change.
+    let head = store.head().await.unwrap();
+    let unmarked = store.unmark_runner_deleting(acme, uid, begin).await;
+    assert_eq!(unmarked.unwrap(), fleet.runner);
+    assert_eq!(store.head().await.unwrap(), head);
+    let mark = DeletionMark {
+        drain_until: Some(end),
+        ..DeletionMark::at(begin)
+    };
+    store.mark_runner_deleting(acme, uid, mark).await.unwrap();
+    let late = store.unmark_runner_deleting(acme, uid, end).await;
+    assert!(matches!(late, Err(UnmarkError::Ending)), "{late:?}");
+    let unmarked = store.unmark_runner_deleting(acme, uid, before).await;
+    assert_eq!(unmarked.unwrap(), fleet.runner);
+    let read = store.get_runner(acme, &uid.into()).await.unwrap();
+    assert_eq!(read, fleet.runner);
+    assert!(store.head().await.unwrap() > head);
+    // It can be changed again.
+    let update = store.update_runner(acme, uid, RunnerUpdate::default(), stamp());
+    update.await.unwrap();
+    let mark = DeletionMark::at(now());
+    store.mark_runner_deleting(acme, uid, mark).await.unwrap();
+    let forced = store.unmark_runner_deleting(acme, uid, begin).await;
+    assert!(matches!(forced, Err(UnmarkError::Ending)), "{forced:?}");
+    let other = organization(&*store, "other").await;
+    let foreign = store.unmark_runner_deleting(&other, uid, begin).await;
+    assert!(matches!(foreign, Err(UnmarkError::NotFound)), "{foreign:?}");
+}
+
+pub async fn a_runner_that_is_not_marked_is_not_finished(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let fleet = fleet(&*store, "acme").await;
+    let (acme, uid) = (&fleet.organization, fleet.runner.uid);
+    let left = store.finish_runner(acme, uid).await;
+    assert!(matches!(left, Err(FinishError::NotMarked)), "{left:?}");
+    let sandbox = fleet.start(&*store).await;
+    let mark = DeletionMark::at(now());
+    store.mark_runner_deleting(acme, uid, mark).await.unwrap();
+    let occupied = store.finish_runner(acme, uid).await;
+    let is_told = matches!(occupied, Err(FinishError::Occupied { sandboxes: 1 }));
+    assert!(is_told, "{occupied:?}");
+    fleet.end(&*store, sandbox.id).await;
+    store.finish_runner(acme, uid).await.unwrap();
+    let gone = store.get_runner(acme, &uid.into()).await;
+    assert!(matches!(gone, Err(GetError::NotFound)), "{gone:?}");
+    let again = store.finish_runner(acme, uid).await;
+    assert!(matches!(again, Err(FinishError::NotMarked)), "{again:?}");
 }
 
 pub async fn a_runner_being_deleted_does_not_change(harness: &mut dyn Harness) {

@@ -1,6 +1,7 @@
 //! Runners, clusters and revisions of runners, as they are read.
 
 use async_trait::async_trait;
+use palisade_model::clock::Timestamp;
 use palisade_model::id::RunnerUid;
 use palisade_model::name::{ClusterName, OrganizationId, RunnerId};
 use palisade_model::profile::Revision;
@@ -9,15 +10,16 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::row::{limit, page};
-use super::runner_write::{create, delete, mark_deleting, update};
+use super::runner_deletion::{delete, finish, mark_deleting, unmark_deleting};
+use super::runner_write::{create, update};
 use super::{Columns as _, SqliteStore, fault};
 use crate::error::{Fault, GetError};
 use crate::form::{read_bindings, read_settings};
 use crate::page::{Page, PageRequest};
 use crate::reference::RunnerRef;
 use crate::runner::{
-    CreateError, DeleteError, DeletionMark, MarkError, NewRunner, RunnerRevision, RunnerUpdate,
-    Runners, UpdateError,
+    CreateError, DeleteError, DeletionMark, FinishError, MarkError, NewRunner, RunnerRevision,
+    RunnerUpdate, Runners, UnmarkError, UpdateError,
 };
 use crate::store::Stamp;
 
@@ -125,6 +127,28 @@ impl Runners for SqliteStore {
         let runner = mark_deleting(&mut write, (organization, uid), mark).await?;
         write.commit().await?;
         Ok(runner)
+    }
+
+    async fn unmark_runner_deleting(
+        &self,
+        organization: &OrganizationId,
+        uid: RunnerUid,
+        now: Timestamp,
+    ) -> Result<Runner, UnmarkError> {
+        let mut write = self.write().await?;
+        let runner = unmark_deleting(&mut write, (organization, uid), now).await?;
+        write.commit().await?;
+        Ok(runner)
+    }
+
+    async fn finish_runner(
+        &self,
+        organization: &OrganizationId,
+        uid: RunnerUid,
+    ) -> Result<(), FinishError> {
+        let mut write = self.write().await?;
+        finish(&mut write, organization, uid).await?;
+        Ok(write.commit().await?)
     }
 
     async fn delete_runner(

@@ -1,6 +1,5 @@
 //! Runners, as they are written. Every function is a part of one transaction.
 
-use palisade_model::clock::Timestamp;
 use palisade_model::id::RunnerUid;
 use palisade_model::name::OrganizationId;
 use palisade_model::profile::Revision;
@@ -15,19 +14,11 @@ use super::transaction::Write;
 use super::{fault, organization};
 use crate::change::Subject;
 use crate::error::Fault;
-use crate::runner::{
-    CreateError, DeleteError, DeletionMark, JudgedProfile, MarkError, NewRunner, RunnerUpdate,
-    UpdateError,
-};
+use crate::runner::{CreateError, JudgedProfile, NewRunner, RunnerUpdate, UpdateError};
 use crate::store::Stamp;
 
-const MARK: &str = "UPDATE runners SET deleting_since = $3, drain_until = $4
-    WHERE organization = $1 AND uid = $2";
 const STANDS: &str = "SELECT 1 FROM profiles
     WHERE organization = $1 AND id = $2 AND revision = $3";
-const LIVE: &str = "SELECT count(*) FROM sandboxes
-    WHERE organization = $1 AND runner_uid = $2 AND is_over = 0";
-const DELETE: &str = "DELETE FROM runners WHERE organization = $1 AND uid = $2";
 
 pub(super) async fn create(
     write: &mut Write,
@@ -127,50 +118,6 @@ pub(super) async fn update(
     Ok(runner)
 }
 
-pub(super) async fn mark_deleting(
-    write: &mut Write,
-    (organization, uid): (&OrganizationId, RunnerUid),
-    mark: DeletionMark,
-) -> Result<Runner, MarkError> {
-    let DeletionMark {
-        expected,
-        at,
-        drain_until,
-    } = mark;
-    let present = get(write.connection(), organization, uid).await?;
-    let present = present.ok_or(MarkError::NotFound)?;
-    let current = present.revision;
-    if expected.is_some_and(|expected| expected != current) {
-        return Err(MarkError::RevisionMismatch { current });
-    }
-    let (deleting_since, drain_until) = match present.deleting_since {
-        None => (at, drain_until),
-        Some(since) => (since, earlier(present.drain_until, drain_until)),
-    };
-    if present.deleting_since.is_some() && drain_until == present.drain_until {
-        return Ok(present);
-    }
-    sqlx::query(MARK)
-        .bind(organization.as_str())
-        .bind(uid.to_string())
-        .bind(deleting_since.as_micros())
-        .bind(drain_until.map(Timestamp::as_micros))
-        .execute(write.connection())
-        .await
-        .map_err(fault)?;
-    write.changed(organization, Subject::Runner(uid));
-    Ok(Runner {
-        deleting_since: Some(deleting_since),
-        drain_until,
-        ..present
-    })
-}
-
-/// The end of a drain that comes first; none is at once.
-fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    Some(one?.min(other?))
-}
-
 /// Whether profiles are what bindings were judged against.
 async fn stand(
     write: &mut Write,
@@ -190,39 +137,6 @@ async fn stand(
         }
     }
     Ok(true)
-}
-
-pub(super) async fn delete(
-    write: &mut Write,
-    organization: &OrganizationId,
-    uid: RunnerUid,
-    expected: Option<Revision>,
-) -> Result<(), DeleteError> {
-    let present = get(write.connection(), organization, uid).await?;
-    let current = present.ok_or(DeleteError::NotFound)?.revision;
-    if expected.is_some_and(|expected| expected != current) {
-        return Err(DeleteError::RevisionMismatch { current });
-    }
-    let live = sqlx::query_scalar::<_, i64>(LIVE)
-        .bind(organization.as_str())
-        .bind(uid.to_string())
-        .fetch_one(write.connection())
-        .await
-        .map_err(fault)?;
-    if live > 0 {
-        return Err(DeleteError::Occupied {
-            sandboxes: live.unsigned_abs(),
-        });
-    }
-    free_profiles(write, uid).await?;
-    sqlx::query(DELETE)
-        .bind(organization.as_str())
-        .bind(uid.to_string())
-        .execute(write.connection())
-        .await
-        .map_err(fault)?;
-    write.changed(organization, Subject::Runner(uid));
-    Ok(())
 }
 
 impl From<UnfitBindings> for CreateError {

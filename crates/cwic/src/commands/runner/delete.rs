@@ -102,6 +102,12 @@ async fn watch(text: &str, client: &Client, out: &mut Out) -> Result<(), CliErro
         let Some(usage) = usage(text, client).await? else {
             return Ok(());
         };
+        if usage.deleting_since.is_none() {
+            let what = format!("runner {text} is kept");
+            return Err(CliError::new(Exit::Conflict, what)
+                .because("somebody took the drain back")
+                .next(format!("look at it: cwic sandbox runner describe {text}")));
+        }
         if told != Some(usage.live_sandboxes) {
             tell(text, &usage, told.is_none(), out);
             told = Some(usage.live_sandboxes);
@@ -126,7 +132,9 @@ fn tell(text: &str, usage: &Usage, is_first: bool, out: &mut Out) {
     let left = usage.live_sandboxes;
     let plural = if left == 1 { "" } else { "es" };
     let until = usage.drain_until.as_ref().filter(|_| is_first);
-    let until = until.map(|at| format!(", which may take until {at}"));
+    let until = until.map(|at| {
+        format!(", which may take until {at}; take it back: cwic sandbox runner undrain {text}")
+    });
     out.note(format_args!(
         "runner {text} waits for {left} sandbox{plural} to end{}",
         until.unwrap_or_default()
