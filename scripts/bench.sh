@@ -15,7 +15,7 @@ scripts/bench_cwic.py "$bin"
 cargo bench --locked -p palisade-model --features testing --bench placement
 cargo bench --locked -p palisade-http-router --bench overhead
 cargo test --release --locked --quiet -p palisade-backend-linux --lib -- \
-  --ignored --nocapture network::tests::cost
+  --ignored --nocapture --test-threads 1 network::tests::cost network::tests::throughput
 
 # Where both versions of control groups are mounted, crun by itself stumbles over
 # the second one; it is hidden from the reference and the platform alike.

@@ -39,7 +39,16 @@ def test_a_refused_connection_is_told_with_both_ends_and_counted(platform):
     flow = told["recent"][0]
     assert (flow["protocol"], flow["destination"], flow["destinationPort"]) == ("tcp", "1.1.1.1", 443)
     assert flow["source"].startswith("10.") and flow["times"] >= 1
-    assert get(platform, "profile-templates/closed/denials")["packets"] > before
+    totals = get(platform, "profile-templates/closed/denials")
+    assert totals["packets"] > before and totals["since"].startswith("20")
+    shown = platform.cwic("sandbox", "denials", box.sandbox_id)
+    assert "1.1.1.1:443" in shown.stdout and "deny-all" in shown.stderr, shown
+    shown = platform.cwic("sandbox", "denials", "--profile", "closed", "-o", "json").stdout
+    assert json.loads(shown)["packets"] >= totals["packets"]
+    # Once for people who read the log, with who tried what.
+    lines = [line for line in platform.log().splitlines() if "refused a flow of a sandbox" in line]
+    lines = [line for line in lines if box.sandbox_id in line and "1.1.1.1" in line]
+    assert len(lines) == 1, lines
 
 
 def test_denials_of_a_sandbox_that_never_was_are_not_found(platform):

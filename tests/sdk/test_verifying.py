@@ -157,3 +157,77 @@ def test_a_hole_and_a_wall_that_the_model_does_not_know_are_found(measured):
     wrong = [line for line in done.stdout.splitlines() if line.endswith("MISMATCH")]
     assert any(f"udp/{OUTSIDE}/443" in line for line in wrong), done.stdout
     nothing_is_left(measured)
+
+
+@pytest.fixture(scope="module")
+def other_organization(measured):
+    """A token of another organization that has a runner of its own on this machine."""
+    def palisade(*words):
+        done = run(measured.palisade, *words, "--state-dir", str(measured.state))
+        return done.strip().splitlines()[-1]
+
+    palisade("organization", "create", "evil")
+    admin = palisade("token", "create", "--organization", "evil", "--user", "eve", "--role", "sandbox-admin")
+    join = measured.directory / "evil-join"
+    join.write_text(palisade("token", "create", "--organization", "evil", "--cluster", "evil"))
+    token = measured.directory / "evil-token"
+    token.write_text(admin)
+
+    def cwic(*words, stdin=None):
+        env = dict(os.environ, CWIC_SERVER=measured.url, CWIC_TOKEN=admin)
+        done = subprocess.run(
+            [measured.cwic_path, *words], input=stdin, env=env, text=True, capture_output=True, timeout=60, check=True,
+        )
+        return done.stdout.strip()
+
+    profile = cwic("sandbox", "profile", "create", "-f", "-", stdin=json.dumps(PROFILE))
+    runner = {
+        "identity": {"runner_id": "evil", "zone": "local", "cluster_name": "evil"},
+        "profile_bindings": [{"profile_template_id": profile, "is_default": True}],
+    }
+    cwic("sandbox", "runner", "create", "-f", "-", stdin=json.dumps(runner))
+    log = (measured.directory / "evil.log").open("wb")
+    process = subprocess.Popen(
+        [measured.palisade, "runner", "--gateway", measured.url, "--join-token-file", str(join), "--no-pull",
+         "--state-dir", str(measured.directory / "evil"), "--image-dir", str(measured.images)],
+        stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+    )
+    log.close()
+    try:
+        def is_connected():
+            shown = cwic("sandbox", "runner", "get", "evil", "-o", "json")
+            return "CONNECTED" in shown and "DISCONNECTED" not in shown
+
+        measured.wait_for(is_connected, "the runner of the other organization")
+        yield token
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_sandboxes_of_another_organization_are_asked_about_and_closed(measured, other_organization):
+    done = verify(measured, "--other-organization-token-file", str(other_organization), "-o", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    rows = [row for row in told["rows"] if row["target"].startswith("other organization")]
+    assert {row["egressMode"] for row in rows} == {"deny-all", "internet", "one", "mine"}, rows
+    assert {(row["predicted"], row["result"]) for row in rows} == {("refused", "equal")}, rows
+    assert {row["probe"].split("/")[0] for row in rows} >= {"tcp", "udp", "icmp"}, rows
+    nothing_is_left(measured)
+
+
+def test_where_nothing_is_enforced_that_is_what_is_told(measured):
+    # As on a network that takes policies and ignores them: everything is let through.
+    for chain in ["input", "forward", "output"]:
+        in_router(measured, "nft", "insert", "rule", "inet", "palisade", chain, "accept")
+    done = verify(measured, "-o", "json")
+    assert done.returncode == 2, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    wrong = {(row["egressMode"], row["target"].split(",")[0]) for row in told["rows"] if row["result"] == "mismatch"}
+    assert told["mismatches"] > 0 and wrong, done.stderr
+    for mode in ["deny-all", "internet", "one"]:
+        assert (mode, "same user") in wrong, wrong
+        assert (mode, "other user") in wrong, wrong
+    # What the model opens and the network opens are no mismatch.
+    open_rows = [row for row in told["rows"] if row["predicted"] == "allowed"]
+    assert "mismatch" not in {row["result"] for row in open_rows}, open_rows

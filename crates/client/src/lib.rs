@@ -7,6 +7,7 @@
 
 mod call;
 mod changes;
+mod denials;
 mod error;
 mod placing;
 mod profiles;

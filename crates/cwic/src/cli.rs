@@ -10,6 +10,7 @@ use palisade_client::Server;
 
 mod auth;
 mod context;
+mod denials;
 mod document;
 mod insight;
 mod live;
@@ -22,6 +23,7 @@ mod verify;
 
 pub(crate) use auth::{AuthCommand, LoginArgs};
 pub(crate) use context::{ContextCommand, ListContextsArgs};
+pub(crate) use denials::DenialsArgs;
 pub(crate) use document::{ConfirmArgs, CreateArgs, DiffArgs, DocumentsArgs, FileArgs};
 pub(crate) use insight::{
     Between, ExplainProfileArgs, ExplainRequestArgs, FailOn, LintArgs, RevisionsArgs, RollbackArgs,

@@ -1,5 +1,6 @@
 //! How answers of the server look to people.
 
+pub(crate) mod denials;
 pub(crate) mod profile;
 pub(crate) mod runner;
 pub(crate) mod sandbox;

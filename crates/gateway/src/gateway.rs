@@ -96,6 +96,12 @@ impl LiveView {
         self.hub.profile_denials(organization, id)
     }
 
+    /// What was refused to the sandboxes of every profile of which anything was
+    /// heard, in the order in which that was first so; at once, out of memory.
+    pub fn denials_by_profile(&self) -> Vec<(OrganizationId, ProfileId, DenialTotals)> {
+        self.hub.denials_by_profile()
+    }
+
     /// Whether the gateway has read everything and admits sandboxes.
     pub fn is_ready(&self) -> bool {
         self.progress.is_ready()

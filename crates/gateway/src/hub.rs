@@ -226,7 +226,15 @@ impl Hub {
         organization: &OrganizationId,
         id: ProfileId,
     ) -> DenialTotals {
-        self.inner.denials.profile(organization, id)
+        DenialTotals {
+            since: Some(self.inner.since),
+            ..self.inner.denials.profile(organization, id)
+        }
+    }
+
+    /// What was refused to the sandboxes of every profile.
+    pub(crate) fn denials_by_profile(&self) -> Vec<(OrganizationId, ProfileId, DenialTotals)> {
+        self.inner.denials.profiles()
     }
 
     fn session(&self, runner: RunnerUid) -> Option<Arc<Session>> {

@@ -26,7 +26,9 @@ mod verdict;
 
 pub use claim::{CLAIMS_MAX, Claim, Group, claims, taken};
 pub use peer::{Party, Visitor, admits};
-pub use rules::{Block, Dns, EgressRules, NameKind, Peers, Surroundings, Target, decide};
+pub use rules::{
+    Block, Dns, EgressRules, NAME_PORTS, NameKind, Peers, Surroundings, Target, decide,
+};
 pub use standing::{Door, Exposed, Knock, Standing};
 pub use verdict::{Allowed, Closed, Closure, Refused, Verdict};
 

@@ -90,6 +90,10 @@ pub(crate) struct ListenArgs {
     /// readable on the way
     #[arg(long, env = "PALISADE_ALLOW_PLAINTEXT")]
     pub(crate) allow_plaintext: bool,
+    /// The address of `/metrics`, without TLS and for whoever reaches it; port 0
+    /// takes a free one
+    #[arg(long, env = "PALISADE_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
 }
 
 /// Where things are kept.

@@ -3,6 +3,7 @@
 pub(crate) mod bootstrap;
 pub(crate) mod images;
 pub(crate) mod ingress;
+mod metrics;
 pub(crate) mod platform;
 pub(crate) mod runner;
 pub(crate) mod store;

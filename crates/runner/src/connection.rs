@@ -13,6 +13,7 @@ use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::gateway_message::Message as FromGateway;
 use palisade_wire::proto::runner_v1::runner_message::Message as ToGateway;
 use palisade_wire::proto::runner_v1::runner_service_client::RunnerServiceClient;
+use palisade_wire::runner::denials_message;
 use palisade_wire::runner::{
     BadMessage, PROTOCOL, capabilities_message, capacity_message, observation_message,
     surroundings_message,
@@ -28,7 +29,7 @@ use tonic::{Request, Status, Streaming};
 use tracing::{info, warn};
 
 use crate::attach::Worker;
-use crate::denials::Told;
+use crate::denials::{Journal, Told};
 use crate::driver::Tools;
 use crate::registry::Registry;
 use crate::runner::{Dial, RunnerConfig};
@@ -99,6 +100,8 @@ pub(crate) struct Connection {
     pub(crate) tools: Tools,
     pub(crate) registry: std::sync::Arc<Registry>,
     pub(crate) worker: Worker,
+    /// Of all connections.
+    pub(crate) journal: Journal,
 }
 
 impl Connection {
@@ -205,12 +208,16 @@ impl Connection {
         };
         let now = self.tools.clock.now();
         let ids = self.registry.ids();
+        let refused = pulse.told.news(&**backend, &ids).await;
+        self.journal.enter(&ids, &refused);
         pb::Heartbeat {
             capabilities: Some(capabilities_message(&backend.capabilities())),
             capacity,
             usage: pulse.meter.read(&**backend, &ids, now).await,
             surroundings: Some(surroundings_message(&backend.surroundings())),
-            denials: pulse.told.news(&**backend, &ids).await,
+            denials: (refused.iter())
+                .map(|(id, denials)| denials_message(*id, denials))
+                .collect(),
         }
     }
 

@@ -8,12 +8,34 @@ use std::collections::BTreeMap;
 use palisade_backend::Backend;
 use palisade_model::denial::Denials;
 use palisade_model::id::SandboxId;
-use palisade_wire::proto::runner_v1 as pb;
-use palisade_wire::runner::denials_message;
+
+mod journal;
+
+pub(crate) use journal::Journal;
 
 /// What one connection has said.
 #[derive(Debug, Default)]
-pub(crate) struct Told(BTreeMap<SandboxId, Denials>);
+pub(crate) struct Told(BTreeMap<SandboxId, Extent>);
+
+/// How much was refused. Instants are not compared: they are worked out anew each
+/// time, and differ by a little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Extent {
+    packets: u64,
+    questions: u64,
+    seen: u64,
+}
+
+impl Extent {
+    fn of(denials: &Denials) -> Self {
+        let times = denials.recent.iter().map(|flow| u64::from(flow.times));
+        Self {
+            packets: denials.packets,
+            questions: denials.questions,
+            seen: times.sum(),
+        }
+    }
+}
 
 impl Told {
     /// Looks at every sandbox, and returns what is new.
@@ -21,17 +43,18 @@ impl Told {
         &mut self,
         backend: &dyn Backend,
         ids: &[SandboxId],
-    ) -> Vec<pb::Denials> {
+    ) -> Vec<(SandboxId, Denials)> {
         let mut news = Vec::new();
         let mut seen = BTreeMap::new();
         for id in ids {
             let Some(denials) = backend.denials(*id).await else {
                 continue;
             };
-            if !denials.is_empty() && self.0.get(id) != Some(&denials) {
-                news.push(denials_message(*id, &denials));
+            let extent = Extent::of(&denials);
+            if !denials.is_empty() && self.0.get(id) != Some(&extent) {
+                news.push((*id, denials));
             }
-            seen.insert(*id, denials);
+            seen.insert(*id, extent);
         }
         self.0 = seen;
         news

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::attach::Worker;
 use crate::connection::Connection;
+use crate::denials::Journal;
 use crate::driver::Tools;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
@@ -95,6 +96,7 @@ impl Runner {
             tools: self.tools,
             registry,
             worker,
+            journal: Journal::default(),
         };
         connection.serve(dial, &stop).await;
         tasks.close();

@@ -8,7 +8,8 @@
 //! A packet of a sandbox is first identified: its interface and source address
 //! must be in `source4` or `source6`, which say its class. Flows that were
 //! allowed pass until they end. A new one passes only if it leaves through the
-//! uplink towards an address that is open to its class, or asks the resolver, or
+//! uplink towards an address that is open to its class and not to a port of servers of
+//! names, or asks the resolver, or
 //! goes to a door of another sandbox that takes a claim of the sender's. Those are
 //! shown one after the other, each in the mark: nothing that a packet says counts,
 //! only the interface through which it came.
@@ -28,7 +29,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 
 use palisade_model::cidr::Cidr;
-use palisade_model::policy::Door;
+use palisade_model::policy::{Door, NAME_PORTS};
 
 use super::forwarding::Opened;
 use super::layout::{HOST_UPLINK_PREFIX, Layout, ROUTER_TABLE, UPLINK};
@@ -102,6 +103,7 @@ impl Router<'_> {
 		ct state != new goto refuse
 		iifname "{UPLINK}" goto enter
 		oifname != "{UPLINK}" goto visit
+		meta l4proto {{ tcp, udp }} th dport {{ {names} }} goto refuse
 		meta mark . ip daddr @open4 goto admit
 		meta mark . ip6 daddr @open6 goto admit
 		goto refuse
@@ -143,6 +145,7 @@ impl Router<'_> {
                 shows = Place::ALL.map(show).concat(),
                 stranger = Mark::STRANGER.text(),
                 door4 = Set::Door4.name(),
+                names = NAME_PORTS.map(|port| port.to_string()).join(", "),
                 resolver4 = resolver.v4,
                 ways_in = ways_in::router(self.flows_max),
                 flows_max = self.flows_max,

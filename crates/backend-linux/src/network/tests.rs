@@ -8,10 +8,12 @@ mod crowding;
 mod matrix;
 mod peers;
 mod probe;
+mod raw;
 mod reopening;
 mod resolving;
 mod services;
 mod spoofing;
+mod throughput;
 mod world;
 
 pub(super) use world::alone;

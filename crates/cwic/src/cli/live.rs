@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfirmArgs, ListArgs, OutcomeArgs};
+use super::{ConfirmArgs, DenialsArgs, ListArgs, OutcomeArgs};
 use crate::complete;
 use crate::words::{Forward, Gpu, Instant, Pair, Place, read_duration};
 
@@ -76,6 +76,15 @@ pub(crate) enum LiveCommand {
             cwic sandbox port-forward SANDBOX-ID :80 -o json"
     )]
     PortForward(ForwardArgs),
+    /// Show what was refused to a sandbox on the network, or to those of profiles
+    ///
+    /// Of a sandbox: the last flows, of a flood only some. Of a profile, or of all
+    /// of them: how many packets and questions for names, since the server started.
+    #[command(
+        after_help = "Examples:\n  cwic sandbox denials SANDBOX-ID --watch\n  \
+            cwic sandbox denials --profile agents -o json"
+    )]
+    Denials(DenialsArgs),
 }
 
 #[derive(Args, Debug)]

@@ -8,6 +8,7 @@ use crate::error::{CliError, Exit};
 use crate::out::Out;
 
 mod copy;
+mod denials;
 mod describe;
 mod exec;
 mod failure;
@@ -55,5 +56,6 @@ async fn dispatch(
         LiveCommand::Stop(args) => stop::run(&args, sandboxes, out).await,
         LiveCommand::Rm(args) => removal::run(&args, sandboxes, out).await,
         LiveCommand::PortForward(args) => Box::pin(forward::run(args, sandboxes, out)).await,
+        LiveCommand::Denials(args) => denials::run(&args, client, out).await,
     }
 }

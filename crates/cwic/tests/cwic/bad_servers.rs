@@ -25,7 +25,7 @@ fn serve(answer: impl Fn(TcpStream) + Send + 'static) -> String {
     url
 }
 
-fn http(status: &str, body: &str) -> String {
+pub(crate) fn http(status: &str, body: &str) -> String {
     let len = body.len();
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len}\r\n\
@@ -33,7 +33,8 @@ fn http(status: &str, body: &str) -> String {
     )
 }
 
-fn answering(text: String) -> String {
+/// Serves every connection with this text.
+pub(crate) fn answering(text: String) -> String {
     serve(move |mut stream| drop(stream.write_all(text.as_bytes())))
 }
 

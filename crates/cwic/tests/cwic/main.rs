@@ -6,6 +6,7 @@ mod bad_input;
 mod bad_servers;
 mod contexts;
 mod deleting;
+mod denials;
 mod documents;
 mod editor_sessions;
 mod errors;

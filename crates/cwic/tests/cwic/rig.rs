@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use palisade_control_plane::{ControlPlane, NoRunners, router};
+use palisade_control_plane::{ControlPlane, NoRunners, RunnerLive, router};
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::TokenId;
 use palisade_model::tenant::{Organization, Role, SandboxQuota};
@@ -107,8 +107,12 @@ pub(crate) struct Ran {
 
 impl Plane {
     pub(crate) async fn start() -> Self {
+        Self::start_knowing(Arc::new(NoRunners)).await
+    }
+
+    /// A server that knows this of runners and their sandboxes.
+    pub(crate) async fn start_knowing(live: Arc<dyn RunnerLive>) -> Self {
         let parts = Parts::new().await;
-        let live = Arc::new(NoRunners);
         let (clock, ids) = (parts.clock.clone(), parts.ids.clone());
         let plane = ControlPlane::new(parts.store.clone(), live, clock, ids);
         Self::serve(parts, router(plane)).await

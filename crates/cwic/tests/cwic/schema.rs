@@ -190,6 +190,14 @@ async fn sandboxes(manual: &mut Manual, platform: &Platform) {
         )
         .await;
     watched(manual, platform, "SandboxEvent", "sandbox ls").await;
+    for (name, which) in [
+        ("Denials", id.as_str()),
+        ("ProfileDenials", "--profile agents"),
+        ("ProfileDenialsList", ""),
+    ] {
+        let arguments = format!("sandbox denials {which} -o json");
+        manual.run(platform, name, &arguments).await.0.ok();
+    }
     let mut forward = platform
         .cwic(&format!("sandbox port-forward {id} :8080 -o json"))
         .command();

@@ -26,8 +26,16 @@ struct Book {
     sandboxes: HashMap<(OrganizationId, SandboxId), Entry>,
     /// By when they were told of, the oldest first.
     by_age: BTreeMap<u64, (OrganizationId, SandboxId)>,
-    profiles: HashMap<(OrganizationId, ProfileId), DenialTotals>,
+    profiles: HashMap<(OrganizationId, ProfileId), Counted>,
     last: u64,
+}
+
+/// A profile that is counted.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    /// How many were counted before it was.
+    place: usize,
+    totals: DenialTotals,
 }
 
 #[derive(Debug)]
@@ -67,8 +75,20 @@ impl DenialBook {
     /// What was refused to the sandboxes of a profile.
     pub(super) fn profile(&self, organization: &OrganizationId, id: ProfileId) -> DenialTotals {
         let book = self.lock();
-        let totals = book.profiles.get(&(organization.clone(), id));
-        totals.copied().unwrap_or_default()
+        let counted = book.profiles.get(&(organization.clone(), id));
+        counted.map(|counted| counted.totals).unwrap_or_default()
+    }
+
+    /// What was refused to the sandboxes of every profile, in the order in which
+    /// they were first heard of.
+    pub(super) fn profiles(&self) -> Vec<(OrganizationId, ProfileId, DenialTotals)> {
+        let book = self.lock();
+        let mut counted = book.profiles.iter().collect::<Vec<_>>();
+        counted.sort_by_key(|(_, counted)| counted.place);
+        let counted = counted
+            .into_iter()
+            .map(|((organization, id), counted)| (organization.clone(), *id, counted.totals));
+        counted.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -88,7 +108,12 @@ impl Book {
             let before = before.filter(|before| *before <= now);
             now - before.unwrap_or(0)
         };
-        let totals = self.profiles.entry(key).or_default();
+        let place = self.profiles.len();
+        let counted = self.profiles.entry(key).or_insert(Counted {
+            place,
+            totals: DenialTotals::default(),
+        });
+        let totals = &mut counted.totals;
         let packets = before.map(|entry| entry.denials.packets);
         let questions = before.map(|entry| entry.denials.questions);
         totals.packets += grown(packets, now.packets);
@@ -126,6 +151,7 @@ mod tests {
         let totals = book.profile(&acme, denials(0).profile);
         assert_eq!((totals.packets, totals.questions), (5 + 2 + 10, 2));
         assert_eq!(book.sandbox(&acme, id(1)), Some(denials(2)));
+        assert_eq!(book.profiles(), [(acme, denials(0).profile, totals)]);
     }
 
     #[test]

@@ -41,6 +41,7 @@ async fn what_was_refused_is_told_and_stays_when_the_sandbox_has_ended() {
     assert_eq!(told.mode.as_str(), started.applied_egress_mode);
     let totals = gateway.live.profile_denials(&acme, told.profile);
     assert_eq!((totals.packets, totals.questions), (2, 0));
+    assert!(totals.since.is_some(), "it is told from when on");
     let other = parsed("other");
     assert_eq!(gateway.live.denials(&other, id), None);
 }

@@ -8,10 +8,14 @@ use std::net::IpAddr;
 
 use super::peer::{self, Party, Visitor};
 use super::ranges::{self, Special};
-use super::standing::{Exposed, Knock};
+use super::standing::{Door, Exposed, Knock};
 use super::verdict::{Allowed, Closed, Closure, Refused, Verdict};
 use crate::cidr::Cidr;
 use crate::profile::EgressMode;
+
+/// The ports of servers of names, plain and encrypted. Only the runner's resolver
+/// is asked there, whichever addresses are open.
+pub const NAME_PORTS: [u16; 2] = [53, 853];
 
 /// What lies around the sandboxes of one runner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,6 +94,8 @@ pub enum Target<'a> {
     /// An address, as it stands in a packet. A socket that is told an
     /// IPv4-mapped address sends version 4 packets: ask for that address.
     Address(IpAddr),
+    /// A port of an address.
+    Port(IpAddr, Door),
     /// The runner's resolver, asked for such a name.
     Name(NameKind),
     /// Another sandbox.
@@ -175,6 +181,16 @@ impl EgressRules {
         })
     }
 
+    /// Whether a connection to this port of an address may be opened.
+    pub fn port(&self, address: IpAddr, door: Door) -> Verdict {
+        match self.address(address) {
+            Verdict::Allowed(_) if NAME_PORTS.contains(&door.port) => {
+                Verdict::Refused(Refused::OtherResolver)
+            }
+            verdict @ (Verdict::Allowed(_) | Verdict::Refused(_)) => verdict,
+        }
+    }
+
     /// Whether the runner's resolver looks up names of this kind.
     pub fn name(&self, kind: NameKind) -> Verdict {
         match (self.dns, kind) {
@@ -194,6 +210,7 @@ impl EgressRules {
 pub fn decide(rules: &EgressRules, caller: Party<'_>, target: Target<'_>) -> Verdict {
     match target {
         Target::Address(address) => rules.address(address),
+        Target::Port(address, door) => rules.port(address, door),
         Target::Name(kind) => rules.name(kind),
         Target::Sandbox {
             party,

@@ -395,6 +395,32 @@ fn from_outside_only_the_scope_decides() {
 }
 
 #[test]
+fn no_mode_opens_the_ports_of_other_servers_of_names() {
+    let listed = EgressMode::Allowlist(cidrs(&["1.1.1.1/32", "10.0.0.53/32"]));
+    for (mode, address) in [
+        (EgressMode::Internet, "1.1.1.1"),
+        (listed.clone(), "1.1.1.1"),
+        (listed, "10.0.0.53"),
+    ] {
+        let rules = EgressRules::new(&mode, &Surroundings::default());
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let at = |port| rules.port(ip(address), Door { protocol, port });
+            for port in NAME_PORTS {
+                assert_eq!(at(port), Verdict::Refused(Refused::OtherResolver));
+            }
+            assert!(at(443).is_allowed());
+        }
+    }
+    let none = EgressRules::new(&EgressMode::None, &Surroundings::default());
+    let door = Door {
+        protocol: Protocol::Udp,
+        port: 53,
+    };
+    let verdict = none.port(ip("1.1.1.1"), door);
+    assert_eq!(verdict, Verdict::Refused(Refused::NotListed));
+}
+
+#[test]
 fn a_verdict_says_what_it_rests_on() {
     let owner = owner("acme", "ada");
     let party = Party {

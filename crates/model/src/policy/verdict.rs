@@ -35,6 +35,8 @@ pub enum Refused {
     Closed(Closure),
     /// No open range holds the address.
     NotListed,
+    /// Names are looked up by the runner's resolver and by no other.
+    OtherResolver,
     /// The egress mode looks up no such names.
     NoSuchNames,
     /// The egress mode reaches no sandboxes.
@@ -111,6 +113,7 @@ impl fmt::Display for Refused {
         match self {
             Self::Closed(closure) => write!(f, "{} is {}", closure.range, closure.because),
             Self::NotListed => f.write_str("the egress mode opens no range with this address"),
+            Self::OtherResolver => f.write_str("names are looked up by the runner's resolver only"),
             Self::NoSuchNames => f.write_str("the egress mode looks up no such names"),
             Self::NoPeers => f.write_str("the egress mode reaches no other sandboxes"),
             Self::OtherOrganization => f.write_str("it belongs to another organization"),

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use crate::cli::ListenArgs;
+use crate::parts::metrics;
 use crate::parts::supervisor::Supervisor;
 use crate::serve::tls::TlsSettings;
 use crate::serve::{Server, Services};
@@ -75,6 +76,10 @@ pub(crate) async fn start(
         Arc::new(KernelIds),
     );
     let live = Arc::new(Live(gateway.live()));
+    if let Some(address) = args.metrics_listen {
+        let listener = listen_at(address, false, args.allow_plaintext).await?;
+        metrics::serve(listener, gateway.live(), supervisor)?;
+    }
     let plane = ControlPlane::new(store, live, Arc::new(SystemClock), Arc::new(KernelIds))
         .ending_with(stop.clone());
     let services = Services {
@@ -119,10 +124,18 @@ fn tls(args: &ListenArgs) -> anyhow::Result<Option<TlsSettings>> {
 }
 
 async fn listen(args: &ListenArgs, has_tls: bool) -> anyhow::Result<TcpListener> {
-    check_exposure(args.listen, has_tls, args.allow_plaintext)?;
-    TcpListener::bind(args.listen)
+    listen_at(args.listen, has_tls, args.allow_plaintext).await
+}
+
+async fn listen_at(
+    address: SocketAddr,
+    has_tls: bool,
+    is_plaintext_allowed: bool,
+) -> anyhow::Result<TcpListener> {
+    check_exposure(address, has_tls, is_plaintext_allowed)?;
+    TcpListener::bind(address)
         .await
-        .with_context(|| format!("could not listen on {}", args.listen))
+        .with_context(|| format!("could not listen on {address}"))
 }
 
 /// Tokens must not travel readable where others may listen.
@@ -135,7 +148,7 @@ fn check_exposure(
         return Ok(());
     }
     bail!(
-        "{address} can be reached from outside, where tokens would travel readable; \
+        "{address} can be reached from outside, where tokens and figures would travel readable; \
          give --tls-cert and --tls-key, listen on 127.0.0.1, or say --allow-plaintext"
     )
 }

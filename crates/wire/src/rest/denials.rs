@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use palisade_model::clock::Timestamp;
 use palisade_model::denial as domain;
 use palisade_model::id::{ProfileId, SandboxId};
 use serde::{Deserialize, Serialize};
@@ -55,9 +56,13 @@ pub struct DeniedFlow {
 pub struct ProfileDenials {
     /// The profile.
     pub profile_template_id: String,
-    /// Packets that the policy refused, since this server started.
+    /// From when on was counted, which is when the server started; absent if
+    /// nobody counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Packets that the policy refused since then, and what runners knew by then.
     pub packets: u64,
-    /// Questions that the resolver refused, since this server started.
+    /// Questions that the resolver refused since then, likewise.
     pub questions: u64,
 }
 
@@ -68,6 +73,8 @@ pub struct DenialTotals {
     pub packets: u64,
     /// Questions of the resolver.
     pub questions: u64,
+    /// From when on.
+    pub since: Option<Timestamp>,
 }
 
 impl Denials {
@@ -117,9 +124,14 @@ impl DeniedFlow {
 impl ProfileDenials {
     /// The answer for a profile.
     pub fn new(profile: ProfileId, totals: DenialTotals) -> Self {
-        let DenialTotals { packets, questions } = totals;
+        let DenialTotals {
+            packets,
+            questions,
+            since,
+        } = totals;
         Self {
             profile_template_id: profile.to_string(),
+            since: since.map(timestamp::format),
             packets,
             questions,
         }

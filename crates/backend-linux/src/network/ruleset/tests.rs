@@ -10,6 +10,7 @@ use super::super::tests::alone;
 use super::*;
 
 mod interpreter;
+mod outside;
 mod peers;
 mod services;
 

@@ -5,6 +5,9 @@
 //! policies change and sandboxes come and go, with no runner, and after the
 //! network was opened again.
 
+mod hosts;
+mod killing;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -177,15 +180,22 @@ fn probe_elsewhere(caller: &Peer, network: &Network) -> usize {
     let rules = EgressRules::new(&standing.egress, &here);
     for address in ELSEWHERE {
         let address: IpAddr = address.parse().unwrap();
-        let verdict = decide(&rules, standing.party(), Target::Address(address));
-        for protocol in Protocol::ALL {
-            let to = SocketAddr::new(address, 7);
-            let seen = probe_port(&caller.sandbox.namespace, protocol, to);
-            let expected = expected(verdict.is_allowed());
-            assert_eq!(seen, expected, "{standing:?} {protocol:?} {to}: {verdict}");
+        // Servers of names listen at the latter two.
+        for port in [7, 53, 853] {
+            for protocol in Protocol::ALL {
+                let target = match knock(protocol, port) {
+                    Knock::At(door) => Target::Port(address, door),
+                    Knock::Icmp => Target::Address(address),
+                };
+                let verdict = decide(&rules, standing.party(), target);
+                let to = SocketAddr::new(address, port);
+                let seen = probe_port(&caller.sandbox.namespace, protocol, to);
+                let expected = expected(verdict.is_allowed());
+                assert_eq!(seen, expected, "{standing:?} {protocol:?} {to}: {verdict}");
+            }
         }
     }
-    ELSEWHERE.len() * Protocol::ALL.len()
+    ELSEWHERE.len() * Protocol::ALL.len() * 3
 }
 
 fn targets(network: &Network) -> Vec<Peer> {

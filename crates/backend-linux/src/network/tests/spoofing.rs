@@ -41,7 +41,7 @@ fn is_answered_as(sandbox: &Sandbox, source: IpAddr) -> bool {
 }
 
 /// How many packets came in at the host through the uplink.
-fn passed(world: &World) -> u64 {
+pub(super) fn passed(world: &World) -> u64 {
     let script = "sed -n 's/^ *pal-test://p' /proc/thread-self/net/dev | awk '{ print $2 }'";
     run(&world.host, script).trim().parse().unwrap()
 }

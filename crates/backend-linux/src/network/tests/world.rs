@@ -3,7 +3,7 @@
 //! Whatever address and port the internet is asked for, it answers: so if a
 //! probe gets no answer, that is the policy's doing and not a missing route.
 
-use std::net::{Ipv6Addr, TcpListener, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -248,8 +248,13 @@ pub(super) fn serve() {
 
 /// Likewise, what comes to this port.
 pub(super) fn serve_at(port: u16) {
-    let streams = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
-    let datagrams = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
+    serve_on((Ipv6Addr::UNSPECIFIED, port).into());
+}
+
+/// Likewise, what comes to this port of this address.
+pub(super) fn serve_on(address: SocketAddr) {
+    let streams = TcpListener::bind(address).unwrap();
+    let datagrams = UdpSocket::bind(address).unwrap();
     thread::spawn(move || {
         for stream in streams.incoming() {
             let stream = stream.unwrap();

@@ -9,8 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 
 use palisade_init_protocol::probe::{Host, HostName, Probe, Sight};
-use palisade_model::policy::{EgressRules, NameKind, Surroundings, Verdict};
+use palisade_model::policy::{Door, EgressRules, NameKind, Surroundings};
 use palisade_model::profile::EgressMode;
+use palisade_model::sandbox::Protocol;
 
 use super::table::{Expected, Question};
 
@@ -164,9 +165,8 @@ impl Asking<'_> {
         for address in PUBLIC {
             self.ask_text("internet", address, HTTPS);
             if let (Ok(server), Ok(name)) = (address.parse::<Host>(), PUBLIC_NAME.parse()) {
-                let verdict = self.verdict(server.address);
-                let probe = Probe::Dns(server, name);
-                self.add("DNS direct", probe, Expected::Address(verdict));
+                let expected = self.expected_at(server, Protocol::Udp, DNS);
+                self.add("DNS direct", Probe::Dns(server, name), expected);
             }
         }
     }
@@ -214,15 +214,16 @@ impl Asking<'_> {
             return;
         };
         self.connect(target, host, port);
-        let verdict = Expected::Address(self.verdict(host.address));
+        let verdict = Expected::Address(self.rules.address(host.address));
         self.add_if_other(target, Probe::Icmp(host), verdict);
     }
 
     /// Asks for a port, by both protocols that have some.
     fn connect(&mut self, target: &str, host: Host, port: NonZeroU16) {
-        let verdict = Expected::Address(self.verdict(host.address));
-        self.add_if_other(target, Probe::Tcp(host, port), verdict);
-        self.add_if_other(target, Probe::Udp(host, port), verdict);
+        let tcp = self.expected_at(host, Protocol::Tcp, port.get());
+        let udp = self.expected_at(host, Protocol::Udp, port.get());
+        self.add_if_other(target, Probe::Tcp(host, port), tcp);
+        self.add_if_other(target, Probe::Udp(host, port), udp);
     }
 
     fn add_if_other(&mut self, target: &str, probe: Probe, expected: Expected) {
@@ -244,8 +245,8 @@ impl Asking<'_> {
         }
     }
 
-    fn verdict(&self, address: IpAddr) -> Verdict {
-        self.rules.address(address)
+    fn expected_at(&self, host: Host, protocol: Protocol, port: u16) -> Expected {
+        Expected::Address(self.rules.port(host.address, Door { protocol, port }))
     }
 }
 

@@ -1,4 +1,4 @@
-use palisade_model::policy::Refused;
+use palisade_model::policy::{Refused, Verdict};
 
 use super::*;
 
@@ -127,7 +127,7 @@ fn the_internet_is_expected_to_be_open_and_nothing_else_is() {
         .iter()
         .filter(|it| it.expected.word() == "allowed");
     let targets: BTreeSet<&str> = allowed.map(|it| it.target.as_str()).collect();
-    let open = ["internet", "DNS direct", "name by the resolver"];
+    let open = ["internet", "name by the resolver"];
     assert_eq!(targets, open.into());
 }
 
@@ -154,4 +154,18 @@ fn sandboxes_are_not_asked_about_as_addresses() {
     let no_names = Verdict::Refused(Refused::NoSuchNames);
     let name = expected(&questions, "dns/169.254.1.1/example.com");
     assert_eq!(name, Some(Expected::Name(no_names)));
+}
+
+#[test]
+fn other_servers_of_names_are_closed_whatever_else_they_are() {
+    let questions = asked(&EgressMode::Internet);
+    let refused = Expected::Address(Verdict::Refused(Refused::OtherResolver));
+    assert_eq!(
+        expected(&questions, "dns/8.8.8.8/example.com"),
+        Some(refused)
+    );
+    let Some(Expected::Address(verdict)) = expected(&questions, "tcp/8.8.8.8/443") else {
+        panic!("it is asked about");
+    };
+    assert!(verdict.is_allowed());
 }

@@ -1,0 +1,125 @@
+//! What was refused on the network, as people and programs see it.
+
+use std::sync::Arc;
+
+use palisade_control_plane::{NoRunners, RunnerLive};
+use palisade_model::clock::Timestamp;
+use palisade_model::denial::Denials;
+use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
+use palisade_model::name::OrganizationId;
+use palisade_model::placement::Fleet;
+use palisade_model::policy::Surroundings;
+use palisade_wire::rest::{DenialTotals, RunnerObservation};
+use serde_json::{Value, json};
+
+use crate::bad_servers::{answering, http};
+use crate::rig::Plane;
+
+const SANDBOX: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// Something was refused to the sandboxes of every profile.
+#[derive(Debug)]
+struct Refusing;
+
+impl RunnerLive for Refusing {
+    fn observe(&self, uid: RunnerUid) -> RunnerObservation {
+        NoRunners.observe(uid)
+    }
+
+    fn fleet(&self) -> Fleet {
+        NoRunners.fleet()
+    }
+
+    fn surroundings(&self, uid: RunnerUid) -> Option<Surroundings> {
+        NoRunners.surroundings(uid)
+    }
+
+    fn denials(&self, organization: &OrganizationId, id: SandboxId) -> Option<Denials> {
+        NoRunners.denials(organization, id)
+    }
+
+    fn profile_denials(&self, _organization: &OrganizationId, _id: ProfileId) -> DenialTotals {
+        DenialTotals {
+            packets: 12,
+            questions: 3,
+            since: Some(Timestamp::from_micros(1_798_113_600_000_000)),
+        }
+    }
+}
+
+fn told() -> Value {
+    let flow = |protocol: &str, to: &str, port: u16| {
+        let (from, source_port) = if port == 0 {
+            ("fd00::4", 0)
+        } else {
+            ("10.201.0.4", 40_000)
+        };
+        json!({
+            "time": "2026-12-24T12:00:05.123Z", "protocol": protocol,
+            "source": from, "sourcePort": source_port,
+            "destination": to, "destinationPort": port, "times": 2,
+        })
+    };
+    json!({
+        "sandboxId": SANDBOX, "profileTemplateId": SANDBOX, "egressMode": "deny\u{1b}[31m",
+        "packets": 7, "questions": 1,
+        "recent": [flow("tcp", "1.1.1.1", 443), flow("icmpv6", "2606:2800:220:1::1", 0)],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_flows_of_a_sandbox_are_shown_and_harm_no_terminal() {
+    let plane = Plane::start().await;
+    let server = answering(http("200 OK", &told().to_string()));
+    let ask = |arguments: &str| {
+        let call = plane.bare(&format!("sandbox denials {SANDBOX} {arguments}"));
+        call.env("CWIC_SERVER", &server)
+            .env("CWIC_TOKEN", "secret-token")
+    };
+    let table = ask("").run().await;
+    insta::assert_snapshot!("denials", table.ok());
+    assert!(
+        table.stderr.contains("7 packets refused, and 1 questions"),
+        "{}",
+        table.stderr
+    );
+    assert!(!table.stderr.contains('\u{1b}') && !table.stdout.contains('\u{1b}'));
+    let answer = ask("-o json").run().await;
+    let answer: Value = serde_json::from_str(answer.ok()).unwrap();
+    assert_eq!(answer, told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_of_profiles_say_from_when_on_they_count() {
+    let plane = Plane::start_knowing(Arc::new(Refusing)).await;
+    for name in ["agents", "tools"] {
+        plane.profile(name).await;
+    }
+    let all = plane.cwic("sandbox denials").run().await;
+    insta::assert_snapshot!("denials_of_profiles", all.ok());
+    let one = plane
+        .cwic("sandbox denials --profile tools -o json")
+        .run()
+        .await;
+    let one: Value = serde_json::from_str(one.ok()).unwrap();
+    assert_eq!(
+        (&one["packets"], &one["questions"]),
+        (&json!(12), &json!(3))
+    );
+    assert_eq!(one["since"], "2026-12-24T12:00:00Z");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_has_no_denials() {
+    let plane = Plane::start().await;
+    let sandbox = plane
+        .cwic(&format!("sandbox denials {SANDBOX}"))
+        .run()
+        .await;
+    let told = sandbox.failed(3);
+    assert!(told.contains("CWSANDBOX_SANDBOX_NOT_FOUND"), "{told}");
+    let profile = plane.cwic("sandbox denials --profile nobody").run().await;
+    assert!(profile.failed(3).contains("CWSANDBOX_PROFILE_NOT_FOUND"));
+    let both = format!("sandbox denials {SANDBOX} --profile tools");
+    plane.cwic(&both).run().await.failed(64);
+}
