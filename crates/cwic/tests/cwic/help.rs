@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use crate::rig::Plane;
 
@@ -78,6 +79,33 @@ async fn every_command_is_found_and_has_a_manual_page() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(walked, written);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_is_in_the_reference() {
+    let plane = Plane::start().await;
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cwic.md");
+    let manual = fs::read_to_string(docs).unwrap();
+    let words: BTreeSet<&str> = manual
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        .collect();
+    for Page { path, help } in walk(&plane).await {
+        if let Some(name) = path.last() {
+            assert!(
+                words.contains(name.as_str()),
+                "{path:?} is not in docs/cwic.md"
+            );
+        }
+        // So is every long option of the program itself.
+        let options = help
+            .split(['\n', ' '])
+            .filter(|word| word.starts_with("--"));
+        for option in options.filter(|_| path.is_empty()) {
+            let option = option.trim_end_matches(['.', ',']);
+            let is_there = manual.contains(option) || ["--help", "--version"].contains(&option);
+            assert!(is_there, "{option} is not in docs/cwic.md");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -274,3 +274,27 @@ async fn a_drain_is_taken_back_and_sandboxes_are_placed_again() {
     let late = platform.run("sandbox runner undrain local").await;
     assert!(late.code == 5 || late.code == 3, "{}", late.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shown_of_profiles_and_runners_tells_of_sandboxes() {
+    let platform = Platform::start().await;
+    platform.sandbox("fake until-stopped").await;
+    platform.file("request.yaml", "resources: { cpu: '9', memory: 1Gi }\n");
+    for (name, arguments) in [
+        ("runners_wide", "sandbox runner ls -o wide"),
+        ("runner_described", "sandbox runner describe local"),
+        ("profile_described", "sandbox profile describe agents"),
+        (
+            "profile_explained",
+            "sandbox profile explain agents --runner local",
+        ),
+        (
+            "request_explained",
+            "sandbox explain -f request.yaml --checks",
+        ),
+    ] {
+        let shown = platform.run(arguments).await;
+        assert!(matches!(shown.code, 0 | 2), "{}", shown.stderr);
+        insta::assert_snapshot!(name, shown.stdout);
+    }
+}

@@ -186,4 +186,39 @@ mod tests {
         });
         assert_eq!(said, expected);
     }
+
+    /// The schema of the manual, with the objects of this output closed.
+    fn schema() -> Value {
+        let text = include_str!("../../../../../../docs/cwic.schema.json");
+        let mut schema: Value = serde_json::from_str(text).unwrap();
+        let output = &mut schema["$defs"]["Verification"];
+        output["additionalProperties"] = json!(false);
+        for list in ["rows", "notMeasured"] {
+            output["properties"][list]["items"]["additionalProperties"] = json!(false);
+        }
+        schema
+    }
+
+    #[test]
+    fn what_programs_get_is_as_the_manual_says() {
+        const AT: &str = "https://docs.invalid/schema.json";
+        let (mut compiler, mut schemas) = (boon::Compiler::new(), boon::Schemas::new());
+        compiler.add_resource(AT, schema()).unwrap();
+        let output = format!("{AT}#/$defs/Verification");
+        let output = compiler.compile(&output, &mut schemas).unwrap();
+        let judgements = [
+            Judgement::Equal,
+            Judgement::Mismatch,
+            Judgement::Unproven("nothing was heard"),
+        ];
+        let mut table = table(&judgements);
+        table.omit("other organization", "give a token");
+        for outcome in Outcome::ALL {
+            table.rows[0].outcome = outcome;
+            let told = json("agents", "r1", &table);
+            let checked = schemas.validate(&told, output);
+            let wrong = checked.err().map(|error| error.to_string());
+            assert_eq!(wrong, None, "{told:#}");
+        }
+    }
 }
