@@ -8,8 +8,9 @@ use std::os::fd::AsFd as _;
 use palisade_model::policy::Door;
 use palisade_model::sandbox::Protocol;
 
-use super::addressing;
+use super::addressing::{self, Choice};
 use super::config::Config;
+use super::external;
 use super::forwarding::{self, Opened, Reach};
 use super::host::{Host, Survey};
 use super::layout::{FAR_HARDWARE, INSIDE, Layout, NEAR_HARDWARE, Slot, UPLINK};
@@ -130,8 +131,9 @@ fn rules(config: &Config, scratch: &Namespace) -> Finding {
 /// Whether the host leaves room for the sandboxes and leads anywhere.
 fn surroundings(config: &Config, host: &mut Host, survey: &Survey) -> Vec<Finding> {
     let has_v6 = host.knows_v6().unwrap_or(false);
+    let chosen = addressing::choose(config, has_v6, &[], survey);
     let mut findings = vec![
-        match addressing::choose(config, has_v6, &[], survey) {
+        match &chosen {
             Ok(_) => fine("addresses", "the host leaves the sandbox addresses free"),
             Err(conflict) => fatal("addresses", conflict.to_string()),
         },
@@ -144,6 +146,9 @@ fn surroundings(config: &Config, host: &mut Host, survey: &Survey) -> Vec<Findin
             )
         },
     ];
+    if let Ok(Choice::Use(layout)) = &chosen {
+        findings.extend(pools(config, layout, survey));
+    }
     let plan = || forwarding::plan(Opened::needed(survey), has_v6);
     findings.push(match host.namespace.visit(plan) {
         Ok(Ok((Reach::Everywhere | Reach::PerInterface, _))) => {
@@ -169,6 +174,15 @@ fn surroundings(config: &Config, host: &mut Host, survey: &Survey) -> Vec<Findin
         )
     }));
     findings
+}
+
+/// Whether the external addresses can be those of sandboxes, if there are some.
+fn pools(config: &Config, layout: &Layout, survey: &Survey) -> Option<Finding> {
+    let pools = &config.services.pools;
+    (!pools.is_empty()).then(|| match external::check(pools, layout, survey) {
+        Ok(_) => fine("address pools", "the host has no such address itself"),
+        Err(error) => fatal("address pools", error.to_string()),
+    })
 }
 
 fn fine(subject: &'static str, message: &str) -> Finding {

@@ -5,6 +5,7 @@ mod changing;
 mod closing;
 mod cost;
 mod crowding;
+mod intruding;
 mod matrix;
 mod peers;
 mod probe;

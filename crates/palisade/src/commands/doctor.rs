@@ -8,11 +8,19 @@ use palisade_backend_linux::network::{self, Finding, Instance, Severity, examine
 
 use crate::cli::HostArgs;
 use crate::out::Out;
+use crate::parts::ingress;
 
 /// Runs the command; fails if something that sandboxes need is missing.
 pub(super) fn run(args: &HostArgs, out: &mut Out) -> ExitCode {
     let instance = Instance::derive(&args.state.state_dir.to_string_lossy());
-    let config = network::Config::new(instance, PathBuf::from("/run/palisade"));
+    let mut config = network::Config::new(instance, PathBuf::from("/run/palisade"));
+    match ingress::services(&args.ingress) {
+        Ok(services) => config.services = services,
+        Err(error) => {
+            out.error(&error);
+            return ExitCode::FAILURE;
+        }
+    }
     let findings = examine(&config);
     let rows: Vec<_> = findings.iter().map(row).collect();
     out.table(["CHECK", "RESULT", "FOUND"], &rows);

@@ -28,7 +28,8 @@ fn https(args: &IngressArgs) -> Option<Https> {
     })
 }
 
-fn services(args: &IngressArgs) -> anyhow::Result<Services> {
+/// What leads to sandboxes from outside.
+pub(crate) fn services(args: &IngressArgs) -> anyhow::Result<Services> {
     let ranges = args.address_pools.iter().map(|text| pool(text));
     let ranges = ranges.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(Services {

@@ -13,13 +13,14 @@ use uuid::Uuid;
 
 use super::super::namespace::Namespace;
 use super::super::{
-    BookError, Config, ExternalError, ExternalPools, Kind, Network, OpenError, Services, Wish,
+    BookError, Config, ExternalError, ExternalPools, Finding, Kind, Network, OpenError, Services,
+    Severity, Wish, examine,
 };
 use super::attaching::held;
 use super::probe::{Outcome, Protocol, probe_port};
 use super::world::{HOST_ADDRESSES, Sandbox, World, run, serve_at};
 
-const EXPOSED: u16 = 80;
+pub(super) const EXPOSED: u16 = 80;
 const HIDDEN: u16 = 81;
 const TRANSPORTS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 
@@ -42,7 +43,7 @@ fn services() -> Services {
     }
 }
 
-fn config(world: &World) -> Config {
+pub(super) fn config(world: &World) -> Config {
     Config {
         services: services(),
         ..world.config()
@@ -50,7 +51,7 @@ fn config(world: &World) -> Config {
 }
 
 /// A world whose outside knows the way to the pools.
-fn world() -> World {
+pub(super) fn world() -> World {
     let world = World::new();
     run(&world.host, "ip addr add 203.0.113.1/24 dev wan0");
     run(
@@ -62,7 +63,12 @@ fn world() -> World {
     world
 }
 
-fn standing(organization: &str, user: &str, profile: u128, scope: Option<Scope>) -> Standing {
+pub(super) fn standing(
+    organization: &str,
+    user: &str,
+    profile: u128,
+    scope: Option<Scope>,
+) -> Standing {
     let doors = [Transport::Tcp, Transport::Udp].map(|protocol| Door {
         protocol,
         port: EXPOSED,
@@ -82,7 +88,7 @@ fn standing(organization: &str, user: &str, profile: u128, scope: Option<Scope>)
     }
 }
 
-fn wish(kind: Kind) -> Wish {
+pub(super) fn wish(kind: Kind) -> Wish {
     let doors = [Transport::Tcp, Transport::Udp].map(|protocol| Door {
         protocol,
         port: EXPOSED,
@@ -93,14 +99,14 @@ fn wish(kind: Kind) -> Wish {
     }
 }
 
-fn pool(name: &str) -> Kind {
+pub(super) fn pool(name: &str) -> Kind {
     Kind::LoadBalancer {
         pool: Some(name.to_owned()),
     }
 }
 
 /// A sandbox of ada of acme that serves both ports.
-fn target(network: &Network, scope: Scope, kind: Kind) -> Sandbox {
+pub(super) fn target(network: &Network, scope: Scope, kind: Kind) -> Sandbox {
     let sandbox = Sandbox {
         wish: Some(wish(kind)),
         ..Sandbox::standing(standing("acme", "ada", 1, Some(scope)))
@@ -112,16 +118,16 @@ fn target(network: &Network, scope: Scope, kind: Kind) -> Sandbox {
     sandbox
 }
 
-fn caller(network: &Network, standing: Standing) -> Sandbox {
+pub(super) fn caller(network: &Network, standing: Standing) -> Sandbox {
     Sandbox::attached_as(standing, network).0
 }
 
-fn address(network: &Network, sandbox: &Sandbox) -> SocketAddr {
+pub(super) fn address(network: &Network, sandbox: &Sandbox) -> SocketAddr {
     network.service_address(sandbox.id).unwrap()
 }
 
 /// Everything that leads to a sandbox: all addresses of the host, or its own.
-fn ways(network: &Network, sandbox: &Sandbox) -> Vec<SocketAddr> {
+pub(super) fn ways(network: &Network, sandbox: &Sandbox) -> Vec<SocketAddr> {
     let first = address(network, sandbox);
     if network
         .bookings
@@ -152,7 +158,7 @@ fn external(network: &Network, sandbox: &Sandbox) -> Vec<SocketAddr> {
     .collect()
 }
 
-fn sandbox_addresses(network: &Network, sandbox: &Sandbox) -> Vec<IpAddr> {
+pub(super) fn sandbox_addresses(network: &Network, sandbox: &Sandbox) -> Vec<IpAddr> {
     network.addresses(sandbox.id).unwrap().iter().collect()
 }
 
@@ -165,13 +171,14 @@ fn outcome(verdict: Verdict) -> Outcome {
 }
 
 /// Probes a way from somewhere, and compares with what the model says of such a visitor.
-fn compare(
+/// Returns how often.
+pub(super) fn compare(
     from: &Namespace,
     to: SocketAddr,
     target: &Sandbox,
     visitor: Option<&Standing>,
     what: &str,
-) {
+) -> usize {
     for protocol in TRANSPORTS {
         let transport = match protocol {
             Protocol::Tcp => Transport::Tcp,
@@ -197,6 +204,7 @@ fn compare(
             "{what}: {protocol:?} {to}: {verdict}"
         );
     }
+    TRANSPORTS.len()
 }
 
 #[test]
@@ -223,25 +231,34 @@ fn whoever_a_scope_admits_comes_in_by_every_way_and_nobody_else() {
         },
     ];
     let callers = callers.map(|standing| caller(&network, standing));
+    let mut count = 0;
     for kind in [Kind::NodePort, pool("near"), pool("far")] {
         for scope in Scope::ALL {
             let target = target(&network, scope, kind.clone());
             let what = format!("{kind:?} for {}", scope.as_str());
             for way in ways(&network, &target) {
-                compare_all(&world, way, &target, &callers, &what);
+                count += compare_all(&world, way, &target, &callers, &what);
             }
             network.detach(target.id).unwrap();
         }
     }
+    println!("{count} probes, all equal to the model");
 }
 
-/// Probes a way from everywhere.
-fn compare_all(world: &World, way: SocketAddr, target: &Sandbox, callers: &[Sandbox], what: &str) {
-    compare(&world.outside, way, target, None, what);
-    compare(&world.host, way, target, None, what);
-    for caller in callers {
-        compare(&caller.namespace, way, target, Some(&caller.standing), what);
-    }
+/// Probes a way from everywhere, and returns how often.
+fn compare_all(
+    world: &World,
+    way: SocketAddr,
+    target: &Sandbox,
+    callers: &[Sandbox],
+    what: &str,
+) -> usize {
+    let outside = [&world.outside, &world.host].map(|from| (from, None));
+    let callers = callers.iter();
+    let inside = callers.map(|caller| (&caller.namespace, Some(&caller.standing)));
+    let all = outside.into_iter().chain(inside);
+    all.map(|(from, visitor)| compare(from, way, target, visitor, what))
+        .sum()
 }
 
 #[test]
@@ -520,6 +537,11 @@ fn an_address_of_the_host_itself_is_refused_to_pools() {
         "{refused}"
     );
     assert!(!world.router_path().exists());
+    let findings = world.host.visit(|| examine(&config)).unwrap();
+    let is_told = |finding: &Finding| {
+        finding.severity == Severity::Fatal && finding.message.contains("203.0.113.1/32")
+    };
+    assert!(findings.iter().any(is_told), "{findings:?}");
 }
 
 #[test]
