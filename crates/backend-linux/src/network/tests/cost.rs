@@ -1,8 +1,7 @@
 //! What connecting a sandbox costs, and that it costs the same however many there
-//! are, and that nothing is left of a thousand after five times. Measures, and so is
-//! run by `scripts/bench.sh` only.
+//! are; that nothing is left of five hundred after five times. Measures, and so is run
+//! by `scripts/bench.sh` only.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use palisade_model::id::ProfileId;
@@ -16,10 +15,11 @@ use super::super::Network;
 use super::attaching::held;
 use super::world::{Sandbox, World};
 
-const SANDBOXES: u128 = 1000;
-/// How many are compared: the first ones, those before the 500th, and the last ones.
-const SAMPLE: usize = 100;
+/// How many come and go.
+const FLEET: usize = 500;
 const ROUNDS: usize = 5;
+/// How many are compared with as many that are alone.
+const SAMPLE: u128 = 60;
 
 /// One of the sandboxes of ten users under five profiles, of every peer mode.
 fn standing(number: u128) -> Standing {
@@ -48,62 +48,89 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// What one round took.
-struct Round {
-    connecting: Vec<Duration>,
-    disconnecting: Vec<Duration>,
-    /// From the first one that leaves until nothing is left of any.
-    leaving: Duration,
-}
-
 fn timed(act: impl FnOnce()) -> Duration {
     let start = Instant::now();
     act();
     start.elapsed()
 }
 
-/// Connects all and disconnects all.
-fn round(sandboxes: &[Sandbox], network: &Network) -> Round {
-    let connect = |sandbox: &Sandbox| timed(|| drop(sandbox.attach(network).unwrap()));
-    let connecting = sandboxes.iter().map(connect).collect();
-    let start = Instant::now();
-    let disconnect = |sandbox: &Sandbox| timed(|| network.detach(sandbox.id).unwrap());
-    let disconnecting = sandboxes.iter().map(disconnect).collect();
+fn fleet() -> Vec<Sandbox> {
+    let numbers = (0_u128..).take(FLEET);
+    numbers
+        .map(|number| Sandbox::standing(standing(number)))
+        .collect()
+}
+
+fn connect(network: &Network, sandbox: &Sandbox) -> Duration {
+    timed(|| drop(sandbox.attach(network).unwrap()))
+}
+
+/// Connects one that goes again.
+fn visit(network: &Network, number: u128) -> Duration {
+    let sandbox = Sandbox::standing(standing(number));
+    let took = connect(network, &sandbox);
+    network.detach(sandbox.id).unwrap();
     assert!(network.await_departures());
-    Round {
-        connecting,
-        disconnecting,
-        leaving: start.elapsed(),
-    }
+    took
+}
+
+/// Connects sandboxes to a network and to an empty one in turn, as whatever else
+/// the machine does falls on both.
+fn compare(crowded: &Network, empty: &Network, others: usize) {
+    let pairs = (0..SAMPLE).map(|number| (visit(empty, number), visit(crowded, number)));
+    let (alone, beside): (Vec<_>, Vec<_>) = pairs.unzip();
+    let (alone, beside) = (median(alone), median(beside));
+    println!(
+        "connecting a sandbox, p50: {alone:?} beside none, {beside:?} beside {others} ({:.2} times)",
+        beside.as_secs_f64() / alone.as_secs_f64()
+    );
 }
 
 #[test]
 #[ignore = "it measures, which needs a quiet machine: scripts/bench.sh"]
 fn connecting_costs_the_same_with_one_sandbox_and_with_a_thousand() {
+    let (world, empty) = (World::new(), World::new());
+    let (network, empty) = (world.open(), empty.open());
+    let before = held(&network);
+    let fleets = [fleet(), fleet()];
+    compare(&network, &empty, 0);
+    let mut others = 0;
+    for fleet in &fleets {
+        for sandbox in fleet {
+            connect(&network, sandbox);
+        }
+        others += fleet.len();
+        compare(&network, &empty, others);
+    }
+    for sandbox in fleets.iter().flatten() {
+        network.detach(sandbox.id).unwrap();
+    }
+    assert_eq!(held(&network), before, "nothing is left");
+}
+
+#[test]
+#[ignore = "it measures, which needs a quiet machine: scripts/bench.sh"]
+fn five_hundred_sandboxes_leave_nothing_and_leave_soon() {
     let world = World::new();
     let network = world.open();
     let before = held(&network);
-    let sandboxes = (0..SANDBOXES).map(|number| Sandbox::standing(standing(number)));
-    let sandboxes = sandboxes.collect::<Vec<_>>();
-    let rounds = [(); ROUNDS].map(|()| {
-        let round = round(&sandboxes, &network);
+    let fleet = fleet();
+    let (mut disconnecting, mut leaving) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        for sandbox in &fleet {
+            connect(&network, sandbox);
+        }
+        leaving.push(timed(|| {
+            let disconnect = |sandbox: &Sandbox| timed(|| network.detach(sandbox.id).unwrap());
+            disconnecting.extend(fleet.iter().map(disconnect));
+            assert!(network.await_departures());
+        }));
         assert_eq!(held(&network), before, "nothing is left");
-        round
-    });
-    let connecting = |sample: Range<usize>| {
-        let of_round = |round: &Round| round.connecting[sample.clone()].to_vec();
-        median(rounds.iter().flat_map(of_round).collect())
-    };
-    let first = connecting(0..SAMPLE);
-    println!("connecting a sandbox, p50 of {ROUNDS} rounds: {first:?} beside none");
-    for others in [500, sandboxes.len()] {
-        let p50 = connecting(others - SAMPLE..others);
-        let ratio = p50.as_secs_f64() / first.as_secs_f64();
-        println!("connecting a sandbox: {p50:?} beside {others} ({ratio:.2} times)");
     }
-    let disconnecting = rounds.iter().flat_map(|round| round.disconnecting.clone());
-    println!("disconnecting one: {:?}", median(disconnecting.collect()));
-    let leaving = median(rounds.iter().map(|round| round.leaving).collect());
-    let count = u32::try_from(sandboxes.len()).unwrap();
-    println!("until nothing is left: {:?} for each", leaving / count);
+    let count = u32::try_from(fleet.len()).unwrap();
+    println!(
+        "disconnecting a sandbox, p50 of {ROUNDS} times {count}: {:?}; until nothing is left of it: {:?}",
+        median(disconnecting),
+        median(leaving) / count
+    );
 }
