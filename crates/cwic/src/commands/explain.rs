@@ -18,7 +18,8 @@ use crate::present::{self, or_dash};
 /// Runs the command.
 pub(super) async fn run(args: &ExplainRequestArgs, client: &Client, out: &mut Out) -> Ended {
     let document = input::read_one(std::slice::from_ref(&args.file), Kind::StartRequest)?;
-    let explained = client.explain_placement(&document.value).await;
+    let asked = client.explain_placement(&document.value);
+    let explained = out.during("waiting for the server", asked).await;
     let explanation = explained.map_err(|error| {
         CliError::call_about("the request was not explained", &error, &document)
     })?;

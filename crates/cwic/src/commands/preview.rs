@@ -7,6 +7,9 @@ use serde_json::Value;
 use crate::error::CliError;
 use crate::out::Out;
 
+/// What a person reads while the server thinks.
+const ASKING: &str = "asking what placement would do";
+
 /// Tells of a profile that would be made.
 pub(super) fn new_profile(name: &str, out: &mut Out) {
     out.note(format_args!(
@@ -28,7 +31,8 @@ pub(super) async fn profile(
     client: &Client,
     out: &mut Out,
 ) -> Result<(), CliError> {
-    let preview = client.preview_profile(id, change).await;
+    let preview = client.preview_profile(id, change);
+    let preview = out.during(ASKING, preview).await;
     let preview = preview.map_err(|error| failed(&error))?;
     if preview.candidates.is_empty() {
         new_profile(id, out);
@@ -44,7 +48,8 @@ pub(super) async fn runner(
     client: &Client,
     out: &mut Out,
 ) -> Result<(), CliError> {
-    let preview = client.preview_runner(id, change).await;
+    let preview = client.preview_runner(id, change);
+    let preview = out.during(ASKING, preview).await;
     tell(&preview.map_err(|error| failed(&error))?, out);
     Ok(())
 }

@@ -157,3 +157,51 @@ async fn a_slow_server_gets_a_sign_of_life_in_a_terminal_alone() {
     quiet.ok();
     assert_eq!(quiet.stderr, "");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_that_waits_for_a_server_gives_a_sign_of_life() {
+    let plane = Plane::start().await;
+    // It takes connections, and says nothing.
+    let url = serve(|stream| std::mem::forget(stream));
+    plane.file("p.yaml", "display_name: x\nspec: {}\n");
+    plane.file("request.yaml", "{}\n");
+    let commands = [
+        "version",
+        "auth status",
+        "sandbox profile get x",
+        "sandbox profile describe x",
+        "sandbox profile edit x -f p.yaml",
+        "sandbox profile apply -f p.yaml",
+        "sandbox profile diff -f p.yaml",
+        "sandbox profile revisions x",
+        "sandbox profile revisions x --diff 2",
+        "sandbox profile rollback x --to 1",
+        "sandbox profile lint x",
+        "sandbox profile explain x --runner y",
+        "sandbox profile delete x --yes",
+        "sandbox runner ls",
+        "sandbox runner describe x",
+        "sandbox runner upgrade x",
+        "sandbox runner undrain x",
+        "sandbox runner delete x --yes",
+        "sandbox explain -f request.yaml",
+        "sandbox ls",
+        "sandbox ls --watch",
+        "sandbox get x",
+        "sandbox describe x",
+        "sandbox run -- true",
+        "sandbox stop x",
+        "sandbox rm x --yes",
+    ];
+    // Each waits for a second before it says anything; all of them at once.
+    let sessions = commands.map(|command| {
+        let session = Session::start(call(&plane, &url, command), (80, 24));
+        (command, session)
+    });
+    for (command, session) in sessions {
+        let sign = " s)";
+        session.see(sign);
+        session.signal(rustix::process::Signal::KILL);
+        assert!(session.screen().contains(sign), "{command}");
+    }
+}

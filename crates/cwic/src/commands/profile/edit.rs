@@ -36,9 +36,8 @@ pub(in crate::commands) async fn run(
         is_dry_run: args.dry_run,
         etag: None,
     };
-    let updated = client
-        .update_profile(text, document.value.clone(), &change)
-        .await;
+    let update = client.update_profile(text, document.value.clone(), &change);
+    let updated = out.during("changing the profile", update).await;
     let updated = match updated {
         Ok(updated) => updated,
         Err(error) => {

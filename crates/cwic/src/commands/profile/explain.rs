@@ -23,7 +23,12 @@ pub(in crate::commands) async fn run(
         runner,
         output,
     } = args;
-    let resolved = client.resolved_profile(profile, runner).await;
+    let resolved = out
+        .during(
+            "waiting for the server",
+            client.resolved_profile(profile, runner),
+        )
+        .await;
     let resolved = resolved.map_err(|error| {
         let what = format!("profile {profile} was not explained on runner {runner}");
         CliError::call(&what, &error)

@@ -46,7 +46,9 @@ pub(in crate::commands) async fn run(
     }
     if let Some(client) = client {
         for text in &args.profiles {
-            let profile = super::find(text, client).await?;
+            let profile = out
+                .during("waiting for the server", super::find(text, client))
+                .await?;
             let findings = advice::findings(&present::json(&profile));
             told.extend(findings.into_iter().map(|finding| Told {
                 profile: profile.display_name.clone(),

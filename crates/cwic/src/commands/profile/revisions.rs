@@ -42,7 +42,8 @@ pub(in crate::commands) async fn run(
 async fn list(args: &RevisionsArgs, client: &Client, out: &mut Out) -> Ended {
     // One more than is shown, to say what the oldest of these changed.
     let wanted = usize::from(args.limit) + 1;
-    let revisions = newest(&args.profile, wanted, client).await?;
+    let newest = newest(&args.profile, wanted, client);
+    let revisions = out.during("waiting for the server", newest).await?;
     let answer = json!({ "revisions": entries(&revisions, wanted - 1) });
     if !present::for_programs(&args.output.output, &answer, out) {
         let heading = ["REVISION", "WRITTEN", "BY", "CHANGED"];
@@ -105,8 +106,10 @@ pub(super) async fn newest(
 
 async fn diff(args: &RevisionsArgs, between: Between, client: &Client, out: &mut Out) -> Ended {
     let Between { from, to } = between;
-    let before = revision(&args.profile, from, client).await?;
-    let after = revision(&args.profile, to, client).await?;
+    let before = revision(&args.profile, from, client);
+    let before = out.during("waiting for the server", before).await?;
+    let after = revision(&args.profile, to, client);
+    let after = out.during("waiting for the server", after).await?;
     let changes = changes_between(&before, &after);
     let answer = json!({
         "from": entry(&before, None),

@@ -22,7 +22,9 @@ pub(in crate::commands) async fn run(args: &RollbackArgs, client: &Client, out: 
         dry_run,
         outcome,
     } = args;
-    let current = super::find(text, client).await?;
+    let current = out
+        .during("waiting for the server", super::find(text, client))
+        .await?;
     let earlier = revisions::revision(&current.id, *to, client).await?;
     let now = present::profile::document(&current);
     let changes = changes::between(&now, &revisions::document(&earlier));
@@ -30,7 +32,8 @@ pub(in crate::commands) async fn run(args: &RollbackArgs, client: &Client, out: 
         is_dry_run: *dry_run,
         etag: Some(current.etag.clone()),
     };
-    let rolled = client.rollback_profile(&current.id, *to, &change).await;
+    let rolled = client.rollback_profile(&current.id, *to, &change);
+    let rolled = out.during("waiting for the server", rolled).await;
     let rolled = rolled
         .map_err(|error| CliError::call(&format!("profile {text} was not rolled back"), &error))?;
     let name = &current.display_name;

@@ -39,7 +39,9 @@ pub(in crate::commands) async fn run(
     };
     let question = format!("Delete runner {text}{}?", consequence(ending));
     confirm(args.confirm, &question, out).await?;
-    let left = client.delete_runner(text, ending, &Change::default()).await;
+    let change = Change::default();
+    let delete = client.delete_runner(text, ending, &change);
+    let left = out.during("waiting for the server", delete).await;
     let left =
         left.map_err(|error| CliError::call(&format!("runner {text} was not deleted"), &error))?;
     let mut report = Report::new(args.outcome.output);

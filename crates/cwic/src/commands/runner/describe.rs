@@ -17,9 +17,15 @@ pub(in crate::commands) async fn run(
     client: &Client,
     out: &mut Out,
 ) -> Ended {
-    let runner = super::find(&args.runner, client).await?;
-    let profiles = super::profiles(client).await?;
-    let usage = client.runner_usage(&runner.id).await;
+    let runner = out
+        .during("waiting for the server", super::find(&args.runner, client))
+        .await?;
+    let profiles = out
+        .during("waiting for the server", super::profiles(client))
+        .await?;
+    let usage = out
+        .during("waiting for the server", client.runner_usage(&runner.id))
+        .await;
     let usage = usage.map_err(|error| CliError::call("live sandboxes were not counted", &error))?;
     if args.output.output == OutcomeFormat::Json {
         out.json(&json!({ "runner": runner, "usage": usage }));

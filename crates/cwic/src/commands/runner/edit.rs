@@ -43,7 +43,9 @@ pub(in crate::commands) async fn run(
         return wizard::edit_runner(text, client, out, wish).await;
     }
     let document = input::read_one(&args.files, Kind::RunnerChange)?;
-    let before = super::find(text, client).await?;
+    let before = out
+        .during("waiting for the server", super::find(text, client))
+        .await?;
     if let Some(bindings) = document.friendly().get("profile_bindings") {
         foretell(&before, bindings, (client, out)).await?;
         if !args.dry_run && !asking.yes && terminal::is_there() {
@@ -55,9 +57,8 @@ pub(in crate::commands) async fn run(
         is_dry_run: args.dry_run,
         etag: Some(before.etag.clone()),
     };
-    let after = client
-        .update_runner(text, document.value.clone(), &change)
-        .await;
+    let update = client.update_runner(text, document.value.clone(), &change);
+    let after = out.during("changing the runner", update).await;
     let after = after.map_err(|error| {
         CliError::call_about(&format!("runner {text} was not changed"), &error, &document)
     })?;

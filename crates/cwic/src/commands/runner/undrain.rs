@@ -19,8 +19,12 @@ pub(in crate::commands) async fn run(
     out: &mut Out,
 ) -> Ended {
     let text = &args.runner;
-    let before = super::find(text, client).await?;
-    let kept = client.undrain_runner(text).await;
+    let before = out
+        .during("waiting for the server", super::find(text, client))
+        .await?;
+    let kept = out
+        .during("waiting for the server", client.undrain_runner(text))
+        .await;
     let kept = kept.map_err(|error| {
         CliError::call(&format!("the drain of {text} was not taken back"), &error)
     })?;

@@ -18,7 +18,9 @@ pub(in crate::commands) async fn run(
     out: &mut Out,
 ) -> Ended {
     let text = &args.runner;
-    let answer = client.apply_update(text).await;
+    let answer = out
+        .during("waiting for the server", client.apply_update(text))
+        .await;
     let answer = answer
         .map_err(|error| CliError::call(&format!("runner {text} was not updated"), &error))?;
     let name = &answer.runner.identity.runner_id;

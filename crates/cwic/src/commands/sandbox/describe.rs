@@ -13,7 +13,9 @@ use crate::present;
 /// Shows it as a person thinks of it.
 pub(super) async fn run(args: &DescribeSandboxArgs, sandboxes: &Sandboxes, out: &mut Out) -> Ended {
     let id = &args.sandbox.id;
-    let seen = sandboxes.get(id).await;
+    let seen = out
+        .during("waiting for the server", sandboxes.get(id))
+        .await;
     let seen = seen.map_err(|error| failed(&format!("sandbox {id} was not found"), &error))?;
     match args.output.output {
         OutcomeFormat::Text => present::sandbox::describe(&seen, out),

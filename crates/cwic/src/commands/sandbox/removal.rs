@@ -21,7 +21,10 @@ pub(super) async fn run(args: &RemoveArgs, sandboxes: &Sandboxes, out: &mut Out)
     let mut report = Report::new(args.outcome.output);
     let mut first = None;
     for id in &args.ids {
-        match sandboxes.delete(id).await {
+        match out
+            .during(&format!("removing {id}"), sandboxes.delete(id))
+            .await
+        {
             Ok(()) => {
                 let line = format!("sandbox {id} removed");
                 report.tell(Outcome::of("sandbox", id, "removed"), line, out);

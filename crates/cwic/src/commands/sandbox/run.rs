@@ -53,7 +53,8 @@ struct Owned<'a> {
 pub(super) async fn run(args: RunArgs, sandboxes: &Sandboxes, out: &mut Out) -> Ended {
     session::check(args.session)?;
     let mut signals = Signals::listen()?;
-    let (started, early) = start(&args, sandboxes, &mut signals).await?;
+    let start = Box::pin(start(&args, sandboxes, &mut signals));
+    let (started, early) = out.during("asking for a sandbox", start).await?;
     let owned = Owned {
         sandboxes,
         id: started.sandbox_id,

@@ -28,7 +28,8 @@ pub(super) async fn run(args: &StopArgs, sandboxes: &Sandboxes, out: &mut Out) -
     };
     let mut asked = Vec::new();
     for id in &args.ids {
-        match sandboxes.stop(id, args.grace).await {
+        let stop = sandboxes.stop(id, args.grace);
+        match out.during(&format!("stopping {id}"), stop).await {
             Ok(()) => asked.push(id.as_str()),
             Err(error) => {
                 let failure = failed(&format!("sandbox {id} was not stopped"), &error);
