@@ -96,7 +96,8 @@ impl Out {
         let error = self.lost.take()?;
         let what = "the result could not be written in full";
         let failure = CliError::new(Exit::Failure, what);
-        Some(failure.because(error.to_string()))
+        let next = "make room, or write it elsewhere; the command itself was carried out";
+        Some(failure.because(error.to_string()).next(next))
     }
 
     /// Writes a result for programs on one line.

@@ -170,14 +170,72 @@ async fn failures_about_servers_and_logins() {
     fs::create_dir_all(plane.config().parent().unwrap()).unwrap();
     fs::write(plane.config(), "contexts: [").unwrap();
     told.run(&plane, "context ls").await;
+    let odd = "contexts: { default: { server: nowhere, token: t } }\n";
+    fs::write(plane.config(), odd).unwrap();
+    told.run_call(&plane, list, plane.bare(list)).await;
     fs::remove_file(plane.config()).unwrap();
+    let homeless = plane.cwic(list).env("XDG_CONFIG_HOME", "");
+    told.run_call(&plane, list, homeless).await;
+    let full = full(plane.cwic("version --client"));
+    told.add("version --client > /dev/full", &plane, &full);
     plane.vanish().await;
-    for command in [list, "version", "sandbox ls", "sandbox run -- true"] {
+    for command in [
+        list,
+        "version",
+        "sandbox ls",
+        "sandbox run -- true",
+        "sandbox runner ls",
+        "sandbox profile describe x",
+        "sandbox profile revisions x",
+    ] {
         told.run(&plane, command).await;
     }
+    told.run_with(&plane, "sandbox explain -f -", "{}\n").await;
+    let runner = runner_document("r", "p");
+    told.run_with(&plane, "sandbox runner apply -f -", &runner)
+        .await;
     told.run_with(&plane, "sandbox profile diff -f -", DENY_ALL)
         .await;
     // The port of a refused connection is not always told.
+    insta::assert_snapshot!(told.0);
+}
+
+/// What a program says whose result goes to a disk that is full.
+fn full(call: Call) -> Ran {
+    let disk = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = call.command().stdout(disk).output().unwrap();
+    Ran {
+        stdout: String::new(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code().unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_those_who_may_not() {
+    let plane = Plane::start().await;
+    let id = plane.profile("agents").await;
+    plane.runner("local", &id).await;
+    let user = plane
+        .token_of(palisade_model::tenant::Role::SandboxUser)
+        .await;
+    let mut told = Told::default();
+    for (command, input) in [
+        ("sandbox profile edit agents -f -", "description: x\n"),
+        ("sandbox profile rollback agents --to 1", ""),
+        ("sandbox profile delete agents --yes", ""),
+        (
+            "sandbox profile apply -f -",
+            "display_name: agents\nspec: {}\n",
+        ),
+        ("sandbox runner edit local -f - --yes", "display_name: x\n"),
+        ("sandbox runner undrain local", ""),
+        ("sandbox runner upgrade local", ""),
+        ("sandbox runner delete local --yes", ""),
+    ] {
+        let call = plane.cwic(command).env("CWIC_TOKEN", &user).input(input);
+        told.run_call(&plane, command, call).await;
+    }
     insta::assert_snapshot!(told.0);
 }
 
@@ -243,6 +301,11 @@ async fn failures_about_what_there_is() {
     ] {
         told.run_with(plane, command, input).await;
     }
+    let stubborn = platform.sandbox("fake ignore-stop").await;
+    let stop = format!("sandbox stop {stubborn} --grace");
+    platform.run(&format!("{stop} 1h --no-wait")).await.ok();
+    told.run(plane, &format!("{stop} 0s --timeout 0s")).await;
+    told.0 = told.0.replace(&stubborn, "STUBBORN");
     let told = told.0.replace(&live, "LIVE").replace(&over, "OVER");
     insta::assert_snapshot!(told);
 }

@@ -131,7 +131,9 @@ async fn listen(
 }
 
 fn not_opened(error: &std::io::Error) -> CliError {
-    CliError::new(Exit::Failure, "nothing is forwarded").because(error.to_string())
+    CliError::new(Exit::Failure, "nothing is forwarded")
+        .because(error.to_string())
+        .next("choose another port, or another address: --address")
 }
 
 /// Waits until the sandbox is over; a server that is away for a while is not.

@@ -140,7 +140,9 @@ impl Printing<'_> {
                 }
                 Ok(LogPiece::Failed { code: _, message }) => {
                     let what = "the log could not be read to its end";
-                    return Err(CliError::new(Exit::Failure, what).because(message));
+                    return Err(CliError::new(Exit::Failure, what)
+                        .because(message)
+                        .next(format!("read what is there: cwic sandbox logs {}", self.id)));
                 }
                 Err(error) if may_pass(&error) => return Ok(Cut::Lost(error)),
                 Err(error) if self.printed.place.is_none() => {

@@ -162,7 +162,12 @@ impl Owned<'_> {
             ("", None) => "the server does not say why".to_owned(),
             (reason, _) => printable(reason),
         };
-        CliError::new(Exit::Failure, what).because(reason)
+        let failure = CliError::new(Exit::Failure, what).because(reason);
+        failure.next(if self.is_removed {
+            "start it without --rm, and look at its log".to_owned()
+        } else {
+            format!("look at its log: cwic sandbox logs {}", self.id)
+        })
     }
 
     /// Runs the command beside an idle main process.

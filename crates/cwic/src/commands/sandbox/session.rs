@@ -148,7 +148,9 @@ fn not_followed(code: &str, message: String) -> CliError {
     } else {
         "the command could not be followed to its end"
     };
-    CliError::new(Exit::Failure, what).because(message)
+    CliError::new(Exit::Failure, what)
+        .because(message)
+        .next("look at the sandbox: cwic sandbox describe SANDBOX-ID")
 }
 
 /// What to make of output that could not be written.
@@ -157,7 +159,9 @@ pub(super) fn unwritten(error: &io::Error) -> Result<Outcome, CliError> {
         return Ok(Outcome::Unread);
     }
     let what = "the output could not be written in full";
-    Err(CliError::new(Exit::Failure, what).because(error.to_string()))
+    Err(CliError::new(Exit::Failure, what)
+        .because(error.to_string())
+        .next("make room, or write it elsewhere"))
 }
 
 /// Where output goes.

@@ -181,7 +181,9 @@ impl Said {
     pub(super) fn check(self, path: &str) -> Result<(), CliError> {
         let Self { code, words } = self;
         let what = format!("{} was not copied", printable(path));
-        let failed = |exit, why: &str| Err(CliError::new(exit, what.clone()).because(why));
+        let next = "look what there is: cwic sandbox exec SANDBOX-ID -- ls -l DIRECTORY";
+        let failed =
+            |exit, why: &str| Err(CliError::new(exit, what.clone()).because(why).next(next));
         match code {
             0 => Ok(()),
             IS_DIRECTORY => failed(Exit::Failure, "it is a directory in the sandbox"),
@@ -194,10 +196,10 @@ impl Said {
                 .because("it needs a shell in the sandbox, and its image lacks it or a tool")
                 .because(text(&words))
                 .next("copy files of at most 32 MiB one by one, or use an image with a shell")),
-            other => Err(CliError::new(Exit::Failure, what).because(format!(
-                "the sandbox ended the copy with {other}: {}",
-                text(&words)
-            ))),
+            other => {
+                let why = format!("the sandbox ended the copy with {other}: {}", text(&words));
+                failed(Exit::Failure, &why)
+            }
         }
     }
 }
