@@ -216,3 +216,84 @@ impl Sandboxes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(1);
+
+    fn id(number: u128) -> SandboxId {
+        SandboxId::new(Uuid::from_u128(number))
+    }
+
+    /// A roll with one place, which a sandbox leaves.
+    fn roll_with_leaver() -> Roll {
+        let pool = Pool::new(1, Duration::ZERO, BTreeSet::new(), 0);
+        let roll = Roll::new(pool, std::iter::empty());
+        let record = roll.reserve(id(1)).unwrap();
+        roll.settle(id(1), record);
+        let record = roll.claim(id(1)).unwrap().unwrap();
+        roll.dismiss(id(1), record);
+        roll
+    }
+
+    #[test]
+    fn the_last_place_is_waited_for_until_nothing_is_left_of_who_had_it() {
+        let roll = roll_with_leaver();
+        assert!(roll.attached(id(1)).is_none());
+        assert!(roll.claim(id(1)).unwrap().is_none(), "it leaves already");
+        thread::scope(|scope| {
+            let next = scope.spawn(|| roll.reserve(id(2)));
+            let leavers = roll.next_leavers(8).unwrap();
+            assert_eq!(leavers.len(), 1);
+            assert!(!next.is_finished(), "the place is not free yet");
+            roll.release(&leavers);
+            assert_eq!(next.join().unwrap().unwrap().slot, leavers[0].1.slot);
+        });
+        assert!(roll.await_departures());
+        let refused = roll.reserve(id(3));
+        assert!(matches!(refused, Err(AttachError::PoolExhausted(_))));
+        let again = roll.reserve(id(2));
+        assert!(matches!(again, Err(AttachError::AlreadyAttached)));
+    }
+
+    #[test]
+    fn who_comes_back_waits_for_what_is_left_of_itself() {
+        let roll = roll_with_leaver();
+        thread::scope(|scope| {
+            let again = scope.spawn(|| roll.reserve(id(1)));
+            let leavers = roll.next_leavers(8).unwrap();
+            roll.release(&leavers);
+            again.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn what_is_put_off_comes_again_until_the_end() {
+        let roll = roll_with_leaver();
+        for _ in 0..3 {
+            let leavers = roll.next_leavers(8).unwrap();
+            roll.put_off(leavers, SOON);
+        }
+        let leavers = roll.next_leavers(8).unwrap();
+        roll.end();
+        roll.put_off(leavers, Duration::from_mins(1));
+        assert!(roll.next_leavers(8).is_none());
+    }
+
+    #[test]
+    fn at_the_end_those_who_leave_are_still_removed() {
+        let roll = roll_with_leaver();
+        roll.end();
+        let leavers = roll.next_leavers(8).unwrap();
+        roll.release(&leavers);
+        assert!(roll.next_leavers(8).is_none());
+        assert!(roll.await_departures());
+    }
+}

@@ -192,6 +192,26 @@ async fn nothing_of_the_host_can_be_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_socket_of_the_runner_and_no_other_network_is_in_reach() {
+    let harness = Harness::new().await;
+    let id = running(&harness).await;
+    let _other = running(&harness).await;
+    // The file systems of the kernel hold no sockets, and some cannot be read.
+    let find = "find / -path /proc -prune -o -path /sys -prune -o -type s -print";
+    let (sockets, _) = run(&harness, id, &format!("{find} 2>/dev/null")).await;
+    assert_eq!(sockets.trim(), "");
+    // Every process that can be seen is in the sandbox's own network.
+    let own = "readlink /proc/self/ns/net";
+    let all = "for p in /proc/[0-9]*; do readlink $p/ns/net 2>/dev/null; done | sort -u";
+    let (own, _) = run(&harness, id, own).await;
+    let (all, _) = run(&harness, id, all).await;
+    assert_eq!(all, own);
+    let (_, exit) = run(&harness, id, "ls /run/palisade /var/run/palisade").await;
+    assert_ne!(exit, Some(Exit(0)));
+    harness.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sandbox_that_uses_too_much_memory_is_ended_and_says_why() {
     let harness = Harness::new().await;
     let mut launch = launch(
