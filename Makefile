@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev test fmt lint docs deny unit test-network fuzz sdk story bench clean
+.PHONY: help setup build demo dev test fmt lint docs deny unit test-network test-kube fuzz sdk story bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,10 @@ unit: ## Run the tests of all crates
 
 test-network: ## Probe every egress mode and ingress level with real sockets
 	scripts/test-network.sh
+
+test-kube: ## Run sandboxes on a real Kubernetes node that is brought up for it
+	scripts/setup.sh test
+	scripts/kube/test.sh
 
 sdk: ## Drive the platform with the official Python SDK
 	scripts/sdk.sh

@@ -36,12 +36,19 @@ impl From<kube::Error> for ApiError {
         let message = status.message.clone();
         match status.code {
             404 => Self::NotFound(message),
-            // A namespace that is going away may come again.
-            403 if message.contains("being terminated") => Self::Unavailable(message),
+            403 if is_passing(&message) => Self::Unavailable(message),
             400 | 403 | 405 | 413 | 415 | 422 => Self::Refused(message),
             _ => Self::Unavailable(format!("{} ({})", message, status.code)),
         }
     }
+}
+
+/// Whether something is forbidden only for now: a namespace that goes away may
+/// come again, and a new one gets its service account a moment later.
+fn is_passing(message: &str) -> bool {
+    ["being terminated", "error looking up service account"]
+        .iter()
+        .any(|part| message.contains(part))
 }
 
 /// Waits for a call, but not for ever.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use kube::api::ListParams;
-use kube::{Api, Client};
 use palisade_backend::{
     Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage,
 };
@@ -24,6 +24,7 @@ use tracing::warn;
 
 use crate::api;
 use crate::cache;
+use crate::connect::Cluster;
 use crate::driver;
 use crate::manifest;
 use crate::naming;
@@ -61,11 +62,11 @@ pub enum OpenError {
 impl KubeBackend {
     /// Watches the cluster, and takes over the sandboxes that it holds.
     pub async fn open(
-        client: Client,
+        cluster: &Cluster,
         settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
-        let shared = Shared::new(client, settings, clock);
+        let shared = Shared::new(cluster.client.clone(), settings, clock);
         cache::start(&shared);
         let listed = time::timeout(LIST_LIMIT, shared.wait_until_complete()).await;
         let backend = Self { shared };

@@ -12,10 +12,12 @@ mod api;
 mod attach;
 mod backend;
 mod cache;
+mod connect;
 mod driver;
 pub mod end;
 mod facts;
 mod hints;
+mod lease;
 pub mod manifest;
 pub mod naming;
 mod refusal;
@@ -26,3 +28,5 @@ pub mod view;
 mod words;
 
 pub use backend::{KubeBackend, OpenError};
+pub use connect::{Cluster, ConnectError};
+pub use lease::{Lease, LeaseError};

@@ -61,7 +61,6 @@ pub fn objects(launch: &Launch, settings: &Settings, owner: &Owner) -> (Vec<Valu
             "name": owner.name,
             "uid": owner.uid,
             "controller": true,
-            "blockOwnerDeletion": true,
         }]);
     }
     (objects, dropped)

@@ -3,6 +3,7 @@
 //! Only the words; what they mean is resolved in [`crate::commands`].
 
 mod ingress;
+mod kube;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use palisade_model::image::ImageReference;
 use palisade_model::name::{ClusterName, OrganizationId, UserId};
 
 pub(crate) use ingress::IngressArgs;
+pub(crate) use kube::{EnforcementArg, KubeArgs};
 
 /// The exit code of a command line that is wrong, as in `cwic`.
 const USAGE: u8 = 64;
@@ -140,8 +142,22 @@ pub(crate) struct RunnerArgs {
     /// A certificate authority to trust for the gateway besides the usual ones, in PEM
     #[arg(long, env = "PALISADE_GATEWAY_CA")]
     pub(crate) gateway_ca: Option<PathBuf>,
+    /// Where sandboxes run: as containers on this machine, or as pods of a cluster
+    #[arg(long, env = "PALISADE_BACKEND", default_value = "linux", value_enum)]
+    pub(crate) backend: BackendArg,
     #[command(flatten)]
     pub(crate) host: HostArgs,
+    #[command(flatten)]
+    pub(crate) kube: KubeArgs,
+}
+
+/// Where sandboxes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendArg {
+    /// Containers on this machine
+    Linux,
+    /// Pods of a Kubernetes cluster
+    Kube,
 }
 
 /// What this machine is to sandboxes.

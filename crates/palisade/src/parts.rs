@@ -1,6 +1,7 @@
 //! The parts of the platform, each put together from settings.
 
 pub(crate) mod bootstrap;
+pub(crate) mod cluster;
 pub(crate) mod images;
 pub(crate) mod ingress;
 mod metrics;

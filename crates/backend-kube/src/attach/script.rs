@@ -12,35 +12,32 @@ pub(super) const SHELL: &str = "/bin/sh";
 /// a session of its own, as everything is that a runtime starts in a container.
 ///
 /// The reader of frames says its own number first, so that it can be ended with
-/// the command. `$1` is the number of variables; they, and the command, follow.
+/// the command. `dd` is the one tool that never reads further than it is told to.
+/// What the shells themselves would say goes nowhere. The arguments
+/// are the command.
 pub(super) const COMMAND: &str = r#"
-exec 3<&0 </dev/null
-for s in HUP INT QUIT TERM USR1 USR2 ALRM; do trap : $s 2>/dev/null; done
+exec 3<&0 </dev/null 4>&2 2>/dev/null
+stay() { for s in HUP INT QUIT TERM USR1 USR2 ALRM; do trap : $s; done; }
+stay
 frames() {
-  for s in HUP INT QUIT TERM USR1 USR2 ALRM; do trap : $s 2>/dev/null; done
+  stay
   trap '' PIPE
   /bin/sh -c 'echo $PPID'
   while IFS= read -r n <&3; do
     case $n in
       0) exec >/dev/null ;;
       s*) kill "-${n#s}" 0 ;;
-      *) head -c "$n" <&3 || exec >/dev/null ;;
+      *) dd bs="$n" count=1 iflag=fullblock <&3 || exec >/dev/null ;;
     esac
   done
   kill -9 0
 }
-frames 2>/dev/null | {
+frames 4>&- | {
+  stay
   IFS= read -r f
-  exec 4<&0 </dev/null
-  "$@" <&4 3<&- 4<&- &
-  p=$!
-  exec 4<&-
-  while :; do
-    wait $p
-    c=$?
-    kill -0 $p 2>/dev/null || break
-  done
-  kill -9 $f 2>/dev/null
+  "$@" 2>&4 3<&- 4>&-
+  c=$?
+  kill -9 $f
   exit $c
 }
 "#;
@@ -84,3 +81,6 @@ pub(super) const ASK_TO_END: &str = "kill -TERM 1";
 
 /// Shows which ports are listened at.
 pub(super) const LISTENERS: &str = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || :";
+
+#[cfg(test)]
+mod tests;

@@ -4,4 +4,6 @@
 //! side by side.
 
 mod conformance;
+mod lease;
+mod objects;
 mod support;

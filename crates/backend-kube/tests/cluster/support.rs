@@ -1,5 +1,6 @@
 //! A backend of its own for each test, in the cluster that is there.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use palisade_backend::conformance::{self, Job};
 use palisade_backend::{Attach, Backend};
 use palisade_backend_kube::settings::{Enforcement, Settings};
-use palisade_backend_kube::{KubeBackend, naming};
+use palisade_backend_kube::{Cluster, KubeBackend, naming};
 use palisade_model::clock::{Clock, Timestamp};
 use palisade_model::id::SandboxId;
 
@@ -45,21 +46,35 @@ impl Harness {
 }
 
 async fn open(settings: &Settings) -> Arc<KubeBackend> {
-    let backend = KubeBackend::open(client().await, settings.clone(), Arc::new(RealClock)).await;
+    let cluster = cluster().await;
+    let backend = KubeBackend::open(&cluster, settings.clone(), Arc::new(RealClock)).await;
     backend.expect("the cluster can be watched")
 }
 
-/// A client of the cluster that `make test-kube` names.
+/// A client of the cluster, with the rights of its administrator.
 pub(crate) async fn client() -> Client {
-    let path = std::env::var_os("PALISADE_TEST_KUBECONFIG");
-    let path = path.expect("run make test-kube, which brings up a cluster and names it");
-    let file = Kubeconfig::read_from(path).expect("the kubeconfig can be read");
+    let file = Kubeconfig::read_from(named("PALISADE_TEST_KUBECONFIG"))
+        .expect("the kubeconfig can be read");
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
     Client::try_from(config.expect("it names a cluster")).expect("it can be called")
 }
 
+/// The cluster, with the rights of a runner and no others.
+pub(crate) async fn cluster() -> Cluster {
+    let path = named("PALISADE_TEST_RUNNER_KUBECONFIG");
+    let cluster = Cluster::find(Some(&path), None).await;
+    cluster.expect("the kubeconfig names a cluster")
+}
+
+/// A way to the cluster that `make test-kube` brought up.
+fn named(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable);
+    path.expect("run make test-kube, which brings up a cluster and names it")
+        .into()
+}
+
 #[derive(Debug)]
-struct RealClock;
+pub(crate) struct RealClock;
 
 impl Clock for RealClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]

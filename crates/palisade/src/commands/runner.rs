@@ -1,4 +1,4 @@
-//! `palisade runner`: this machine as the runner of a gateway elsewhere.
+//! `palisade runner`: this machine, or a cluster, as the runner of a gateway elsewhere.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use futures_util::FutureExt as _;
 use palisade_runner::Dial;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
-use crate::cli::RunnerArgs;
-use crate::parts::runner;
+use crate::cli::{BackendArg, RunnerArgs};
 use crate::parts::supervisor::Supervisor;
+use crate::parts::{cluster, runner};
 use crate::state_dir::read_secret;
 
 /// How long a connection may take to come about.
@@ -32,7 +32,10 @@ pub(super) async fn run(args: RunnerArgs) -> anyhow::Result<()> {
         async move { endpoint.connect().await }.boxed()
     });
     let mut supervisor = Supervisor::new();
-    runner::start(&args.host, token, dial, &mut supervisor).await?;
+    match args.backend {
+        BackendArg::Linux => runner::start(&args.host, token, dial, &mut supervisor).await?,
+        BackendArg::Kube => cluster::start(&args.kube, token, dial, &mut supervisor).await?,
+    }
     supervisor.run().await
 }
 

@@ -1,0 +1,237 @@
+//! One runner for the sandboxes of an instance.
+//!
+//! Two of them would undo what the other does. Who runs holds a Lease and renews
+//! it; a second one finds it renewed and is refused, and one that comes after a
+//! crash waits until it has run out. A runner whose Lease somebody else took has
+//! lost it, and has to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease as Object, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff;
+use kube::Api;
+use kube::api::PostParams;
+use palisade_model::clock::{Clock, Timestamp};
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::{self, ApiError};
+use crate::connect::Cluster;
+use crate::naming;
+
+/// How long a Lease holds that is not renewed.
+const HOLDS: Duration = Duration::from_secs(15);
+/// How often it is renewed.
+const RENEW: Duration = Duration::from_secs(5);
+
+/// Why a runner does not hold the Lease.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another one does.
+    #[error(
+        "the runner {holder} serves the sandboxes of instance {instance} in this cluster, and \
+         there can be one only: end it, or give this one another instance"
+    )]
+    Held {
+        /// Who that is.
+        holder: String,
+        /// Whose sandboxes.
+        instance: String,
+    },
+    /// The cluster could not be asked.
+    #[error("the Lease of the runner could not be taken: {0}")]
+    Cluster(String),
+    /// Somebody else took it.
+    #[error("somebody else took the Lease of this runner, which therefore ends")]
+    Lost,
+}
+
+/// A Lease that is held.
+#[derive(Debug)]
+pub struct Lease {
+    api: Api<Object>,
+    clock: Arc<dyn Clock>,
+    holder: String,
+    object: Object,
+}
+
+impl Lease {
+    /// Takes the Lease of an instance, or says who holds it.
+    pub async fn take(
+        cluster: &Cluster,
+        instance: &str,
+        holder: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LeaseError> {
+        let api: Api<Object> = Api::namespaced(cluster.client.clone(), cluster.namespace());
+        let name = format!("{}-{instance}", naming::MANAGER);
+        let mut seen = get(&api, &name).await?;
+        if let Some(left) = seen.as_ref().and_then(|seen| left(seen, clock.now())) {
+            info!(
+                seconds = left.as_secs(),
+                "another runner may still be there; waiting"
+            );
+            time::sleep(left).await;
+            let now = get(&api, &name).await?;
+            let before = seen.as_ref().and_then(renewed);
+            if let Some(live) = now.as_ref().filter(|now| renewed(now) != before) {
+                return Err(held(live, instance));
+            }
+            seen = now;
+        }
+        let mut object = seen.unwrap_or_default();
+        object.metadata.name = Some(name);
+        let taken = put(&api, object, holder, clock.now()).await;
+        let object = taken.map_err(|error| match error {
+            PutError::Changed => LeaseError::Held {
+                holder: "that came first".to_owned(),
+                instance: instance.to_owned(),
+            },
+            PutError::Failed(error) => LeaseError::Cluster(error.to_string()),
+        })?;
+        Ok(Self {
+            api,
+            clock,
+            holder: holder.to_owned(),
+            object,
+        })
+    }
+
+    /// Renews it until told to stop, and gives it back then. Ends before only if
+    /// somebody else took it.
+    pub async fn keep(mut self, stop: CancellationToken) -> Result<(), LeaseError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = time::sleep(RENEW) => {}
+            }
+            let now = self.clock.now();
+            match put(&self.api, self.object.clone(), &self.holder, now).await {
+                Ok(object) => self.object = object,
+                Err(PutError::Changed) => return Err(LeaseError::Lost),
+                Err(PutError::Failed(error)) => {
+                    warn!(%error, "the Lease of the runner could not be renewed; trying again");
+                }
+            }
+        }
+        let mut object = self.object;
+        object.spec = Some(LeaseSpec::default());
+        // If that fails, the next one waits until it has run out.
+        let _ = replace(&self.api, &object).await;
+        Ok(())
+    }
+}
+
+async fn get(api: &Api<Object>, name: &str) -> Result<Option<Object>, LeaseError> {
+    let found = api::limited(api.get_opt(name)).await;
+    found.map_err(|error| LeaseError::Cluster(error.to_string()))
+}
+
+/// Why a Lease was not written.
+enum PutError {
+    /// Somebody else wrote it meanwhile.
+    Changed,
+    Failed(ApiError),
+}
+
+async fn put(
+    api: &Api<Object>,
+    mut object: Object,
+    holder: &str,
+    now: Timestamp,
+) -> Result<Object, PutError> {
+    let instant = jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default();
+    object.spec = Some(LeaseSpec {
+        holder_identity: Some(holder.to_owned()),
+        lease_duration_seconds: i32::try_from(HOLDS.as_secs()).ok(),
+        renew_time: Some(MicroTime(instant)),
+        ..LeaseSpec::default()
+    });
+    replace(api, &object).await
+}
+
+/// Writes what nobody else wrote meanwhile.
+async fn replace(api: &Api<Object>, object: &Object) -> Result<Object, PutError> {
+    let parameters = PostParams {
+        field_manager: Some(naming::MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let name = object.metadata.name.clone().unwrap_or_default();
+    let call = async {
+        if object.metadata.resource_version.is_some() {
+            api.replace(&name, &parameters, object).await
+        } else {
+            api.create(&parameters, object).await
+        }
+    };
+    let written = time::timeout(RENEW, call).await;
+    let late = || PutError::Failed(ApiError::Unavailable("no answer in time".to_owned()));
+    written.map_err(|_| late())?.map_err(|error| {
+        if matches!(&error, kube::Error::Api(status) if status.code == 409) {
+            PutError::Changed
+        } else {
+            PutError::Failed(error.into())
+        }
+    })
+}
+
+/// How long the Lease still holds, if somebody holds it.
+fn left(lease: &Object, now: Timestamp) -> Option<Duration> {
+    let spec = lease.spec.as_ref()?;
+    spec.holder_identity
+        .as_ref()
+        .filter(|holder| !holder.is_empty())?;
+    let seconds = spec.lease_duration_seconds.unwrap_or_default();
+    let holds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(HOLDS);
+    let until = renewed(lease)?.saturating_add(holds);
+    let left = until.saturating_since(now).min(HOLDS);
+    (!left.is_zero()).then_some(left)
+}
+
+fn renewed(lease: &Object) -> Option<Timestamp> {
+    let time = lease.spec.as_ref()?.renew_time.as_ref()?;
+    Some(Timestamp::from_micros(time.0.as_microsecond()))
+}
+
+fn held(lease: &Object, instance: &str) -> LeaseError {
+    let spec = lease.spec.as_ref();
+    let holder = spec.and_then(|spec| spec.holder_identity.clone());
+    LeaseError::Held {
+        holder: holder.unwrap_or_default(),
+        instance: instance.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(holder: Option<&str>, renewed_at: i64) -> Object {
+        let instant = jiff::Timestamp::from_microsecond(renewed_at * 1_000_000);
+        Object {
+            spec: Some(LeaseSpec {
+                holder_identity: holder.map(str::to_owned),
+                lease_duration_seconds: Some(15),
+                renew_time: Some(MicroTime(instant.unwrap())),
+                ..LeaseSpec::default()
+            }),
+            ..Object::default()
+        }
+    }
+
+    #[test]
+    fn a_lease_holds_for_its_time_if_somebody_holds_it() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let held = lease(Some("a"), 1_000);
+        assert_eq!(left(&held, at(1_005)), Some(Duration::from_secs(10)));
+        assert_eq!(left(&held, at(1_015)), None);
+        assert_eq!(left(&lease(None, 1_000), at(1_001)), None);
+        assert_eq!(left(&lease(Some(""), 1_000), at(1_001)), None);
+        // A clock that is behind does not wait longer than a Lease lasts.
+        assert_eq!(left(&held, at(10)), Some(HOLDS));
+    }
+}

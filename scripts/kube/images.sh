@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Puts the images of the test node into its registry: what holds the network of a
+# pod, and one with a shell and the usual tools.
+#
+#   scripts/kube/images.sh PID DIR    PID is in the namespaces of the node
+set -euo pipefail
+holder="$1"
+dir="$2"
+work="$dir/images"
+mkdir -p "$work"
+
+# An image of one layer out of a directory, with a command.
+image() {
+  local name="$1" root="$2" layout="$work/$1"
+  shift 2
+  umoci init --layout "$layout"
+  umoci new --image "$layout:1"
+  umoci insert --image "$layout:1" "$root" /
+  umoci config --image "$layout:1" "$@"
+  nsenter --target "$holder" --net -- skopeo copy -q --dest-tls-verify=false \
+    "oci:$layout:1" "docker://127.0.0.1:5000/$name:1"
+}
+
+mkdir -p "$work/root"/{bin,tmp,etc,root}
+chmod 1777 "$work/root/tmp"
+cp /usr/bin/busybox "$work/root/bin/busybox"
+printf 'root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/:/bin/sh\n' >"$work/root/etc/passwd"
+printf 'root:x:0:\napp:x:1000:\n' >"$work/root/etc/group"
+for applet in $(/usr/bin/busybox --list); do
+  [ "$applet" = busybox ] || ln -sf busybox "$work/root/bin/$applet"
+done
+image busybox "$work/root" --config.env=PATH=/bin --config.cmd=/bin/sh
+image pause "$work/root" --config.env=PATH=/bin --config.entrypoint=/bin/sleep --config.cmd=infinity
+rm -rf "$work"
