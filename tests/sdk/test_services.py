@@ -192,9 +192,11 @@ def callers(services):
 @pytest.mark.parametrize("scope", SCOPES)
 def test_each_scope_is_reached_by_its_service_address_and_by_nobody_else(services, callers, kind, scope):
     box = start(f"{kind}-{scope}")
+    told = box.service_address
     box.wait(timeout=60)
     shown = seen(services, box)
     address = shown.service_address
+    assert told == address
     assert shown.applied_ingress_mode == f"{kind}-{scope}"
     assert [port.container_port for port in shown.exposed_ports] == [8080]
     port = int(address.rpartition(":")[2])

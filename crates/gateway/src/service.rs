@@ -1,6 +1,7 @@
 //! The services that clients call.
 
 mod absent;
+mod addressed;
 mod discovery;
 mod list;
 mod sandbox;

@@ -88,6 +88,7 @@ impl GatewayService for SandboxService {
         let outcome = async {
             let asked = start_request(request.into_inner())?;
             let sandbox = self.admission.admit(&context.caller, asked).await?;
+            let sandbox = self.addressed(&context.caller, sandbox).await;
             Ok(start_response(&sandbox))
         };
         context.tell(outcome.await)
