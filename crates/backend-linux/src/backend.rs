@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use palisade_backend::{
-    Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage, View,
+    Backend, CapacityError, EnsureError, ListError, PauseError, RemoveError, Sighting, StopError,
+    Usage, View,
 };
 use palisade_model::clock::Timestamp;
 use palisade_model::denial::{Denials, DeniedFlow};
@@ -22,7 +23,7 @@ use tracing::{info, warn};
 use crate::driver::{self, Driver};
 use crate::network::{KernelError, Refused};
 use crate::refusal;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{FreezeFailure, Sandbox};
 use crate::shared::Shared;
 
 /// How long to wait for those who read from a command or a log.
@@ -114,6 +115,32 @@ impl LinuxBackend {
         sandbox
     }
 
+    async fn set_paused(&self, id: SandboxId, is_wanted: bool) -> Result<(), PauseError> {
+        if !self.shared.cgroups.can_freeze() {
+            return Err(PauseError::Unsupported);
+        }
+        let sandbox = self.shared.sandbox(id).ok_or(PauseError::NotRunning)?;
+        match sandbox.view() {
+            View::Running { .. } | View::Paused { .. } => {}
+            View::Starting(_)
+            | View::Stopping { .. }
+            | View::Ended { .. }
+            | View::Failed { .. } => return Err(PauseError::NotRunning),
+        }
+        let attempt = sandbox.wish_freeze(is_wanted);
+        let followed = tokio::select! {
+            biased;
+            followed = sandbox.wait_until_followed(attempt) => followed,
+            () = self.shared.closing.cancelled() => {
+                Err(FreezeFailure::Failed("the backend is closing".to_owned()))
+            }
+        };
+        followed.map_err(|failure| match failure {
+            FreezeFailure::NotRunning => PauseError::NotRunning,
+            FreezeFailure::Failed(message) => PauseError::Internal(message.into()),
+        })
+    }
+
     /// Waits, but not for what a closing backend will not do any more.
     async fn unless_closing(
         &self,
@@ -130,7 +157,8 @@ impl LinuxBackend {
 #[async_trait]
 impl Backend for LinuxBackend {
     fn capabilities(&self) -> Capabilities {
-        refusal::capabilities(&self.shared.config, self.shared.total)
+        let can_freeze = self.shared.cgroups.can_freeze();
+        refusal::capabilities(&self.shared.config, self.shared.total, can_freeze)
     }
 
     fn surroundings(&self) -> Surroundings {
@@ -174,6 +202,14 @@ impl Backend for LinuxBackend {
             Err(error) => return Err(StopError(error.into())),
         }
         Ok(())
+    }
+
+    async fn pause(&self, id: SandboxId) -> Result<(), PauseError> {
+        self.set_paused(id, true).await
+    }
+
+    async fn resume(&self, id: SandboxId) -> Result<(), PauseError> {
+        self.set_paused(id, false).await
     }
 
     async fn remove(&self, id: SandboxId) -> Result<(), RemoveError> {

@@ -5,6 +5,7 @@
 //! hybrid of both, which is version 1 with a tree of version 2 that has no
 //! controllers. Calls block, briefly.
 
+mod freeze;
 mod kill;
 mod mounts;
 mod pace;
@@ -21,6 +22,7 @@ use palisade_model::id::SandboxId;
 use palisade_model::runner::Resources;
 use tracing::warn;
 
+use self::freeze::Freezer;
 use self::mounts::Mounts;
 
 /// What must be there to hold a sandbox within its limits.
@@ -213,10 +215,42 @@ impl Cgroups {
         parents.try_for_each(|parent| kill::remove(&parent))
     }
 
-    /// Ends everything in the sandbox.
+    /// Ends everything in the sandbox, frozen or not.
     pub(crate) fn kill(&self, id: SandboxId) -> io::Result<()> {
         self.hurry(id);
-        kill::all(&self.group(id, "pids"))
+        // Each time, as somebody may be about to freeze it.
+        kill::all(&self.group(id, "pids"), || self.thaw(id))
+    }
+
+    /// Whether sandboxes can be frozen here.
+    pub(crate) fn can_freeze(&self) -> bool {
+        match &self.tree {
+            Tree::V1(mounts) => mounts.of("freezer").is_some(),
+            Tree::V2(_) => self.parent_of("pids").join("cgroup.freeze").exists(),
+        }
+    }
+
+    /// Freezes everything in the sandbox, and waits until it is.
+    pub(crate) fn freeze(&self, id: SandboxId) -> io::Result<()> {
+        self.freezer(id).freeze()
+    }
+
+    /// Lets everything in the sandbox go on.
+    pub(crate) fn thaw(&self, id: SandboxId) -> io::Result<()> {
+        self.freezer(id).thaw()
+    }
+
+    /// Whether the sandbox is frozen, or about to be.
+    pub(crate) fn is_frozen(&self, id: SandboxId) -> bool {
+        self.freezer(id).is_frozen()
+    }
+
+    fn freezer(&self, id: SandboxId) -> Freezer {
+        let group = self.group(id, "freezer");
+        match &self.tree {
+            Tree::V1(_) => Freezer::V1(group),
+            Tree::V2(_) => Freezer::V2(group),
+        }
     }
 
     /// Lifts what slows the sandbox down: to end takes time on a CPU, too, and
@@ -277,6 +311,75 @@ fn entry(file: &Path, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A process in a group of its own, which goes with it.
+    struct Sleeper {
+        cgroups: Cgroups,
+        id: SandboxId,
+        process: std::process::Child,
+    }
+
+    impl Sleeper {
+        fn start(number: u128) -> Self {
+            let parent = format!("palisade-test-{number}-{}", std::process::id());
+            let cgroups = Cgroups::detect(parent).unwrap();
+            cgroups.prepare(Resources::default(), 1_000).unwrap();
+            let id = SandboxId::new(uuid::Uuid::from_u128(number));
+            let process = std::process::Command::new("sleep").arg("600").spawn();
+            let process = process.unwrap();
+            for root in cgroups.roots() {
+                let group = root.join(&cgroups.parent).join(id.to_string());
+                fs::create_dir_all(&group).unwrap();
+                // The trees of version 1 that need settings first are left out.
+                let _ = fs::write(group.join("cgroup.procs"), process.id().to_string());
+            }
+            Self {
+                cgroups,
+                id,
+                process,
+            }
+        }
+
+        fn end(mut self) {
+            // Whoever killed it has taken note of its end already.
+            let _ = self.process.wait();
+            self.cgroups.remove(self.id).unwrap();
+            self.cgroups.retire().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_frozen_is_seen_so_and_goes_on_when_it_is_let() {
+        let sleeper = Sleeper::start(8);
+        let (cgroups, id) = (&sleeper.cgroups, sleeper.id);
+        assert!(cgroups.can_freeze());
+        assert!(!cgroups.is_frozen(id));
+        cgroups.freeze(id).unwrap();
+        cgroups.freeze(id).unwrap();
+        assert!(cgroups.is_frozen(id));
+        cgroups.thaw(id).unwrap();
+        assert!(!cgroups.is_frozen(id));
+        cgroups.kill(id).unwrap();
+        sleeper.end();
+    }
+
+    #[test]
+    fn what_is_frozen_can_be_killed() {
+        let sleeper = Sleeper::start(9);
+        sleeper.cgroups.freeze(sleeper.id).unwrap();
+        sleeper.cgroups.kill(sleeper.id).unwrap();
+        sleeper.end();
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_frozen_and_needs_no_thawing() {
+        let parent = format!("palisade-test-nothing-{}", std::process::id());
+        let cgroups = Cgroups::detect(parent).unwrap();
+        let id = SandboxId::new(uuid::Uuid::from_u128(10));
+        cgroups.freeze(id).unwrap_err();
+        cgroups.thaw(id).unwrap();
+        assert!(!cgroups.is_frozen(id));
+    }
 
     #[test]
     fn what_is_killed_is_not_held_back_while_it_ends() {

@@ -11,6 +11,7 @@
 
 mod booking;
 pub(crate) mod ending;
+mod freezing;
 mod starting;
 pub(crate) mod watching;
 
@@ -23,7 +24,7 @@ use palisade_backend::View;
 use tokio::time;
 use tracing::{info, warn};
 
-use crate::sandbox::{Recorded, Removal, Sandbox};
+use crate::sandbox::{Frozen, Recorded, Removal, Sandbox};
 use crate::shared::Shared;
 use crate::state::End;
 
@@ -89,6 +90,7 @@ impl Driver {
                 _ = wishes.wait_for(|wish| wish.removals > 0) => None,
                 end = self.live(from) => Some(end),
             };
+            self.sandbox.set_frozen(Frozen::Never);
             if let Some(end) = end {
                 self.end(end).await;
             }

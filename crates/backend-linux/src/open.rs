@@ -316,7 +316,9 @@ fn whence(shared: &Shared, sandbox: &Sandbox, is_connected: bool) -> io::Result<
     }
     let status = status(state);
     if let Some(started) = status.started {
-        sandbox.show(running(shared, sandbox, instant(started.at.0)));
+        let is_frozen = shared.cgroups.is_frozen(sandbox.id());
+        let since = instant(started.at.0);
+        sandbox.show(running(shared, sandbox, since, is_frozen));
     }
     if let Some(by) = state.stop_by()? {
         // Whether process 1 was told is not known, and telling it twice does no harm.

@@ -25,7 +25,7 @@ const POD_FIELDS: [&str; 2] = ["metadata.labels", "metadata.annotations"];
 const DOORS_MAX: usize = 128;
 
 /// What this backend can do.
-pub(crate) fn capabilities(config: &LinuxConfig, total: Resources) -> Capabilities {
+pub(crate) fn capabilities(config: &LinuxConfig, total: Resources, pause: bool) -> Capabilities {
     Capabilities {
         egress: BTreeSet::from(EgressType::ALL),
         services: services(&config.network.services),
@@ -39,6 +39,7 @@ pub(crate) fn capabilities(config: &LinuxConfig, total: Resources) -> Capabiliti
         node_labels: config.node_labels.clone(),
         pod_fields: pod_fields(),
         privileged: false,
+        pause,
         largest: total,
     }
 }

@@ -24,6 +24,7 @@ pub(crate) struct Sandbox {
     wish: watch::Sender<Wish>,
     recorded: watch::Sender<Recorded>,
     removal: watch::Sender<Removal>,
+    frozen: watch::Sender<Frozen>,
 }
 
 /// What is wished of a sandbox.
@@ -31,8 +32,37 @@ pub(crate) struct Sandbox {
 pub(crate) struct Wish {
     /// When it must have ended, once somebody asked for that.
     pub(crate) stop_by: Option<Instant>,
+    /// Whether it should be frozen, as somebody asked last.
+    pub(crate) freeze: Freeze,
     /// How often somebody asked for it to be removed.
     pub(crate) removals: u64,
+}
+
+/// Whether a sandbox should be frozen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Freeze {
+    pub(crate) is_wanted: bool,
+    /// How often that was asked.
+    pub(crate) attempt: u64,
+}
+
+/// How the freezing goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frozen {
+    /// All up to this attempt were followed; the outcome is that of the last.
+    Followed {
+        attempt: u64,
+        outcome: Result<(), FreezeFailure>,
+    },
+    /// It is about to end, or has: none is followed any more.
+    Never,
+}
+
+/// Why a sandbox was not frozen, or does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FreezeFailure {
+    NotRunning,
+    Failed(String),
 }
 
 /// Whether the wish that it exists is written down.
@@ -64,6 +94,10 @@ impl Sandbox {
             wish: watch::Sender::default(),
             recorded: watch::Sender::new(Recorded::NotYet),
             removal: watch::Sender::new(Removal::NotYet),
+            frozen: watch::Sender::new(Frozen::Followed {
+                attempt: 0,
+                outcome: Ok(()),
+            }),
         }
     }
 
@@ -99,6 +133,35 @@ impl Sandbox {
             }
             is_sooner
         });
+    }
+
+    /// Wishes it frozen, or to go on; gives the number of this wish.
+    pub(crate) fn wish_freeze(&self, is_wanted: bool) -> u64 {
+        let mut attempt = 0;
+        self.wish.send_modify(|wish| {
+            attempt = wish.freeze.attempt + 1;
+            wish.freeze = Freeze { is_wanted, attempt };
+        });
+        attempt
+    }
+
+    /// Tells how the freezing goes. The driver's own.
+    pub(crate) fn set_frozen(&self, frozen: Frozen) {
+        self.frozen.send_replace(frozen);
+    }
+
+    /// Waits until this attempt, or a later one, was followed or failed.
+    pub(crate) async fn wait_until_followed(&self, attempt: u64) -> Result<(), FreezeFailure> {
+        let mut frozen = self.frozen.subscribe();
+        let is_known = |frozen: &Frozen| match frozen {
+            Frozen::Followed { attempt: done, .. } => *done >= attempt,
+            Frozen::Never => true,
+        };
+        let known = frozen.wait_for(is_known).await;
+        match known.as_deref() {
+            Ok(Frozen::Followed { outcome, .. }) => outcome.clone(),
+            Ok(Frozen::Never) | Err(_) => Err(FreezeFailure::NotRunning),
+        }
     }
 
     /// Wishes it gone; gives the number of this wish.

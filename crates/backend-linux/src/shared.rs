@@ -102,6 +102,19 @@ impl Shared {
         self.hints.hint(sandbox.id());
     }
 
+    /// Waits until a sandbox is not frozen, or is gone.
+    pub(crate) async fn resumed(&self, id: SandboxId) {
+        let mut hints = self.hints.subscribe(id);
+        loop {
+            hints.mark_unchanged();
+            let view = self.sandbox(id).map(|sandbox| sandbox.view());
+            let is_paused = matches!(view, Some(View::Paused { .. }));
+            if !is_paused || hints.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Who holds the image of a sandbox.
     pub(crate) fn holder(&self, id: SandboxId) -> Result<Holder, HolderError> {
         format!("{}{id}", self.holder_prefix()).parse()

@@ -31,6 +31,12 @@ use tokio::sync::watch;
 ///   and nothing else: all other things that it held are free again.
 /// * After `remove` nothing of the sandbox is left: no process, mount, network
 ///   interface, rule, address or file.
+/// * Nothing in a paused sandbox runs, and all its memory is kept; commands and
+///   files in it are refused, its logs can be read, and it is shown as paused,
+///   after a crash as well, until it is resumed.
+/// * Pausing what is paused and resuming what runs succeeds. What is starting,
+///   ending or over, or never was, can be neither.
+/// * A paused sandbox can be asked to end as one that runs, and removed.
 /// * A call that is dropped half-way leaves nothing that `remove` would miss.
 #[async_trait]
 pub trait Backend: Debug + Send + Sync + 'static {
@@ -53,6 +59,22 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Returns once that is under way. Succeeds if the sandbox has ended or
     /// never existed. A later call can shorten the grace.
     async fn stop(&self, id: SandboxId, grace: Duration) -> Result<(), StopError>;
+
+    /// Freezes everything in the sandbox. Returns when that is done.
+    ///
+    /// This one is for backends without the capability.
+    async fn pause(&self, id: SandboxId) -> Result<(), PauseError> {
+        let _ = id;
+        Err(PauseError::Unsupported)
+    }
+
+    /// Lets everything in the sandbox go on. Returns when that is done.
+    ///
+    /// This one is for backends without the capability.
+    async fn resume(&self, id: SandboxId) -> Result<(), PauseError> {
+        let _ = id;
+        Err(PauseError::Unsupported)
+    }
 
     /// Ends the sandbox at once and frees everything that it holds.
     ///
@@ -99,6 +121,13 @@ pub enum View {
         /// Where it can be reached from outside; may be empty.
         address: String,
     },
+    /// Its main process has started, and everything in it is frozen.
+    Paused {
+        /// Since when its main process runs.
+        since: Timestamp,
+        /// Where it can be reached from outside; may be empty.
+        address: String,
+    },
     /// Its main process runs and was asked to end.
     Stopping {
         /// Since when it runs; `None` if it never did.
@@ -131,7 +160,10 @@ impl View {
     pub fn is_over(&self) -> bool {
         match self {
             Self::Ended { .. } | Self::Failed { .. } => true,
-            Self::Starting(_) | Self::Running { .. } | Self::Stopping { .. } => false,
+            Self::Starting(_)
+            | Self::Running { .. }
+            | Self::Paused { .. }
+            | Self::Stopping { .. } => false,
         }
     }
 }
@@ -170,6 +202,20 @@ pub struct CapacityError(#[source] pub Box<dyn std::error::Error + Send + Sync>)
 #[derive(Debug, thiserror::Error)]
 #[error("could not stop the sandbox")]
 pub struct StopError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A sandbox could not be paused or resumed.
+#[derive(Debug, thiserror::Error)]
+pub enum PauseError {
+    /// This backend can pause no sandbox; its capabilities say so.
+    #[error("this backend cannot pause sandboxes")]
+    Unsupported,
+    /// It is starting, ending or over, or there is no such sandbox.
+    #[error("the sandbox is not running")]
+    NotRunning,
+    /// It is as it was.
+    #[error("could not pause or resume the sandbox")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// Something of the sandbox could not be freed; calling again tries again.
 #[derive(Debug, thiserror::Error)]

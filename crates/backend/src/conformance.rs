@@ -22,6 +22,7 @@ use crate::{Attach, Backend, Sighting, View};
 
 pub mod attach;
 pub mod life;
+pub mod pausing;
 pub mod tunnel;
 
 /// The longest that any state is waited for.
@@ -217,6 +218,16 @@ macro_rules! conformance_tests {
             an_ensure_that_is_dropped_half_way_can_be_removed,
             many_sandboxes_at_once_do_not_mix,
         );
+        $crate::conformance_tests!(@pausing $harness;
+            nothing_in_a_paused_sandbox_runs_until_it_is_resumed,
+            commands_and_files_in_a_paused_sandbox_are_refused,
+            logs_of_a_paused_sandbox_can_be_read,
+            a_paused_sandbox_is_shown_as_such_after_a_crash,
+            pausing_and_resuming_twice_succeeds,
+            what_does_not_run_can_be_neither_paused_nor_resumed,
+            a_paused_sandbox_ends_when_it_is_asked_to,
+            a_paused_sandbox_can_be_removed,
+        );
         $crate::conformance_tests!(@attach $harness;
             output_and_exit_of_a_command_are_told,
             a_command_that_does_not_exist_exits_with_127,
@@ -252,6 +263,13 @@ macro_rules! conformance_tests {
         async fn $name() {
             let mut harness = $harness;
             $crate::conformance::life::$name(&mut harness).await;
+        })*
+    };
+    (@pausing $harness:expr; $($name:ident,)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let mut harness = $harness;
+            $crate::conformance::pausing::$name(&mut harness).await;
         })*
     };
     (@tunnel $harness:expr; $($name:ident,)*) => {

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Backend, CapacityError, EnsureError, ListError, LogChunk, RemoveError, Sighting, StopError,
-    Usage, View,
+    Backend, CapacityError, EnsureError, ListError, LogChunk, PauseError, RemoveError, Sighting,
+    StopError, Usage, View,
 };
 
 mod attach;
@@ -96,6 +96,7 @@ impl Fake {
                     EgressType::Allowlist,
                 ]),
                 architectures: BTreeSet::from(["amd64".to_owned()]),
+                pause: true,
                 largest,
                 ..Capabilities::default()
             },
@@ -132,6 +133,29 @@ impl Fake {
             return unsupported(format!("egress of type {} is not enforced", kind.as_str()));
         }
         Ok(())
+    }
+}
+
+impl Fake {
+    fn set_paused(&self, id: SandboxId, is_paused: bool) -> Result<(), PauseError> {
+        if !self.capabilities.pause {
+            return Err(PauseError::Unsupported);
+        }
+        let mut done = Err(PauseError::NotRunning);
+        self.world.update(id, |entry| {
+            let (View::Running { since, address } | View::Paused { since, address }) = &entry.view
+            else {
+                return;
+            };
+            let (since, address) = (*since, address.clone());
+            entry.view = if is_paused {
+                View::Paused { since, address }
+            } else {
+                View::Running { since, address }
+            };
+            done = Ok(());
+        });
+        done
     }
 }
 
@@ -196,7 +220,7 @@ impl World {
         let at = self.now();
         self.update(id, |entry| {
             let since = match &entry.view {
-                View::Running { since, .. } => Some(*since),
+                View::Running { since, .. } | View::Paused { since, .. } => Some(*since),
                 View::Stopping { since } => *since,
                 View::Starting(_) | View::Ended { .. } | View::Failed { .. } => None,
             };
@@ -226,6 +250,18 @@ impl World {
                 return;
             }
             if hints.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the sandbox is not frozen, or is gone.
+    async fn thawed(&self, id: SandboxId) {
+        let mut hints = self.hint(id).subscribe();
+        loop {
+            hints.mark_unchanged();
+            let frozen = |entry: &Entry| matches!(entry.view, View::Paused { .. });
+            if !self.lock().get(&id).is_some_and(frozen) || hints.changed().await.is_err() {
                 return;
             }
         }
@@ -347,11 +383,19 @@ impl Backend for Fake {
         let deadline = tokio::time::Instant::now() + grace;
         self.world.update(id, |entry| {
             entry.stop = Some(entry.stop.map_or(deadline, |earlier| earlier.min(deadline)));
-            if let View::Running { since, .. } = entry.view {
+            if let View::Running { since, .. } | View::Paused { since, .. } = entry.view {
                 entry.view = View::Stopping { since: Some(since) };
             }
         });
         Ok(())
+    }
+
+    async fn pause(&self, id: SandboxId) -> Result<(), PauseError> {
+        self.set_paused(id, true)
+    }
+
+    async fn resume(&self, id: SandboxId) -> Result<(), PauseError> {
+        self.set_paused(id, false)
     }
 
     async fn remove(&self, id: SandboxId) -> Result<(), RemoveError> {

@@ -17,5 +17,6 @@ pub use attach::{
     LogQuery, Logs, Terminal, Tunnel, TunnelEvent,
 };
 pub use backend::{
-    Backend, CapacityError, EnsureError, ListError, RemoveError, Sighting, StopError, Usage, View,
+    Backend, CapacityError, EnsureError, ListError, PauseError, RemoveError, Sighting, StopError,
+    Usage, View,
 };

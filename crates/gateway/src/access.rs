@@ -63,7 +63,7 @@ impl Access {
             | Phase::Terminating
             | Phase::Completed
             | Phase::Failed
-            | Phase::Terminated) => Err(not_running(&sandbox, phase).into()),
+            | Phase::Terminated) => Err(not_running(&sandbox, phase, &[Phase::Running]).into()),
         }
     }
 
@@ -87,10 +87,23 @@ impl Access {
     }
 }
 
-fn not_running(sandbox: &Sandbox, phase: Phase) -> Refusal {
+/// The refusal of what only a sandbox in one of these phases can do.
+pub(crate) fn not_running(sandbox: &Sandbox, phase: Phase, needed: &[Phase]) -> Refusal {
+    let needed: Vec<&str> = needed.iter().map(|phase| phase.as_str()).collect();
+    let hint = match phase {
+        Phase::Paused => "; resume it first",
+        Phase::Creating
+        | Phase::Pending
+        | Phase::Running
+        | Phase::Terminating
+        | Phase::Completed
+        | Phase::Failed
+        | Phase::Terminated => "",
+    };
+    let (now, needed) = (phase.as_str(), needed.join(" or "));
     Refusal::new(
         Reason::SandboxNotRunning,
-        format!("the sandbox is {}; it must be RUNNING", phase.as_str()),
+        format!("the sandbox is {now}; it must be {needed}{hint}"),
     )
     .with("sandbox_id", sandbox.id.to_string())
     .with("status", phase.as_str())

@@ -130,7 +130,9 @@ impl Hub {
     /// Has the session look if the record says what a runner must be told.
     pub(crate) fn look_if_due(&self, sandbox: &Sandbox) {
         let status = &sandbox.status;
-        let is_news = status.stop.is_some() || status.state == State::Creating;
+        let is_news = status.stop.is_some()
+            || status.state == State::Creating
+            || !status.is_as_paused_as_wished();
         if is_news && !status.state.is_terminal() {
             self.look(sandbox.placement.runner_uid, sandbox.id);
         }

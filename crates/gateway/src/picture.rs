@@ -164,6 +164,13 @@ impl Picture {
         state.tell_fleet(organization, uid);
     }
 
+    /// Whether a runner said that it can pause sandboxes.
+    pub(crate) fn can_pause(&self, uid: RunnerUid) -> bool {
+        let state = self.lock();
+        let report = state.live.get(&uid).and_then(|live| live.report.as_ref());
+        report.is_some_and(|report| report.capabilities.pause)
+    }
+
     /// The fleet as it is at this moment.
     pub(crate) fn fleet(&self) -> Fleet {
         self.lock().fleet.clone()

@@ -4,6 +4,8 @@ mod absent;
 mod addressed;
 mod discovery;
 mod list;
+mod pause;
+mod raw;
 mod sandbox;
 mod secrets;
 mod start;

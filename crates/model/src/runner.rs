@@ -368,6 +368,8 @@ pub struct Capabilities {
     pub pod_fields: PodFieldSupport,
     /// Whether it can run privileged containers.
     pub privileged: bool,
+    /// Whether it can freeze a sandbox that runs, and let it go on.
+    pub pause: bool,
     /// The largest sandbox that fits on one of its machines.
     pub largest: Resources,
 }

@@ -103,6 +103,8 @@ pub struct Status {
     pub observed: u64,
     /// Set once somebody asked for it to end.
     pub stop: Option<StopWish>,
+    /// Whether somebody wants it to be frozen; meaningless once it is to end.
+    pub is_pause_wished: bool,
     /// When its main process started.
     pub started_at: Option<Timestamp>,
     /// When it reached a terminal state.

@@ -283,6 +283,14 @@ impl Connection {
                     self.registry.stop(id, Duration::from_millis(stop.grace_ms));
                 }
             }
+            Some(FromGateway::SetPaused(pb::SetPaused {
+                sandbox_id,
+                is_paused,
+            })) => {
+                if let Some(id) = known_id(&sandbox_id) {
+                    self.registry.set_paused(id, is_paused);
+                }
+            }
             Some(FromGateway::Remove(remove)) => {
                 if let Some(id) = known_id(&remove.sandbox_id) {
                     self.registry.remove(id);

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use palisade_backend::{Backend, EnsureError, Sighting, View};
+use palisade_backend::{Backend, EnsureError, PauseError, Sighting, View};
 use palisade_model::clock::{Clock, Timestamp};
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Launch;
@@ -36,6 +36,8 @@ pub(crate) struct Wish {
     pub(crate) launch: Option<Arc<Launch>>,
     /// When it must have ended.
     pub(crate) stop_by: Option<Timestamp>,
+    /// Whether it should be frozen; `None` until the gateway said so.
+    pub(crate) paused: Option<bool>,
     /// Whether it should be gone.
     pub(crate) is_unwanted: bool,
     /// Why it cannot be made, if the runner knows that it cannot.
@@ -139,6 +141,7 @@ impl Driver {
         let wanted = Wanted {
             max_lifetime: launch.as_ref().and_then(|launch| launch.max_lifetime),
             stop_by: wish.stop_by,
+            paused: wish.paused,
             is_unwanted: wish.is_unwanted,
         };
         if let (None, Some(reason), None) = (&seen, wish.refusal, &self.refused) {
@@ -152,6 +155,14 @@ impl Driver {
         match plan::plan(wanted, view.as_ref(), self.told, now) {
             Action::Ensure => self.ensure(launch.as_deref()).await,
             Action::Stop(grace) => self.stop(grace, now).await,
+            Action::Pause => {
+                let paused = self.tools.backend.pause(self.id).await;
+                self.after_pausing(paused)
+            }
+            Action::Resume => {
+                let resumed = self.tools.backend.resume(self.id).await;
+                self.after_pausing(resumed)
+            }
             Action::Remove => self.remove().await,
             Action::WaitUntil(_) if view.is_none() && wanted.is_unwanted => self.remove().await,
             Action::WaitUntil(_) if view.is_none() => self.never_started(now),
@@ -223,6 +234,21 @@ impl Driver {
                 Next::Pause
             }
         }
+    }
+
+    fn after_pausing(&mut self, done: Result<(), PauseError>) -> Next {
+        let error = match done {
+            Ok(()) => {
+                self.failures = 0;
+                return Next::Again;
+            }
+            // It ended meanwhile, which is to be seen.
+            Err(PauseError::NotRunning) => return Next::Pause,
+            Err(error @ (PauseError::Unsupported | PauseError::Internal(_))) => error,
+        };
+        self.failures = self.failures.saturating_add(1);
+        warn!(sandbox.id = %self.id, %error, "could not pause or resume the sandbox");
+        Next::Pause
     }
 
     async fn remove(&mut self) -> Next {

@@ -5,7 +5,10 @@
 //! absent     Ensure                 Settled (refused)      Settled
 //! starting   wait                   Stop                   Remove
 //! running    wait, or Stop at the   Stop                   Remove
-//!            end of its lifetime
+//!            end of its lifetime;
+//!            Pause if wished so
+//! paused     as running; Resume  Stop                   Remove
+//!            once not wished so
 //! stopping   wait                   Stop, if sooner        Remove
 //! over       Settled                Settled                Remove
 //! ```
@@ -19,6 +22,9 @@ use palisade_model::sandbox::{Exit, State};
 /// How long the main process may take to end when its lifetime is over.
 pub(crate) const LIFETIME_GRACE: Duration = Duration::from_secs(10);
 
+/// What the user of a sandbox that is frozen reads.
+const PAUSED: &str = "paused on request; its memory is kept, and it goes on when it is resumed";
+
 /// What is wished of a sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -26,6 +32,9 @@ pub(crate) struct Wanted {
     pub(crate) max_lifetime: Option<Duration>,
     /// When it must have ended, once somebody asked for that.
     pub(crate) stop_by: Option<Timestamp>,
+    /// Whether it should be frozen; `None` until the gateway said so, and until
+    /// then it is left as it is.
+    pub(crate) paused: Option<bool>,
     /// Whether everything of it should be freed.
     pub(crate) is_unwanted: bool,
 }
@@ -37,6 +46,10 @@ pub(crate) enum Action {
     Ensure,
     /// Ask it to end within this time.
     Stop(Duration),
+    /// Freeze it.
+    Pause,
+    /// Let it go on.
+    Resume,
     /// Free everything of it.
     Remove,
     /// Look again when something changes, or at this instant.
@@ -70,7 +83,20 @@ pub(crate) fn plan(
     match stop_by {
         Some(by) if told.is_none_or(|told| by < told) => Action::Stop(by.saturating_since(now)),
         Some(_) => Action::WaitUntil(None),
-        None => Action::WaitUntil(lifetime_end(wanted, view)),
+        None => freezing(wanted, view).unwrap_or(Action::WaitUntil(lifetime_end(wanted, view))),
+    }
+}
+
+fn freezing(wanted: Wanted, view: &View) -> Option<Action> {
+    match (view, wanted.paused) {
+        (View::Running { .. }, Some(true)) => Some(Action::Pause),
+        (View::Paused { .. }, Some(false)) => Some(Action::Resume),
+        (View::Running { .. }, Some(false) | None)
+        | (View::Paused { .. }, Some(true) | None)
+        | (
+            View::Starting(_) | View::Stopping { .. } | View::Ended { .. } | View::Failed { .. },
+            _,
+        ) => None,
     }
 }
 
@@ -80,7 +106,9 @@ fn earliest(left: Option<Timestamp>, right: Option<Timestamp>) -> Option<Timesta
 
 fn lifetime_end(wanted: Wanted, view: &View) -> Option<Timestamp> {
     match view {
-        View::Running { since, .. } => Some(since.saturating_add(wanted.max_lifetime?)),
+        View::Running { since, .. } | View::Paused { since, .. } => {
+            Some(since.saturating_add(wanted.max_lifetime?))
+        }
         View::Starting(_) | View::Stopping { .. } | View::Ended { .. } | View::Failed { .. } => {
             None
         }
@@ -115,6 +143,10 @@ pub(crate) fn report(view: &View, max_lifetime: Option<Duration>) -> Report {
         View::Running { since, address } => Report {
             service_address: address.clone(),
             ..plain(State::Running, "", Some(*since))
+        },
+        View::Paused { since, address } => Report {
+            service_address: address.clone(),
+            ..plain(State::Paused, PAUSED, Some(*since))
         },
         View::Stopping { since } => plain(State::Terminating, "", *since),
         View::Failed { reason, .. } => plain(State::Failed(None), reason, None),
@@ -264,6 +296,52 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_is_paused_and_what_is_paused_resumed_as_it_is_wished() {
+        let paused = View::Paused {
+            since: NOW,
+            address: String::new(),
+        };
+        let cases = [
+            (running(), Some(true), Action::Pause),
+            (running(), Some(false), Action::WaitUntil(None)),
+            (running(), None, Action::WaitUntil(None)),
+            (paused.clone(), Some(true), Action::WaitUntil(None)),
+            (paused.clone(), Some(false), Action::Resume),
+            // After a restart, until the gateway says what is wished.
+            (paused, None, Action::WaitUntil(None)),
+        ];
+        for (view, paused, action) in cases {
+            let wanted = Wanted {
+                paused,
+                ..Wanted::default()
+            };
+            assert_eq!(plan(wanted, Some(&view), None, NOW), action, "{view:?}");
+        }
+    }
+
+    #[test]
+    fn a_paused_sandbox_is_stopped_and_ends_at_its_lifetime_all_the_same() {
+        let paused = View::Paused {
+            since: Timestamp::EPOCH,
+            address: String::new(),
+        };
+        let wanted = Wanted {
+            paused: Some(true),
+            max_lifetime: Some(Duration::from_secs(1)),
+            ..Wanted::default()
+        };
+        let stop = Action::Stop(LIFETIME_GRACE);
+        assert_eq!(plan(wanted, Some(&paused), None, NOW), stop);
+        let wanted = Wanted {
+            paused: Some(true),
+            stop_by: Some(NOW),
+            ..Wanted::default()
+        };
+        let stop = Action::Stop(Duration::ZERO);
+        assert_eq!(plan(wanted, Some(&paused), None, NOW), stop);
+    }
+
+    #[test]
     fn an_exit_code_makes_a_sandbox_complete() {
         let report = report(&ended_view(Some(Exit(3)), false), None);
         assert_eq!(report.state, State::Completed(Exit(3)));
@@ -303,7 +381,7 @@ mod tests {
             let wanted = Wanted {
                 is_unwanted: true,
                 stop_by: stop.then_some(NOW),
-                max_lifetime: None,
+                ..Wanted::default()
             };
             prop_assert_eq!(plan(wanted, Some(&view), None, NOW), Action::Remove);
         }

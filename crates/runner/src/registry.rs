@@ -66,6 +66,11 @@ impl Registry {
         });
     }
 
+    /// Wishes for a sandbox to be frozen, or to go on.
+    pub(crate) fn set_paused(&self, id: SandboxId, is_paused: bool) {
+        self.wish(id, |wish| wish.paused = Some(is_paused));
+    }
+
     /// Wishes for a sandbox to be gone.
     pub(crate) fn remove(&self, id: SandboxId) {
         self.wish(id, |wish| wish.is_unwanted = true);

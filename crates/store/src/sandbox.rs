@@ -209,6 +209,8 @@ pub enum StatusChange {
     },
     /// Somebody wants it to end; see [`Status::wish_stop`].
     StopWished(StopWish),
+    /// Somebody wants it to be frozen, or to go on; see [`Status::wish_pause`].
+    PauseWished(bool),
     /// It is over though no runner says so; see [`Status::close`].
     Closed {
         /// The terminal state.
@@ -226,6 +228,7 @@ impl StatusChange {
         match self {
             Self::Observed { by: _, seen, now } => status.observe(seen, now),
             Self::StopWished(wish) => status.wish_stop(wish),
+            Self::PauseWished(is_wished) => status.wish_pause(is_wished),
             Self::Closed { state, reason, now } => status.close(state, reason, now),
         }
     }

@@ -44,7 +44,9 @@ pub(super) fn is_process_1(pid: i32) -> bool {
 }
 
 /// Kills everything in a group, and waits until it has ended.
-pub(super) fn all(group: &Path) -> io::Result<()> {
+///
+/// What was killed and is frozen dies once it is let go on.
+pub(super) fn all(group: &Path, thaw: impl Fn() -> io::Result<()>) -> io::Result<()> {
     let mut killed = HashMap::new();
     for _ in 0..LOOKS_MAX {
         let pids = pids(group)?;
@@ -65,6 +67,7 @@ pub(super) fn all(group: &Path) -> io::Result<()> {
                 kill(descriptor)?;
             }
         }
+        thaw()?;
         pause();
     }
     Err(io::Error::new(
@@ -123,7 +126,7 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(code, Some(Errno::NOENT | Errno::NODEV))
 }
 
-fn pause() {
+pub(super) fn pause() {
     // To be woken early does no harm.
     let _ = rustix::thread::nanosleep(&Timespec {
         tv_sec: 0,

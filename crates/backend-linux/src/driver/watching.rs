@@ -13,6 +13,7 @@ use palisade_model::clock::Timestamp;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
 use tokio::time::{self, Instant};
 use tracing::warn;
 
@@ -20,7 +21,7 @@ use super::ending::{self, Remains, instant};
 use super::{Driver, chain};
 use crate::cgroup::reap;
 use crate::init_client::{Client, WatchEvent};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Freeze, Sandbox, Wish};
 use crate::shared::Shared;
 use crate::state::End;
 
@@ -79,8 +80,8 @@ impl Driver {
         self.conclude(forced).await
     }
 
-    /// Shows that it runs and passes on the wish that it ends. Ends only if
-    /// that wish is not followed.
+    /// Shows that it runs, freezes it when that is wished, and passes on the wish
+    /// that it ends. Ends only if that last wish is not followed.
     async fn attend(&self) -> &'static str {
         let started = self.wait_until_started();
         let mut wishes = self.sandbox.wishes();
@@ -90,13 +91,16 @@ impl Driver {
             () = &mut started => {}
             _ = wishes.wait_for(|wish| wish.stop_by.is_some()) => {}
         }
+        let mut followed = 0;
         loop {
-            let by = wishes.borrow_and_update().stop_by;
-            let Some(by) = by else {
-                // The sender lives as long as the sandbox.
-                let _ = wishes.changed().await;
+            let wish = *wishes.borrow_and_update();
+            let is_new = wish.freeze.attempt > followed;
+            followed = wish.freeze.attempt;
+            let Some(by) = wish.stop_by else {
+                self.follow_or_wait(wish.freeze, is_new, &mut wishes).await;
                 continue;
             };
+            self.thaw_to_end().await;
             self.pass_on_stop(by).await;
             // Another wish may be a sooner one.
             let another = time::timeout_at(by + STOP_MARGIN, wishes.changed());
@@ -106,10 +110,34 @@ impl Driver {
         }
     }
 
+    /// Follows a new wish to freeze it or to let it go on, or waits for any.
+    async fn follow_or_wait(
+        &self,
+        freeze: Freeze,
+        is_new: bool,
+        wishes: &mut watch::Receiver<Wish>,
+    ) {
+        if is_new {
+            self.follow(freeze).await;
+        } else {
+            // The sender lives as long as the sandbox.
+            let _ = wishes.changed().await;
+        }
+    }
+
+    /// What process 1 says of the main process, if it says anything.
+    async fn told_started(&self) -> Option<WatchEvent> {
+        let mut watch = self.client().watch().await.ok()?;
+        watch.next().await.ok()
+    }
+
     async fn wait_until_started(&self) {
-        let told = match self.client().watch().await {
-            Ok(mut watch) => watch.next().await.ok(),
-            Err(_) => None,
+        let is_frozen = self.is_frozen().await;
+        // A process 1 that is frozen does not answer; it wrote down that it runs.
+        let told = if is_frozen {
+            None
+        } else {
+            self.told_started().await
         };
         let started = match told {
             Some(WatchEvent::Started(started)) => started,
@@ -118,7 +146,8 @@ impl Driver {
                 self.look_until_started().await
             }
         };
-        let view = running(&self.shared, &self.sandbox, instant(started.at.0));
+        let since = instant(started.at.0);
+        let view = running(&self.shared, &self.sandbox, since, is_frozen);
         self.shared.show(&self.sandbox, view);
     }
 
@@ -213,11 +242,19 @@ impl Driver {
 }
 
 /// What is shown of a sandbox whose main process runs.
-pub(crate) fn running(shared: &Shared, sandbox: &Sandbox, since: Timestamp) -> View {
+pub(crate) fn running(
+    shared: &Shared,
+    sandbox: &Sandbox,
+    since: Timestamp,
+    is_frozen: bool,
+) -> View {
     if sandbox.state.is_stop_recorded() {
-        View::Stopping { since: Some(since) }
+        return View::Stopping { since: Some(since) };
+    }
+    let address = shared.service_address(&sandbox.launch);
+    if is_frozen {
+        View::Paused { since, address }
     } else {
-        let address = shared.service_address(&sandbox.launch);
         View::Running { since, address }
     }
 }

@@ -21,9 +21,11 @@ const SHORT: Duration = Duration::from_millis(200);
 fn exit_of(view: &View) -> Option<Exit> {
     match view {
         View::Ended { exit, .. } => *exit,
-        View::Starting(_) | View::Running { .. } | View::Stopping { .. } | View::Failed { .. } => {
-            None
-        }
+        View::Starting(_)
+        | View::Running { .. }
+        | View::Paused { .. }
+        | View::Stopping { .. }
+        | View::Failed { .. } => None,
     }
 }
 
@@ -179,6 +181,7 @@ async fn assert_refused(harness: &dyn Harness, launch: &Launch, word: &str) {
             View::Failed { reason, .. } => reason,
             other @ (View::Starting(_)
             | View::Running { .. }
+            | View::Paused { .. }
             | View::Stopping { .. }
             | View::Ended { .. }) => format!("it was not refused: {other:?}"),
         },

@@ -14,7 +14,7 @@ use super::job::{self, Act};
 use super::{Entry, Fake, World};
 use crate::{
     Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk,
-    LogQuery, Logs, Tunnel, TunnelEvent,
+    LogQuery, Logs, Tunnel, TunnelEvent, View,
 };
 
 /// Output is handed on in pieces of this size, as a pipe would.
@@ -130,7 +130,7 @@ impl World {
 }
 
 fn running_environment(entry: &Entry) -> Result<BTreeMap<String, String>, AttachError> {
-    if entry.view.is_over() {
+    if entry.view.is_over() || matches!(entry.view, View::Paused { .. }) {
         return Err(AttachError::NotRunning);
     }
     Ok(entry.launch.workload.environment.clone())
@@ -213,6 +213,7 @@ impl Process {
     }
 
     async fn send(&self, event: ExecEvent) -> Option<()> {
+        self.world.thawed(self.id).await;
         self.outputs.send(event).await.ok()
     }
 

@@ -97,10 +97,11 @@ impl Driver {
                 id,
                 Told {
                     launch,
-                    stop_by: None,
+                    ..Told::default()
                 },
             );
-            if !launch || sandbox.status.stop.is_some() {
+            let status = &sandbox.status;
+            if !launch || status.stop.is_some() || !status.is_as_paused_as_wished() {
                 session.wishes.look(id);
             }
             desired.insert(id);
@@ -202,8 +203,19 @@ impl Driver {
         match plan(&sandbox.status, told, tools.now()) {
             Say::Launch => self.launch(&sandbox).await,
             Say::Stop(grace) => self.stop(&sandbox, grace).await,
+            Say::SetPaused(is_paused) => self.set_paused(id, is_paused).await,
             Say::Nothing => Ok(()),
         }
+    }
+
+    async fn set_paused(&mut self, id: SandboxId, is_paused: bool) -> Result<(), Failed> {
+        let message = pb::SetPaused {
+            sandbox_id: id.to_string(),
+            is_paused,
+        };
+        self.send(Message::SetPaused(message)).await?;
+        self.told.entry(id).or_default().paused = Some(is_paused);
+        Ok(())
     }
 
     async fn launch(&mut self, sandbox: &Sandbox) -> Result<(), Failed> {

@@ -7,6 +7,9 @@
 //! over              nothing           nothing            nothing
 //! ```
 //!
+//! What has the launch and is not to end is told to freeze or to go on when it
+//! is not as wished and was not told so over this connection.
+//!
 //! What is over is removed once its logs are not kept any longer; that hangs on
 //! the time alone and is the business of [`super::wishes`].
 
@@ -23,6 +26,8 @@ pub(super) struct Told {
     pub(super) launch: bool,
     /// When it must have ended.
     pub(super) stop_by: Option<Timestamp>,
+    /// Whether it was told to be frozen, or to go on.
+    pub(super) paused: Option<bool>,
 }
 
 /// What to tell.
@@ -32,6 +37,8 @@ pub(super) enum Say {
     Launch,
     /// Ask it to end within this time.
     Stop(Duration),
+    /// Freeze it, or let it go on.
+    SetPaused(bool),
     /// It knows everything.
     Nothing,
 }
@@ -50,8 +57,13 @@ pub(super) fn plan(status: &Status, told: Told, now: Timestamp) -> Say {
                 Say::Stop(by.saturating_since(now))
             }
         }
-        None if told.launch => Say::Nothing,
-        None => Say::Launch,
+        None if !told.launch => Say::Launch,
+        None if told.paused == Some(status.is_pause_wished) => Say::Nothing,
+        // What it was told last is the opposite; or nothing, and it is.
+        None if told.paused.is_some() || !status.is_as_paused_as_wished() => {
+            Say::SetPaused(status.is_pause_wished)
+        }
+        None => Say::Nothing,
     }
 }
 
@@ -77,7 +89,7 @@ mod tests {
     fn a_launch_is_told_once_on_a_connection() {
         let told = Told {
             launch: true,
-            stop_by: None,
+            ..Told::default()
         };
         assert_eq!(plan(&Status::admitted(), Told::default(), NOW), Say::Launch);
         assert_eq!(plan(&Status::admitted(), told, NOW), Say::Nothing);
@@ -94,12 +106,51 @@ mod tests {
         let told = |secs| Told {
             launch: true,
             stop_by: Some(NOW.saturating_add(Duration::from_secs(secs))),
+            paused: None,
         };
         assert_eq!(plan(&to_end(3), told(3), NOW), Say::Nothing);
         assert_eq!(
             plan(&to_end(1), told(3), NOW),
             Say::Stop(Duration::from_secs(1))
         );
+    }
+
+    fn running(state: State, is_pause_wished: bool) -> Status {
+        Status {
+            state,
+            is_pause_wished,
+            ..Status::admitted()
+        }
+    }
+
+    #[test]
+    fn a_wish_to_freeze_is_told_once_and_so_is_its_end() {
+        let told = |paused| Told {
+            launch: true,
+            stop_by: None,
+            paused,
+        };
+        let wished = running(State::Running, true);
+        assert_eq!(plan(&wished, told(None), NOW), Say::SetPaused(true));
+        assert_eq!(plan(&wished, told(Some(true)), NOW), Say::Nothing);
+        // It was frozen, told or not, and should go on.
+        for state in [State::Running, State::Paused] {
+            let say = plan(&running(state, false), told(Some(true)), NOW);
+            assert_eq!(say, Say::SetPaused(false));
+        }
+        let say = plan(&running(State::Paused, false), told(None), NOW);
+        assert_eq!(say, Say::SetPaused(false));
+    }
+
+    #[test]
+    fn what_is_as_wished_is_told_nothing() {
+        let told = Told {
+            launch: true,
+            ..Told::default()
+        };
+        for (state, wish) in [(State::Running, false), (State::Paused, true)] {
+            assert_eq!(plan(&running(state, wish), told, NOW), Say::Nothing);
+        }
     }
 
     #[test]

@@ -150,6 +150,9 @@ impl Recorder {
             return wishes.remove_at(id, Timestamp::EPOCH);
         };
         if !status.state.is_terminal() {
+            if !status.is_as_paused_as_wished() {
+                wishes.look(id);
+            }
             return;
         }
         self.hub.inner.picture.release(id);

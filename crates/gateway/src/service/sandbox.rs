@@ -11,6 +11,7 @@ use palisade_wire::v1beta2::{sandbox_response, start_request, start_response};
 use tonic::{Request, Response, Status};
 
 use super::absent::{not_implemented, snapshots_not_supported};
+use super::pause::Pausing;
 use super::start::Admission;
 use crate::access::Access;
 use crate::context::Context;
@@ -29,7 +30,7 @@ pub(crate) struct SandboxService {
     pub(super) hub: Hub,
     pub(super) access: Access,
     admission: Admission,
-    data: DataPlane,
+    pub(super) data: DataPlane,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -173,18 +174,42 @@ impl GatewayService for SandboxService {
         &self,
         request: Request<pb::PauseSandboxRequest>,
     ) -> Answer<pb::PauseSandboxResponse> {
-        absent(&request, not_implemented("pause", "pausing of sandboxes"))
+        let context = Context::of(&request)?;
+        let pb::PauseSandboxRequest {
+            sandbox_id,
+            max_timeout_seconds,
+        } = request.into_inner();
+        let caller = &context.caller;
+        let wish = self.wish_pausing(caller, &sandbox_id, max_timeout_seconds, Pausing::Pause);
+        let paused = wish.await.map(|()| pb::PauseSandboxResponse {
+            success: true,
+            error_message: String::new(),
+        });
+        context.tell(paused)
     }
 
     async fn resume(
         &self,
         request: Request<pb::ResumeSandboxRequest>,
     ) -> Answer<pb::ResumeSandboxResponse> {
-        absent(&request, not_implemented("resume", "pausing of sandboxes"))
+        let context = Context::of(&request)?;
+        let pb::ResumeSandboxRequest {
+            sandbox_id,
+            max_timeout_seconds,
+        } = request.into_inner();
+        let caller = &context.caller;
+        let wish = self.wish_pausing(caller, &sandbox_id, max_timeout_seconds, Pausing::Resume);
+        let resumed = wish.await.map(|()| pb::ResumeSandboxResponse {
+            success: true,
+            error_message: String::new(),
+        });
+        context.tell(resumed)
     }
 
     async fn raw(&self, request: Request<pb::RawSandboxRequest>) -> Answer<pb::RawSandboxResponse> {
-        absent(&request, not_implemented("raw", "raw actions"))
+        let context = Context::of(&request)?;
+        let done = self.raw_action(&context.caller, request.into_inner());
+        context.tell(done.await)
     }
 
     async fn create_file_system_snapshot(

@@ -98,7 +98,7 @@ impl SandboxService {
         Ok(())
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         caller: &Principal,
         id: SandboxId,

@@ -12,6 +12,7 @@ mod capacity;
 mod denying;
 mod discovering;
 mod joining;
+mod pausing;
 mod refusing;
 mod restarting;
 mod rig;

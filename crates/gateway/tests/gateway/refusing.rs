@@ -107,7 +107,9 @@ async fn features_that_are_absent_are_refused_by_name() {
     let refusal = snapshots.await.unwrap_err();
     assert_eq!(refusal.code(), Code::FailedPrecondition);
     assert_eq!(reason(&refusal), "CWSANDBOX_FSS_NOT_SUPPORTED");
-    let refusal = sandboxes.pause(pb::PauseSandboxRequest::default()).await;
+    let refusal = sandboxes
+        .get_object_storage_wif_config(pb::GetObjectStorageWifConfigRequest::default())
+        .await;
     assert_eq!(reason(&refusal.unwrap_err()), "CWSANDBOX_NOT_IMPLEMENTED");
 }
 

@@ -301,7 +301,17 @@ impl Stage {
         world: &Arc<World>,
         sandboxes_max: u32,
     ) -> RunnerProcess {
-        let backend = Arc::new(backend(world, sandboxes_max));
+        self.runner_over(token, world, backend(world, sandboxes_max))
+    }
+
+    /// A runner over a backend of its own.
+    pub(crate) fn runner_over(
+        &self,
+        token: &PresentedToken,
+        world: &Arc<World>,
+        backend: Fake,
+    ) -> RunnerProcess {
+        let backend = Arc::new(backend);
         let instance = self.instances.fetch_add(1, Ordering::Relaxed);
         let config = RunnerConfig {
             join_token: token.reveal(),
@@ -373,6 +383,7 @@ fn backend(world: &Arc<World>, sandboxes_max: u32) -> Fake {
             egress: BTreeSet::from([EgressType::None, EgressType::Internet]),
             services: BTreeSet::from([ServiceType::ClusterIp]),
             architectures: BTreeSet::from(["amd64".to_owned()]),
+            pause: true,
             largest,
             ..Capabilities::default()
         })
@@ -532,6 +543,22 @@ impl Client {
             ..Default::default()
         };
         Ok(self.sandboxes.clone().stop(request).await?.into_inner())
+    }
+
+    pub(crate) async fn pause(&self, id: &str) -> Result<pb::PauseSandboxResponse, Status> {
+        let request = pb::PauseSandboxRequest {
+            sandbox_id: id.to_owned(),
+            ..Default::default()
+        };
+        Ok(self.sandboxes.clone().pause(request).await?.into_inner())
+    }
+
+    pub(crate) async fn resume(&self, id: &str) -> Result<pb::ResumeSandboxResponse, Status> {
+        let request = pb::ResumeSandboxRequest {
+            sandbox_id: id.to_owned(),
+            ..Default::default()
+        };
+        Ok(self.sandboxes.clone().resume(request).await?.into_inner())
     }
 
     pub(crate) async fn delete(&self, id: &str) -> Result<pb::DeleteSandboxResponse, Status> {

@@ -7,7 +7,8 @@
 //!
 //! Terminal states are never left. An observation that arrives late, twice or
 //! out of order changes nothing: [`Status::observe`] is idempotent and the
-//! higher `observed` number wins.
+//! higher `observed` number wins. A wish to freeze or to go on changes no state:
+//! the sandbox is PAUSED once its runner says so.
 
 use crate::clock::Timestamp;
 use crate::sandbox::{Status, StopWish};
@@ -171,6 +172,7 @@ impl Status {
             reason: String::new(),
             observed: 0,
             stop: None,
+            is_pause_wished: false,
             started_at: None,
             ended_at: None,
             service_address: String::new(),
@@ -220,10 +222,38 @@ impl Status {
         }
         let moved = self.state != State::Terminating;
         self.state = State::Terminating;
+        self.is_pause_wished = false;
         if sooner || moved {
             Effect::Changed
         } else {
             Effect::Unchanged
+        }
+    }
+
+    /// Takes in whether somebody wants it to be frozen.
+    ///
+    /// Only what runs can be frozen, and what is to end cannot; then the wish is
+    /// passed over, and the state says why.
+    pub fn wish_pause(&mut self, is_wished: bool) -> Effect {
+        let can_follow = matches!(self.state, State::Running | State::Paused);
+        if !can_follow || self.is_pause_wished == is_wished {
+            return Effect::Unchanged;
+        }
+        self.is_pause_wished = is_wished;
+        Effect::Changed
+    }
+
+    /// Whether the sandbox is frozen exactly if somebody wants it to be.
+    pub fn is_as_paused_as_wished(&self) -> bool {
+        match self.state {
+            State::Running => !self.is_pause_wished,
+            State::Paused => self.is_pause_wished,
+            State::Creating
+            | State::Pending
+            | State::Terminating
+            | State::Completed(_)
+            | State::Failed(_)
+            | State::Terminated(_) => true,
         }
     }
 

@@ -118,6 +118,7 @@ pub fn sample_live() -> Live {
                 routes: true,
                 architectures: BTreeSet::from(["amd64".to_owned()]),
                 pod_fields: PodFieldSupport::All,
+                pause: true,
                 largest,
                 ..Capabilities::default()
             },
@@ -274,6 +275,7 @@ fn report() -> impl Strategy<Value = Report> {
                             .collect(),
                         pod_fields: PodFieldSupport::All,
                         privileged: false,
+                        pause: true,
                         largest,
                     },
                     capacity: Capacity {

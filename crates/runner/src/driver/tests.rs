@@ -165,6 +165,49 @@ async fn a_refusal_of_the_backend_is_told_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sandbox_is_paused_and_resumed_as_it_is_wished() {
+    let plane = Plane::new();
+    let id = plane.launch("fake until-stopped");
+    plane.registry.set_paused(id, true);
+    let paused = plane.told(|state| state == State::Paused).await;
+    assert!(paused.reason.contains("paused"), "{}", paused.reason);
+    plane.registry.set_paused(id, false);
+    let running = plane.told(|state| state == State::Running).await;
+    assert_eq!(running.reason, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_sandbox_ends_at_its_lifetime() {
+    let plane = Plane::new();
+    let id = plane.launch_with("fake until-stopped", |launch| {
+        launch.max_lifetime = Some(Duration::from_secs(5));
+    });
+    plane.registry.set_paused(id, true);
+    plane.told(|state| state == State::Paused).await;
+    let end = plane.told(State::is_terminal).await;
+    assert!(matches!(end.state, State::Terminated(_)), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_runner_leaves_what_is_paused_as_it_is() {
+    let first = Plane::new();
+    let id = first.launch("fake until-stopped");
+    first.registry.set_paused(id, true);
+    first.told(|state| state == State::Paused).await;
+    first.stop.cancel();
+    first.tasks.close();
+    time::timeout(LIMIT, first.tasks.wait())
+        .await
+        .expect("drivers end");
+
+    let second = Plane::over(first.world.clone());
+    second.registry.adopt().await.unwrap();
+    second.told(|state| state == State::Paused).await;
+    second.registry.set_paused(id, false);
+    second.told(|state| state == State::Running).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_unwanted_goes_and_its_driver_too() {
     let plane = Plane::new();
     let id = plane.launch("fake ignore-stop");

@@ -44,12 +44,16 @@ pub async fn changes_of_status_are_applied_to_the_present_one(harness: &mut dyn 
     let steps = [
         (seen(&fleet, 2, State::Running), Effect::Changed),
         (seen(&fleet, 1, State::Pending), Effect::Unchanged),
+        (StatusChange::PauseWished(true), Effect::Changed),
+        (StatusChange::PauseWished(true), Effect::Unchanged),
+        (seen(&fleet, 3, State::Paused), Effect::Changed),
         (stop(), Effect::Changed),
-        (seen(&fleet, 3, State::Terminating), Effect::Changed),
+        (StatusChange::PauseWished(true), Effect::Unchanged),
+        (seen(&fleet, 4, State::Terminating), Effect::Changed),
         (closed.clone(), Effect::Changed),
         (closed, Effect::Unchanged),
         (
-            seen(&fleet, 4, State::Completed(Exit(0))),
+            seen(&fleet, 5, State::Completed(Exit(0))),
             Effect::Unchanged,
         ),
     ];

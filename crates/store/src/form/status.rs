@@ -12,12 +12,13 @@ use super::settings::read_instant;
 use super::{optional, read, read_i64, read_text, read_u64};
 use crate::error::Fault;
 
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "phase",
     "exit",
     "reason",
     "observed",
     "stop",
+    "pause",
     "started_at",
     "ended_at",
     "service_address",
@@ -29,6 +30,7 @@ pub(crate) fn write_status(status: &Status) -> String {
         reason,
         observed,
         stop,
+        is_pause_wished,
         started_at,
         ended_at,
         service_address,
@@ -39,6 +41,7 @@ pub(crate) fn write_status(status: &Status) -> String {
         "reason": reason,
         "observed": observed,
         "stop": stop.as_ref().map(write_stop),
+        "pause": is_pause_wished,
         "started_at": started_at.map(Timestamp::as_micros),
         "ended_at": ended_at.map(Timestamp::as_micros),
         "service_address": service_address,
@@ -56,6 +59,11 @@ pub(crate) fn read_status(text: &str) -> Result<Status, Fault> {
             reason: read_text(reader, &fields.get("reason")?)?,
             observed: read_u64(reader, &fields.get("observed")?)?,
             stop: optional(reader, &fields, "stop", read_stop)?,
+            // Absent from what was written before sandboxes could be frozen.
+            is_pause_wished: optional(reader, &fields, "pause", |reader, node| {
+                reader.boolean(node)
+            })?
+            .unwrap_or(false),
             started_at: optional(reader, &fields, "started_at", read_instant)?,
             ended_at: optional(reader, &fields, "ended_at", read_instant)?,
             service_address: read_text(reader, &fields.get("service_address")?)?,

@@ -23,6 +23,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         node_labels,
         pod_fields,
         privileged,
+        pause,
         largest,
     } = capabilities;
     let (unknown_address_pools, address_pools) = match address_pools {
@@ -49,6 +50,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         all_pod_fields,
         pod_fields,
         privileged: *privileged,
+        pause: *pause,
         largest: Some(resources_message(*largest)),
         unknown_address_pools,
         address_pools,
@@ -76,6 +78,7 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         largest,
         unknown_address_pools,
         address_pools,
+        pause,
     } = message;
     Capabilities {
         egress: known(&egress_types, &EgressType::ALL, EgressType::as_str),
@@ -101,6 +104,7 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
             PodFieldSupport::Only(pod_fields.into_iter().collect())
         },
         privileged,
+        pause,
         largest: resources(largest.unwrap_or_default()),
     }
 }
@@ -181,6 +185,7 @@ mod tests {
             node_labels: [("a".to_owned(), "b".to_owned())].into(),
             pod_fields: PodFieldSupport::Only(["metadata".to_owned()].into()),
             privileged: true,
+            pause: true,
             largest: Resources {
                 cpu_millis: 1,
                 memory_bytes: 2,

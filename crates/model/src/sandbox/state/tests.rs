@@ -73,6 +73,33 @@ fn a_second_stop_shortens_the_grace_and_never_lengthens_it() {
     assert_eq!(status.stop, Some(wish(1, 0)));
 }
 
+#[test]
+fn only_what_runs_can_be_wished_to_be_frozen() {
+    let mut status = Status::admitted();
+    assert_eq!(status.wish_pause(true), Effect::Unchanged);
+    status.observe(seen(1, State::Running), NOW);
+    assert_eq!(status.wish_pause(true), Effect::Changed);
+    assert_eq!(status.wish_pause(true), Effect::Unchanged);
+    assert_eq!(status.state, State::Running);
+    assert!(!status.is_as_paused_as_wished());
+    status.observe(seen(2, State::Paused), NOW);
+    assert!(status.is_as_paused_as_wished());
+    assert_eq!(status.wish_pause(false), Effect::Changed);
+    assert!(!status.is_as_paused_as_wished());
+}
+
+#[test]
+fn a_stop_ends_the_wish_to_be_frozen() {
+    let mut status = Status::admitted();
+    status.observe(seen(1, State::Paused), NOW);
+    status.wish_pause(true);
+    status.wish_stop(wish(10, 0));
+    assert!(!status.is_pause_wished);
+    assert_eq!(status.wish_pause(true), Effect::Unchanged);
+    status.observe(seen(2, State::Paused), NOW);
+    assert_eq!(status.state, State::Terminating);
+}
+
 fn any_state() -> impl Strategy<Value = State> {
     prop_oneof![
         Just(State::Creating),
