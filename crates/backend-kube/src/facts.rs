@@ -138,6 +138,8 @@ impl Facts {
             node_labels: self.node_labels(),
             pod_fields: PodFieldSupport::All,
             privileged: true,
+            // Pods have no freezer.
+            pause: false,
             largest: self.largest(),
         }
     }

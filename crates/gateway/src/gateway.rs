@@ -39,6 +39,7 @@ use crate::follow::{Follower, Progress};
 use crate::guard::{self, Guard};
 use crate::hub::{Hub, RunnerGate};
 use crate::picture::Picture;
+use crate::rest;
 use crate::service::{Admission, Discovery, NoSecretStores, SandboxService};
 use crate::tools::Tools;
 use crate::upkeep::Upkeep;
@@ -58,6 +59,7 @@ pub struct Gateway {
     progress: Progress,
     health: HealthReporter,
     router: Router,
+    rest: Router,
 }
 
 /// What a control plane may ask a gateway about. Cheap to clone.
@@ -141,7 +143,8 @@ impl Gateway {
             hub: hub.clone(),
         };
         let (health, health_service) = health_reporter();
-        let router = router(admission, gate).merge(open_routes(health_service));
+        let (router, rest) = routers(admission, gate);
+        let router = router.merge(open_routes(health_service));
         Self {
             tools,
             picture,
@@ -150,7 +153,13 @@ impl Gateway {
             progress,
             health,
             router,
+            rest,
         }
+    }
+
+    /// The calls that are answered once, as REST.
+    pub fn rest(&self) -> Router {
+        self.rest.clone()
     }
 
     /// The services, for a server to serve; whatever is gRPC belongs here.
@@ -177,6 +186,7 @@ impl Gateway {
             progress,
             health,
             router: _,
+            rest: _,
         } = self;
         tools.tasks.spawn(follower.run());
         let upkeep = Upkeep {
@@ -216,8 +226,8 @@ async fn tell_health(health: HealthReporter, progress: Progress, stop: Cancellat
         .await;
 }
 
-/// The services that ask who is calling.
-fn router(admission: Admission, gate: Gate) -> Router {
+/// The services that ask who is calling, and those of them that REST has too.
+fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
     let tools = admission.tools.clone();
     let hub = admission.hub.clone();
     let discovery = Discovery {
@@ -234,8 +244,9 @@ fn router(admission: Admission, gate: Gate) -> Router {
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
     )
     .merge(serving(DiscoveryServiceServer::new(discovery)))
-    .merge(serving(SecretStoreServiceServer::new(NoSecretStores)))
-    .layer(from_fn_with_state(guard.clone(), guard::call));
+    .merge(serving(SecretStoreServiceServer::new(NoSecretStores)));
+    let rest = rest::router(calls.clone(), guard.clone());
+    let calls = calls.layer(from_fn_with_state(guard.clone(), guard::call));
     let streams = serving(data.streaming()).merge(serving(data.tunnels()));
     let streams = streams.layer(from_fn_with_state(guard.clone(), guard::stream));
     let runners = serving(
@@ -244,7 +255,8 @@ fn router(admission: Admission, gate: Gate) -> Router {
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
     )
     .layer(from_fn_with_state(guard, guard::runner));
-    calls.merge(streams).merge(runners).fallback(guard::nowhere)
+    let grpc = calls.merge(streams).merge(runners);
+    (grpc.fallback(guard::nowhere), rest)
 }
 
 /// The services that anybody may ask.

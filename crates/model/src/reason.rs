@@ -75,6 +75,27 @@ impl Code {
         }
     }
 
+    /// The code that gRPC numbers so, if we use it.
+    pub fn of_number(number: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.number() == number)
+    }
+
+    /// Every code.
+    pub const ALL: [Self; 12] = [
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Unauthenticated,
+    ];
+
     /// The HTTP status that carries this code.
     pub fn http_status(self) -> u16 {
         match self {

@@ -19,6 +19,7 @@ pub mod spelling;
 pub mod start_document;
 pub mod status;
 pub mod timestamp;
+pub mod transcode;
 pub mod tunnel;
 pub mod v1beta2;
 

@@ -11,6 +11,7 @@ use palisade_wire::rest::{
     Usage,
 };
 use palisade_wire::status::Status;
+use palisade_wire::transcode;
 use serde_json::Value;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -19,8 +20,8 @@ use utoipa::{Modify, OpenApi};
 #[derive(Debug, OpenApi)]
 #[openapi(
     info(
-        title = "Palisade control plane",
-        description = "Profiles, runners and bindings. Every answer that is no success is a google.rpc.Status."
+        title = "Palisade",
+        description = "Profiles, runners and bindings under /v1beta2/sandbox; sandboxes and discovery beside it. Every answer that is no success is a google.rpc.Status."
     ),
     paths(
         paths::create_profile, paths::list_profiles, paths::get_profile, paths::update_profile,
@@ -37,14 +38,23 @@ use utoipa::{Modify, OpenApi};
 pub struct OpenApiDocument;
 
 impl OpenApiDocument {
-    /// The description as JSON.
+    /// The description as JSON, with what the gateway serves beside this.
     pub fn value() -> Value {
-        serde_json::to_value(Self::openapi()).unwrap_or_default()
+        let mut document = serde_json::to_value(Self::openapi()).unwrap_or_default();
+        for (pointer, more) in [
+            ("/paths", transcode::paths()),
+            ("/components/schemas", transcode::components()),
+        ] {
+            if let Some(Value::Object(known)) = document.pointer_mut(pointer) {
+                known.extend(more);
+            }
+        }
+        document
     }
 
     /// The description as text, as it is kept beside the code.
     pub fn text() -> String {
-        let mut text = serde_json::to_string_pretty(&Self::openapi()).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(&Self::value()).unwrap_or_default();
         text.push('\n');
         text
     }

@@ -55,11 +55,14 @@ async fn every_operation_that_is_described_is_there() {
     }
 }
 
-/// Every method and path, with something in the place of parameters.
+/// Every method and path of the control plane, with something in the place of parameters.
 fn operations() -> Vec<(Method, String)> {
     let document = OpenApiDocument::value();
     let paths = document["paths"].as_object().unwrap();
-    let each = paths.iter().flat_map(|(path, operations)| {
+    // The gateway has a test of its own.
+    let own = |path: &str| !path.starts_with("/v1beta2/") || path.starts_with("/v1beta2/sandbox/");
+    let own = paths.iter().filter(|(path, _)| own(path));
+    let each = own.flat_map(|(path, operations)| {
         let path = path.replace("{id}", "x").replace("{revision}", "1");
         let methods = operations.as_object().unwrap().keys();
         methods.map(move |method| (method.to_uppercase().parse().unwrap(), path.clone()))

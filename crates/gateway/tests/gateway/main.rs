@@ -14,6 +14,8 @@ mod discovering;
 mod joining;
 mod pausing;
 mod refusing;
+mod rest;
+mod rest_client;
 mod restarting;
 mod rig;
 mod starting;

@@ -272,7 +272,7 @@ impl Stage {
             let gateway = Gateway::new(config, store, clock, ids);
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let _ = told.send((listener.local_addr().unwrap(), gateway.live()));
-            let serve = axum::serve(listener, gateway.router());
+            let serve = axum::serve(listener, gateway.router().merge(gateway.rest()));
             tokio::select! {
                 () = gateway.run(until) => {}
                 served = async { serve.await } => served.unwrap(),

@@ -83,7 +83,7 @@ pub(crate) async fn start(
     let plane = ControlPlane::new(store, live, Arc::new(SystemClock), Arc::new(KernelIds))
         .ending_with(stop.clone());
     let services = Services {
-        rest: palisade_control_plane::router(plane.clone()),
+        rest: palisade_control_plane::router(plane.clone()).merge(gateway.rest()),
         grpc: gateway.router(),
     };
     let server = Server::new(services, stop.clone());

@@ -1,0 +1,222 @@
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::transcode::{RULES, Verb};
+use serde_json::{Value, json};
+
+use crate::rest_client::Answered;
+use crate::rig::{Stage, running, until};
+
+/// Every call with something in the place of parameters.
+fn places() -> Vec<(Verb, String)> {
+    let filled = RULES.iter().map(|rule| {
+        let places = rule.places();
+        let path = places.fold(rule.path.to_owned(), |path, place| {
+            path.replace(&format!("{{{place}}}"), "x")
+        });
+        (rule.verb, path)
+    });
+    filled.collect()
+}
+
+fn detail<'a>(answer: &'a Answered, kind: &str) -> &'a Value {
+    let details = answer.json["details"].as_array().unwrap();
+    let mut found = details
+        .iter()
+        .filter(|detail| detail["@type"].as_str().unwrap().ends_with(kind));
+    found.next().unwrap()
+}
+
+fn reason(answer: &Answered) -> &str {
+    detail(answer, "ErrorInfo")["reason"].as_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_that_is_described_asks_who_is_calling() {
+    let (_stage, gateway, _runner, _client) = Stage::usual().await;
+    for (verb, path) in places() {
+        let answer = gateway.rest(None, verb.as_str(), &path, None).await;
+        assert_eq!(answer.status, 401, "{} {path}", verb.as_str());
+        assert_eq!(reason(&answer), "CWSANDBOX_UNAUTHENTICATED");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        assert!(answer.header("x-request-id").is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_lives_and_ends_over_rest() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let rest = async |verb: &str, path: &str, body: Option<Value>| {
+        gateway.rest(Some(&token), verb, path, body).await
+    };
+    let start = json!({
+        "command": "fake", "args": ["until-stopped"], "tags": ["one"],
+        "resourceRequests": { "cpu": "500m" }, "resource_limits": { "cpu": "500m" },
+    });
+    let started = rest("POST", "/v1beta2/sandboxes", Some(start)).await;
+    assert_eq!(started.status, 200, "{}", started.json);
+    assert_eq!(started.json["requestedResourceRequests"]["cpu"], "500m");
+    assert_eq!(started.header("content-type"), Some("application/json"));
+    let id = started.json["sandboxId"].as_str().unwrap().to_owned();
+    let path = format!("/v1beta2/sandboxes/{id}");
+    until("it runs", async || {
+        rest("GET", &path, None).await.json["sandboxStatus"] == "SANDBOX_STATUS_RUNNING"
+    })
+    .await;
+    let listed = rest("GET", "/v1beta2/sandboxes?tags=one&pageSize=5", None).await;
+    assert_eq!(listed.json["sandboxes"][0]["sandboxId"], id.as_str());
+
+    let exec = json!({ "command": ["echo", "hello"] });
+    let done = rest("POST", &format!("{path}/exec"), Some(exec)).await;
+    assert_eq!(done.json["result"]["stdout"], "aGVsbG8K");
+    assert_eq!(done.json["result"]["exitCode"], 0);
+    assert_eq!(done.json["result"]["stdoutBytesProduced"], "6");
+
+    let file = json!({ "filepath": "/tmp/a b", "fileContents": "aGk=" });
+    let written = rest("POST", &format!("{path}/files"), Some(file)).await;
+    assert_eq!(written.json["success"], true);
+    for spelled in ["%2Ftmp%2Fa%20b", "/tmp/a%20b"] {
+        let read = rest("GET", &format!("{path}/files/{spelled}"), None).await;
+        assert_eq!(read.json["fileContents"], "aGk=", "{}", read.json);
+    }
+
+    let paused = rest("POST", &format!("{path}/pause"), None).await;
+    assert_eq!(paused.json["success"], true, "{}", paused.json);
+    let resumed = rest("POST", &format!("{path}/resume"), Some(json!({}))).await;
+    assert_eq!(resumed.json["success"], true);
+    let stop = json!({ "gracefulShutdownSeconds": 5 });
+    let stopped = rest("POST", &format!("{path}/stop"), Some(stop)).await;
+    assert_eq!(stopped.json["success"], true);
+    until("it is over", async || {
+        rest("GET", &path, None).await.json["sandboxStatus"] == "SANDBOX_STATUS_COMPLETED"
+    })
+    .await;
+    assert_eq!(rest("GET", &path, None).await.json["exitCode"], 143);
+    let deleted = rest("DELETE", &path, None).await;
+    assert_eq!(deleted.json["success"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discovery_answers_over_rest() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let runners = gateway.rest(
+        Some(&token),
+        "GET",
+        "/v1beta2/runners?view=RUNNER_VIEW_FULL",
+        None,
+    );
+    let runners = runners.await;
+    assert_eq!(runners.json["runners"][0]["runnerId"], "local");
+    assert!(runners.json["runners"][0]["resources"]["availableCpuMillicores"].is_string());
+    let profile = gateway
+        .rest(Some(&token), "GET", "/v1beta2/profiles/ci", None)
+        .await;
+    assert_eq!(profile.json["profileName"], "ci");
+    let nobody = gateway
+        .rest(Some(&token), "GET", "/v1beta2/runners/nobody", None)
+        .await;
+    assert_eq!(
+        (nobody.status, reason(&nobody)),
+        (404, "CWSANDBOX_RUNNER_NOT_FOUND")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_the_same_status_as_over_grpc() {
+    let (stage, gateway, _runner, client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let start = json!({ "command": "fake", "profileNames": ["none-such"] });
+    let rest = gateway
+        .rest(Some(&token), "POST", "/v1beta2/sandboxes", Some(start))
+        .await;
+    let request = pb::StartSandboxRequest {
+        command: "fake".to_owned(),
+        profile_names: vec!["none-such".to_owned()],
+        ..Default::default()
+    };
+    let grpc = client.start(request).await.unwrap_err();
+    assert_eq!(rest.status, 400);
+    assert_eq!(rest.json["code"], grpc.code() as i32);
+    assert_eq!(rest.json["message"], grpc.message());
+    assert_eq!(reason(&rest), crate::rig::reason(&grpc));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_name_the_field() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let cases = [
+        (
+            "POST",
+            "/v1beta2/sandboxes",
+            Some(json!({ "comand": "fake" })),
+            "comand",
+        ),
+        (
+            "POST",
+            "/v1beta2/sandboxes",
+            Some(json!({ "args": [7] })),
+            "args[0]",
+        ),
+        ("GET", "/v1beta2/sandboxes?pageSize=-1", None, "page_size"),
+        ("GET", "/v1beta2/sandboxes?pagesize=1", None, "pagesize"),
+        ("GET", "/v1beta2/sandboxes/%FF", None, "path"),
+    ];
+    for (verb, path, body, field) in cases {
+        let answer = gateway.rest(Some(&token), verb, path, body).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.json);
+        assert_eq!(reason(&answer), "CWSANDBOX_INVALID_REQUEST");
+        let violation = &detail(&answer, "BadRequest")["fieldViolations"][0];
+        let text = violation.to_string();
+        assert!(text.contains(field), "{text} should name {field}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_exist_or_is_too_large_has_its_status() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let absent = gateway
+        .rest(
+            Some(&token),
+            "GET",
+            "/v1beta2/object-storage/wif-config",
+            None,
+        )
+        .await;
+    assert_eq!(
+        (absent.status, reason(&absent)),
+        (501, "CWSANDBOX_NOT_IMPLEMENTED")
+    );
+    let wrong = gateway
+        .rest(Some(&token), "PATCH", "/v1beta2/sandboxes", None)
+        .await;
+    assert_eq!(
+        (wrong.status, reason(&wrong)),
+        (405, "CWSANDBOX_NOT_IMPLEMENTED")
+    );
+    let length = 65_u64 << 20;
+    let head = format!("content-length: {length}\r\nconnection: close");
+    let large = gateway.head_alone(&token, "/v1beta2/sandboxes/x/files", &head);
+    let large = large.await;
+    assert!(large.starts_with("HTTP/1.1 413 "), "{large}");
+    assert!(large.contains("CWSANDBOX_REQUEST_TOO_LARGE"), "{large}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_file_goes_through_rest_and_back() {
+    use base64::Engine as _;
+    let (stage, gateway, _runner, client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let started = client.start(running("fake until-stopped")).await.unwrap();
+    client.runs(&started.sandbox_id).await;
+    let path = format!("/v1beta2/sandboxes/{}/files", started.sandbox_id);
+    let content = vec![7_u8; 32 << 20];
+    let text = base64::engine::general_purpose::STANDARD.encode(&content);
+    let file = json!({ "filepath": "/tmp/large", "fileContents": text });
+    let written = gateway.rest(Some(&token), "POST", &path, Some(file)).await;
+    assert_eq!(written.json["success"], true, "{}", written.json);
+    let path = format!("{path}/%2Ftmp%2Flarge");
+    let read = gateway.rest(Some(&token), "GET", &path, None).await;
+    assert!(read.json["fileContents"].as_str().unwrap() == text);
+}

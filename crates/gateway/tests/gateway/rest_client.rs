@@ -1,0 +1,88 @@
+//! A client of the calls as REST.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use palisade_model::token::PresentedToken;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time;
+
+use crate::rig::{GatewayProcess, PATIENCE};
+
+/// What came back.
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    headers: HeaderMap,
+    pub(crate) json: Value,
+}
+
+impl Answered {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl GatewayProcess {
+    pub(crate) async fn rest(
+        &self,
+        token: Option<&PresentedToken>,
+        verb: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answered {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let mut request = Request::builder()
+            .method(verb)
+            .uri(path)
+            .header("host", "x");
+        if let Some(token) = token {
+            let bearer = format!("Bearer {}", token.reveal());
+            request = request.header("authorization", bearer);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).unwrap();
+        let sent = time::timeout(PATIENCE, self.send(request)).await;
+        sent.expect("an answer comes")
+    }
+
+    /// Sends a head whose body never comes; what came back, as it came.
+    pub(crate) async fn head_alone(
+        &self,
+        token: &PresentedToken,
+        path: &str,
+        headers: &str,
+    ) -> String {
+        let bearer = token.reveal();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {bearer}\r\n{headers}\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        read.expect("an answer comes").unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Answered {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let answer = async {
+            let answer = sender.send_request(request).await.unwrap();
+            let (parts, body) = answer.into_parts();
+            let bytes = body.collect().await.unwrap().to_bytes();
+            Answered {
+                status: parts.status.as_u16(),
+                headers: parts.headers,
+                json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            }
+        };
+        tokio::select! {
+            answer = answer => answer,
+            ended = connection => panic!("the connection ended before the answer: {ended:?}"),
+        }
+    }
+}
