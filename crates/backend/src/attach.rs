@@ -276,6 +276,9 @@ pub enum AttachError {
         /// Why, in words for a person.
         message: String,
     },
+    /// The runner ends; the sandbox goes on, and this does not.
+    #[error("the runner is ending; the sandbox goes on and can be reached again soon")]
+    Draining,
     /// The connection to the sandbox broke.
     #[error("the connection to the sandbox was lost")]
     Lost,

@@ -35,8 +35,9 @@ use tls::TlsSettings;
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 4096;
-/// Streams at once on one connection: an SDK opens one for each exec.
-const STREAMS_MAX: u32 = 4096;
+/// Streams at once on one connection. An SDK opens one for each exec, and a runner
+/// serves all that clients open on its sandboxes over the one that it dials.
+const STREAMS_MAX: u32 = 20_000;
 /// How long a client may take for its TLS handshake, for the headers of a
 /// request, and until its first request.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);

@@ -3,7 +3,8 @@
 //! The gateway opens a piece of work over the life line; the runner starts it
 //! and dials a stream for it at the same time. Each direction is bounded, so
 //! that a slow end slows the other down and nothing is lost. When either side
-//! of the stream is gone, the work is dropped, which kills a command.
+//! of the stream is gone, the work is dropped, which kills a command. A runner
+//! that ends tells so on every stream before it goes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,8 @@ const WORK_MAX: usize = 20_000;
 const FILE_BYTES_MAX: u64 = 99 * 1024 * 1024;
 /// Files travel in pieces of this size.
 const FILE_CHUNK_BYTES: usize = 1024 * 1024;
+/// How long the gateway may take to take a last word when the runner ends.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 /// How long the gateway may take to end a stream that is done.
 const FINISH_LIMIT: Duration = Duration::from_secs(30);
 
@@ -91,7 +94,6 @@ impl Worker {
             let worker = &named.worker;
             tokio::select! {
                 biased;
-                () = worker.stop.cancelled() => {}
                 () = named.abandoned.cancelled() => {}
                 () = worker.work(open, client) => {}
             }
@@ -128,7 +130,10 @@ impl Worker {
             }
         };
         let dialled = client.attach(ReceiverStream::new(messages));
-        let (started, dialled) = tokio::join!(started, dialled);
+        let begun = async { tokio::join!(started, dialled) };
+        let Some((started, dialled)) = self.stop.run_until_cancelled(begun).await else {
+            return;
+        };
         let down = match dialled {
             Ok(response) => response.into_inner(),
             Err(status) => {
@@ -137,9 +142,17 @@ impl Worker {
             }
         };
         let mut stream = Stream { up, down };
-        let done = match started {
-            Ok(started) => self.follow(started, &mut stream).await,
-            Err(error) => stream.fail(&error).await,
+        // What is dropped half way ends here with the runner; its client is told.
+        let followed = match started {
+            Ok(started) => {
+                let follow = self.follow(started, &mut stream);
+                self.stop.run_until_cancelled(follow).await
+            }
+            Err(error) => Some(stream.fail(&error).await),
+        };
+        let done = match followed {
+            Some(done) => done,
+            None => stream.fail_soon(&AttachError::Draining).await,
         };
         if done.is_ok() {
             stream.finish().await;
@@ -237,6 +250,12 @@ impl Stream {
 
     async fn fail(&self, error: &AttachError) -> Result<(), Gone> {
         self.send(Event::Failure(failure(error))).await
+    }
+
+    /// Tells a failure to a gateway that may not be reading.
+    async fn fail_soon(&self, error: &AttachError) -> Result<(), Gone> {
+        let told = time::timeout(FAREWELL_LIMIT, self.fail(error)).await;
+        told.unwrap_or(Err(Gone))
     }
 
     /// Ends the stream once everything that was sent has arrived.

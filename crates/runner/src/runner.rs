@@ -22,6 +22,8 @@ use crate::driver::Tools;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 
+/// How long clients may take to be told that the runner ends.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How long tasks may take to end when the runner ends.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -90,7 +92,8 @@ impl Runner {
         ));
         let adopted = registry.adopt().await?;
         info!(adopted, "runner started");
-        let worker = Worker::new(self.attach, tasks.clone(), stop.clone());
+        let work = TaskTracker::new();
+        let worker = Worker::new(self.attach, work.clone(), stop.clone());
         let connection = Connection {
             config: self.config,
             tools: self.tools,
@@ -98,7 +101,18 @@ impl Runner {
             worker,
             journal: Journal::default(),
         };
-        connection.serve(dial, &stop).await;
+        // The life line outlasts the work, or the gateway would take what it is
+        // told last for a loss.
+        let is_told = CancellationToken::new();
+        let farewell = async {
+            stop.cancelled().await;
+            work.close();
+            if tokio::time::timeout(FAREWELL, work.wait()).await.is_err() {
+                warn!(left = work.len(), "work on sandboxes did not end in time");
+            }
+            is_told.cancel();
+        };
+        tokio::join!(connection.serve(dial, &is_told), farewell);
         tasks.close();
         if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
             warn!(

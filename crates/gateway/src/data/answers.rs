@@ -7,10 +7,12 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::mpsc;
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -68,13 +70,19 @@ impl<T> Sink<T> {
         let _ = self.0.send(Answer::More(answer)).await;
     }
 
+    /// Hands on an answer if the client makes room for it in time; whether it did.
+    pub(super) async fn send_within(&self, answer: T, limit: Duration) -> bool {
+        let sent = time::timeout(limit, self.0.send(Answer::More(answer)));
+        sent.await.is_ok()
+    }
+
     /// Does the work of a stream and tells its end.
     ///
     /// The work is dropped when the client leaves, when its deadline passes or
     /// when the server stops, and in any case before the end is told.
     pub(super) async fn conduct(
         &self,
-        deadline: Option<tokio::time::Instant>,
+        deadline: Option<time::Instant>,
         stop: &CancellationToken,
         work: impl Future<Output = End<T>>,
     ) {
@@ -185,6 +193,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_waited_for_so_long_and_no_longer() {
+        let (sink, mut answers) = answers();
+        let limit = Duration::from_mins(10);
+        for number in 0..ANSWERS_MAX {
+            let number = u8::try_from(number).unwrap();
+            assert!(sink.send_within(number, limit).await);
+        }
+        let late = async {
+            time::sleep(limit / 2).await;
+            answers.next().await
+        };
+        let (sent, _) = tokio::join!(sink.send_within(8, limit), late);
+        assert!(sent, "it read in time");
+        assert!(!sink.send_within(9, limit).await, "it never read");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_deadline_ends_the_work() {
         let (sink, answers) = answers::<u8>();
         let (held, mut gone) = tokio::sync::oneshot::channel::<()>();
@@ -192,7 +217,7 @@ mod tests {
             let _held = held;
             std::future::pending().await
         };
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(1);
+        let deadline = time::Instant::now() + Duration::from_secs(1);
         sink.conduct(Some(deadline), &CancellationToken::new(), work)
             .await;
         assert!(gone.try_recv().is_err(), "the work is dropped");

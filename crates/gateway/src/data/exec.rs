@@ -30,7 +30,7 @@ use tracing::debug;
 
 use super::Means;
 use super::answers::{End, Sink, frames};
-use super::failure::{INVALID_REQUEST, lost_command, not_started};
+use super::failure::{INVALID_REQUEST, STREAM_BACKPRESSURE, lost_command, not_started};
 use super::ways::{Way, Ways};
 use crate::context::Context;
 
@@ -38,6 +38,9 @@ use crate::context::Context;
 pub(super) const INIT_LIMIT: Duration = Duration::from_secs(30);
 /// How long a runner may take to begin.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long a command waits for a client that does not read its output. Until
+/// then it is only slowed down, and nothing is lost.
+pub(super) const UNREAD_LIMIT: Duration = Duration::from_mins(10);
 /// Input is handed on in pieces of this size at most, so that the queues on the
 /// way hold a bounded number of bytes.
 const INPUT_BYTES_MAX: usize = 256 * 1024;
@@ -82,7 +85,7 @@ impl ExecStream<'_> {
 
     /// Hands on what comes out of the command, each piece as it was read.
     async fn pass_on(&self, mut events: mpsc::Receiver<ExecEvent>) -> End<pb::ExecStreamResponse> {
-        let mut is_ready = false;
+        let (mut is_ready, mut is_read) = (false, true);
         while let Some(event) = events.recv().await {
             let now = self.means.clock.now();
             match event {
@@ -91,21 +94,43 @@ impl ExecStream<'_> {
                     let session = self.means.ids.uuid().to_string();
                     self.sink.send(exec_ready(now, session)).await;
                 }
-                ExecEvent::Stdout(data) => self.output(OutputKind::Stdout, data, now).await,
-                ExecEvent::Stderr(data) => self.output(OutputKind::Stderr, data, now).await,
+                ExecEvent::Stdout(data) => {
+                    is_read = self.output(OutputKind::Stdout, data, now).await;
+                }
+                ExecEvent::Stderr(data) => {
+                    is_read = self.output(OutputKind::Stderr, data, now).await;
+                }
                 ExecEvent::Exit(exit) => return Ok(exec_exit(exit, now)),
                 ExecEvent::Failed(error) if is_ready => return Ok(lost_command(&error)),
                 ExecEvent::Failed(error) => return not_started(error, self.context),
+            }
+            if !is_read {
+                return Ok(unread());
             }
         }
         Ok(lost_command(&AttachError::Lost))
     }
 
-    async fn output(&self, kind: OutputKind, data: Bytes, now: Timestamp) {
+    /// Whether the client took it.
+    async fn output(&self, kind: OutputKind, data: Bytes, now: Timestamp) -> bool {
         for frame in frames(data) {
-            self.sink.send(exec_output(kind, frame, now)).await;
+            let frame = exec_output(kind, frame, now);
+            if !self.sink.send_within(frame, UNREAD_LIMIT).await {
+                return false;
+            }
         }
+        true
     }
+}
+
+/// The last frame for a client that has not read for so long that it is not
+/// waited for any more.
+fn unread() -> pb::ExecStreamResponse {
+    let text = format!(
+        "nobody read the output for {} s; the command was killed, and its output is lost",
+        UNREAD_LIMIT.as_secs()
+    );
+    exec_error(STREAM_BACKPRESSURE, text)
 }
 
 /// The frame that every stream begins with.

@@ -21,6 +21,9 @@ const REPLAY_GAP: &str = "REPLAY_GAP";
 const SANDBOX_NOT_FOUND: &str = "SANDBOX_NOT_FOUND";
 const SANDBOX_NOT_RUNNING: &str = "SANDBOX_NOT_RUNNING";
 const RUNNER_UNAVAILABLE: &str = "RUNNER_UNAVAILABLE";
+const RUNNER_DRAINING: &str = "RUNNER_DRAINING";
+/// The code of output that the client does not take.
+pub(super) const STREAM_BACKPRESSURE: &str = "STREAM_BACKPRESSURE";
 const OVERLOADED: &str = "OVERLOADED";
 const EXEC_FAILED: &str = "EXEC_FAILED";
 
@@ -39,6 +42,7 @@ pub(super) fn not_started(error: AttachError, context: &Context) -> End<pb::Exec
         | AttachError::LogOffset { .. }
         | AttachError::PortClosed { .. }
         | AttachError::TunnelFailed { .. }
+        | AttachError::Draining
         | AttachError::Lost => Err(context.status(&attach_refusal(error, "exec").into())),
     }
 }
@@ -50,10 +54,11 @@ pub(super) fn lost_command(error: &AttachError) -> pb::ExecStreamResponse {
 
 /// The end of a log that could not be read to its end.
 ///
-/// A lost connection is a status, since the session can be resumed.
+/// A lost connection is a status, since the session can be resumed. A runner that
+/// ends says so in a frame: no session is resumed across that.
 pub(super) fn lost_log(error: AttachError, context: &Context) -> End<pb::LogStreamResponse> {
     match error {
-        AttachError::LogGap { .. } | AttachError::LogOffset { .. } => {
+        AttachError::LogGap { .. } | AttachError::LogOffset { .. } | AttachError::Draining => {
             Ok(log_error(code(&error), error.to_string()))
         }
         AttachError::NotFound
@@ -78,6 +83,7 @@ fn code(error: &AttachError) -> &'static str {
         | AttachError::TunnelFailed { .. } => EXEC_FAILED,
         // A log that ends before what was delivered is another log.
         AttachError::LogGap { .. } | AttachError::LogOffset { .. } => REPLAY_GAP,
+        AttachError::Draining => RUNNER_DRAINING,
         AttachError::Lost => RUNNER_UNAVAILABLE,
     }
 }

@@ -19,8 +19,6 @@ use super::absent::not_implemented;
 use super::sandbox::SandboxService;
 use crate::error::{ApiError, ApiResult};
 
-/// The size of a page for clients that name none.
-const PAGE_SIZE: usize = 500;
 /// How tokens of this version begin.
 const TOKEN_PREFIX: &str = "s1-";
 
@@ -121,7 +119,8 @@ fn profile_terms(texts: &[String]) -> Option<BTreeSet<ProfileTerm>> {
 
 fn size(wanted: i32) -> ApiResult<PageSize> {
     match usize::try_from(wanted) {
-        Ok(0) => Ok(PageSize::clamped(PAGE_SIZE)),
+        // Clients that name no size get the largest page.
+        Ok(0) => Ok(PageSize::MAX),
         Ok(size) => Ok(PageSize::clamped(size)),
         Err(_) => Err(invalid(
             "page_size",

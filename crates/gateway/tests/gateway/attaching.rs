@@ -315,7 +315,7 @@ async fn a_runner_that_ends_is_told_in_band_and_never_as_an_exit() {
     let Some(Answer::Error(error)) = answers.rest().await.1 else {
         panic!("an error frame comes");
     };
-    assert_eq!(error.code, "RUNNER_UNAVAILABLE");
+    assert_eq!(error.code, "RUNNER_DRAINING");
 }
 
 #[tokio::test(flavor = "multi_thread")]

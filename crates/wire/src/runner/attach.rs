@@ -128,9 +128,10 @@ pub fn log_chunk(message: pb::LogChunk) -> LogChunk {
 pub fn failure(error: &AttachError) -> pb::Failure {
     let kind = failure_kind(error);
     let (message, path, number, limit) = match error {
-        AttachError::NotFound | AttachError::NotRunning | AttachError::Lost => {
-            (String::new(), String::new(), 0, 0)
-        }
+        AttachError::NotFound
+        | AttachError::NotRunning
+        | AttachError::Draining
+        | AttachError::Lost => (String::new(), String::new(), 0, 0),
         AttachError::Busy { limit } => (String::new(), String::new(), 0, wide(*limit)),
         AttachError::ExecFailed { message } | AttachError::TunnelFailed { message } => {
             (message.clone(), String::new(), 0, 0)
@@ -174,6 +175,7 @@ fn failure_kind(error: &AttachError) -> pb::FailureKind {
         AttachError::LogOffset { .. } => pb::FailureKind::LogOffset,
         AttachError::PortClosed { .. } => pb::FailureKind::PortClosed,
         AttachError::TunnelFailed { .. } => pb::FailureKind::TunnelFailed,
+        AttachError::Draining => pb::FailureKind::Draining,
         AttachError::Lost => pb::FailureKind::Lost,
         AttachError::File { error, .. } => match error {
             FileError::NotFound => pb::FailureKind::FileNotFound,
@@ -221,6 +223,7 @@ pub fn attach_error(message: pb::Failure) -> AttachError {
             port: u16::try_from(number).unwrap_or(0),
         },
         Ok(pb::FailureKind::TunnelFailed) => AttachError::TunnelFailed { message },
+        Ok(pb::FailureKind::Draining) => AttachError::Draining,
         Ok(pb::FailureKind::Lost | pb::FailureKind::Unspecified) | Err(_) => AttachError::Lost,
     }
 }
@@ -262,6 +265,7 @@ mod tests {
             AttachError::TunnelFailed {
                 message: "reset".into(),
             },
+            AttachError::Draining,
             AttachError::Lost,
         ]
     }

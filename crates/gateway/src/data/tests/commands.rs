@@ -238,6 +238,18 @@ async fn a_runner_that_is_lost_on_the_way_is_an_error_frame_and_never_an_exit() 
 }
 
 #[tokio::test]
+async fn a_runner_that_ends_is_told_as_draining() {
+    let plane = Plane::new().await;
+    let mut hand = plane.puppet();
+    let mut stream = plane.stream(&hand.id, words(&["ls"])).await;
+    let (_, strings) = hand.exec().await;
+    strings.tell(ExecEvent::Started).await;
+    strings.tell(ExecEvent::Failed(AttachError::Draining)).await;
+    let seen = Seen::of(&mut stream.answers).await.unwrap();
+    assert_eq!(seen.ends, [Err("RUNNER_DRAINING".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_kills_the_command() {
     let plane = Plane::new().await;
     let id = plane.sandbox(&Job::RunUntilStopped).await;
