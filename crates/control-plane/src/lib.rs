@@ -18,6 +18,7 @@ mod page;
 mod placing;
 mod plane;
 mod profiles;
+mod quotas;
 mod runners;
 mod usage;
 

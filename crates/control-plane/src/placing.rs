@@ -62,10 +62,11 @@ impl ControlPlane {
             GetError::Fault(fault) => fault.into(),
         })?;
         let fleet = self.fleet(&owner.organization, instead).await?;
+        let largest = organization.quota.largest_sandbox(&owner.user);
         let asking = Asking {
             owner: &owner,
             request,
-            quota: &organization.quota,
+            quota: &largest,
         };
         Ok(placement::explain(&fleet, &asking))
     }

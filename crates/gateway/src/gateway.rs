@@ -39,6 +39,7 @@ use crate::follow::{Follower, Progress};
 use crate::guard::{self, Guard};
 use crate::hub::{Hub, RunnerGate};
 use crate::picture::Picture;
+use crate::queue::Queue;
 use crate::rest;
 use crate::service::{Admission, Discovery, NoSecretStores, SandboxService};
 use crate::tools::Tools;
@@ -141,6 +142,7 @@ impl Gateway {
             picture: picture.clone(),
             progress: progress.clone(),
             hub: hub.clone(),
+            queue: Queue::default(),
         };
         let (health, health_service) = health_reporter();
         let (router, rest) = routers(admission, gate);

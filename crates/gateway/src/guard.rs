@@ -39,8 +39,11 @@ const INTERNAL: &[u8] = b"13";
 
 /// How long a caller is told to wait when there is too much to do.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
-/// Calls that last as long as what they run; they keep their own time.
-const LONG_CALLS: [&str; 1] = ["/coreweave.sandbox.v1beta2.GatewayService/Exec"];
+/// Calls that last as long as what they run or wait for; they keep their own time.
+const LONG_CALLS: [&str; 2] = [
+    "/coreweave.sandbox.v1beta2.GatewayService/Exec",
+    "/coreweave.sandbox.v1beta2.GatewayService/Start",
+];
 
 /// Lets callers in. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -201,7 +204,7 @@ fn refuse(error: &ApiError, id: &str) -> Response {
     status(error, id).into_http()
 }
 
-fn too_slow() -> ApiError {
+pub(crate) fn too_slow() -> ApiError {
     let message = "the call took too long; a change may have been made all the same";
     let refusal = Refusal {
         code: Code::DeadlineExceeded,
@@ -239,7 +242,7 @@ fn request_id(map: &HeaderMap) -> String {
 }
 
 /// The time that the caller gives the call, as gRPC spells it.
-fn deadline(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(DEADLINE)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 {

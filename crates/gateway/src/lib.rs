@@ -17,6 +17,7 @@ mod gateway;
 mod guard;
 mod hub;
 mod picture;
+mod queue;
 mod rest;
 mod service;
 mod tools;

@@ -12,22 +12,26 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{self, Asking, Fleet, Live, Placement, Usage};
 use palisade_model::profile::Profile;
+use palisade_model::quota::Quota;
 use palisade_model::refusal::Refusal;
 use palisade_model::runner::{Resources, Runner};
 use palisade_model::sandbox::{Owner, Sandbox, StartRequest};
-use palisade_model::tenant::{Organization, SandboxQuota};
+use palisade_model::tenant::Organization;
+use tokio::sync::watch;
 
 /// The fleet and what is set aside in it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Picture {
     state: Arc<Mutex<State>>,
+    /// Changes when there may be room that there was not.
+    news: Arc<watch::Sender<u64>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     fleet: Fleet,
     profiles: HashMap<(OrganizationId, ProfileId), Arc<Profile>>,
-    quotas: HashMap<OrganizationId, SandboxQuota>,
+    quotas: HashMap<OrganizationId, Quota>,
     ledger: HashMap<SandboxId, Entry>,
     /// The sum of the ledger for each runner, known to the fleet or not.
     usage: HashMap<RunnerUid, Usage>,
@@ -69,7 +73,8 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(id) = self.id.take() {
-            self.picture.release(id);
+            // Not news: whoever waits would try, give back, and try again.
+            self.picture.lock().release(id);
         }
     }
 }
@@ -83,11 +88,12 @@ impl Picture {
         request: &StartRequest,
     ) -> Result<(Placement, Reservation), Refusal> {
         let mut state = self.lock();
-        let none = SandboxQuota::default();
+        let quota = state.quotas.get(&owner.organization);
+        let quota = quota.map(|quota| quota.largest_sandbox(&owner.user));
         let asking = Asking {
             owner,
             request,
-            quota: state.quotas.get(&owner.organization).unwrap_or(&none),
+            quota: &quota.unwrap_or_default(),
         };
         let placement = placement::select(&state.fleet, &asking)?;
         let entry = Entry {
@@ -103,11 +109,23 @@ impl Picture {
         Ok((placement, reservation))
     }
 
+    /// A number that changes whenever there may be room that there was not.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    fn tell(&self) {
+        self.news
+            .send_modify(|number| *number = number.wrapping_add(1));
+    }
+
     /// Takes in what the store says of a sandbox.
     pub(crate) fn note(&self, sandbox: &Sandbox) {
         let mut state = self.lock();
         if sandbox.status.state.is_terminal() {
             state.release(sandbox.id);
+            drop(state);
+            self.tell();
         } else {
             state.hold(sandbox.id, Entry::of(sandbox));
         }
@@ -116,11 +134,13 @@ impl Picture {
     /// Gives back what a sandbox held. Does nothing if it held nothing.
     pub(crate) fn release(&self, id: SandboxId) {
         self.lock().release(id);
+        self.tell();
     }
 
     /// Takes in a runner as it is configured now.
     pub(crate) fn put_runner(&self, runner: Runner) {
         self.lock().put_runner(Arc::new(runner));
+        self.tell();
     }
 
     /// Forgets a runner that was deleted.
@@ -136,6 +156,8 @@ impl Picture {
         let (id, key) = (profile.id, (organization.clone(), profile.id));
         state.profiles.insert(key, Arc::new(profile));
         state.resolve_again(organization, id);
+        drop(state);
+        self.tell();
     }
 
     /// Forgets a profile that was deleted.
@@ -149,6 +171,8 @@ impl Picture {
     pub(crate) fn put_organization(&self, organization: Organization) {
         let mut state = self.lock();
         state.quotas.insert(organization.id, organization.quota);
+        drop(state);
+        self.tell();
     }
 
     /// Changes what is known of the process behind a runner.
@@ -162,6 +186,8 @@ impl Picture {
         let live = state.live.entry(uid).or_default();
         change(live);
         state.tell_fleet(organization, uid);
+        drop(state);
+        self.tell();
     }
 
     /// Whether a runner said that it can pause sandboxes.
@@ -205,6 +231,8 @@ impl Picture {
         for runner in runners {
             state.put_runner(Arc::new(runner));
         }
+        drop(state);
+        self.tell();
     }
 
     /// The sandboxes that hold something.

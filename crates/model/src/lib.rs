@@ -20,6 +20,7 @@ pub mod pod;
 pub mod policy;
 pub mod profile;
 pub mod quantity;
+pub mod quota;
 pub mod reason;
 pub mod refusal;
 pub mod resolve;

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::id::TokenId;
 use crate::name::{OrganizationId, UserId};
 use crate::quantity::Quantity;
+use crate::quota::Quota;
 
 /// What a token lets its holder do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,13 +44,13 @@ impl Role {
 pub struct Organization {
     /// The identity.
     pub id: OrganizationId,
-    /// The largest sandbox it may start.
-    pub quota: SandboxQuota,
+    /// What it and its users may have.
+    pub quota: Quota,
     /// When it was made.
     pub created_at: Timestamp,
 }
 
-/// The largest sandbox that an organization may start; absent means no limit.
+/// The largest sandbox that somebody may start; absent means no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SandboxQuota {
     /// Of CPU.

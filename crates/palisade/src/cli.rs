@@ -341,10 +341,12 @@ pub(crate) enum OrganizationCommand {
         #[command(flatten)]
         state: StateArgs,
     },
-    /// Change the largest sandbox that an organization may start
+    /// Replace the limits of an organization, of each of its users, or of one
     SetQuota {
         /// Its id
         id: OrganizationId,
+        #[command(flatten)]
+        whose: WhoseArgs,
         #[command(flatten)]
         quota: QuotaArgs,
         #[command(flatten)]
@@ -356,9 +358,30 @@ pub(crate) enum OrganizationCommand {
         #[command(flatten)]
         state: StateArgs,
     },
+    /// List the limits of an organization and of its users
+    Quota {
+        /// Its id
+        id: OrganizationId,
+        #[command(flatten)]
+        state: StateArgs,
+    },
 }
 
-/// The largest sandbox; what is left out is not limited.
+/// Whose limits; those of all users together unless another is named.
+#[derive(Args, Debug)]
+pub(crate) struct WhoseArgs {
+    /// Those of every user that has none of his own
+    #[arg(long, conflicts_with = "user")]
+    pub(crate) each_user: bool,
+    /// Those of this user alone, in the place of those of every user
+    #[arg(long)]
+    pub(crate) user: Option<UserId>,
+    /// Take away the limits of the user, so that those of every user hold
+    #[arg(long, requires = "user", conflicts_with_all = ["cpu", "memory", "gpus", "sandboxes", "starts_per_minute"])]
+    pub(crate) remove: bool,
+}
+
+/// What is limited; what is left out is not.
 #[derive(Args, Debug)]
 pub(crate) struct QuotaArgs {
     /// CPU of one sandbox, such as 4 or 500m
@@ -370,6 +393,12 @@ pub(crate) struct QuotaArgs {
     /// GPUs of one sandbox
     #[arg(long = "max-gpus")]
     pub(crate) gpus: Option<u32>,
+    /// Sandboxes that live at once
+    #[arg(long = "max-sandboxes")]
+    pub(crate) sandboxes: Option<u32>,
+    /// Sandboxes that are started within a minute
+    #[arg(long = "max-starts-per-minute")]
+    pub(crate) starts_per_minute: Option<u32>,
 }
 
 /// Tells what is wrong with the command line, or the help that was asked for.

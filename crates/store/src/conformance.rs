@@ -16,6 +16,7 @@ pub mod fixture;
 pub mod organizations;
 pub mod profile_references;
 pub mod profiles;
+pub mod quotas;
 pub mod races;
 pub mod round_trip;
 pub mod runner_bindings;
@@ -116,6 +117,14 @@ macro_rules! conformance_tests {
             files_are_gone_once_the_sandbox_is_over,
             purging_forgets_what_ended_before,
             purging_takes_at_most_as_many_as_asked_for,
+        );
+        $crate::conformance_tests!(@quotas $harness;
+            a_sandbox_beyond_a_limit_is_refused_and_says_which,
+            a_user_is_limited_apart_from_others,
+            what_ends_makes_room_and_what_was_started_still_counts,
+            starts_are_counted_within_a_minute_and_say_when_there_is_room,
+            of_many_starts_as_many_win_as_there_is_room_for,
+            a_count_survives_a_crash,
         );
         $crate::conformance_tests!(@sandbox_status $harness;
             changes_of_status_are_applied_to_the_present_one,

@@ -1,4 +1,4 @@
-//! Organizations, and the largest sandbox that each may start.
+//! Organizations, and what each and its users may have.
 //!
 //! Users are not records: one exists by being named, in a token or as the owner
 //! of a sandbox, and its name is unique within the organization by being one.
@@ -7,7 +7,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use palisade_model::name::OrganizationId;
-use palisade_model::tenant::{Organization, SandboxQuota};
+use palisade_model::quota::Quota;
+use palisade_model::tenant::Organization;
 
 use crate::error::{Fault, GetError};
 use crate::page::{Page, PageRequest};
@@ -37,11 +38,12 @@ pub trait Organizations: Debug + Send + Sync + 'static {
         page: PageRequest<OrganizationId>,
     ) -> Result<Page<Organization, OrganizationId>, Fault>;
 
-    /// Changes what the organization may start; returns how it is now.
+    /// Changes what the organization and its users may have; returns how it is
+    /// now.
     async fn update_quota(
         &self,
         id: &OrganizationId,
-        quota: SandboxQuota,
+        quota: Quota,
     ) -> Result<Organization, GetError>;
 }
 

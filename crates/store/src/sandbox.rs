@@ -11,8 +11,9 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use palisade_model::clock::Timestamp;
 use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
-use palisade_model::name::{OrganizationId, ProfileName, RunnerId, Tag};
+use palisade_model::name::{OrganizationId, ProfileName, RunnerId, Tag, UserId};
 use palisade_model::profile::Revision;
+use palisade_model::quota::{Exceeded, Usage};
 use palisade_model::sandbox::state::{Effect, Observation};
 use palisade_model::sandbox::{Launch, Phase, Sandbox, State, Status, StopWish};
 
@@ -27,6 +28,9 @@ use crate::page::{Page, PageRequest, PageSize};
 ///   binds its profile, and both are at the revisions that the decision was made
 ///   from. So an update of a profile or a runner that returned governs every
 ///   sandbox that is added later, and a stale decision is refused.
+/// * A sandbox is added only while the quota of its organization and of its user
+///   has room for it, whoever adds others at the same time. What counts are the
+///   records: no crash makes a count wrong.
 /// * An id is given out once: a second sandbox with it is refused.
 /// * What is read back equals what was added, but for the mounted files, which
 ///   are left out of every [`Sandbox`] that is returned.
@@ -90,6 +94,14 @@ pub trait Sandboxes: Debug + Send + Sync + 'static {
         of: OccupancyOf,
         named_max: PageSize,
     ) -> Result<Vec<Occupancy>, Fault>;
+
+    /// Counts what the quotas of an organization and of a user limit.
+    async fn quota_usage(
+        &self,
+        organization: &OrganizationId,
+        user: &UserId,
+        now: Timestamp,
+    ) -> Result<Usage, Fault>;
 
     /// Applies one change of status, and returns what came of it.
     async fn change_status(
@@ -250,6 +262,9 @@ pub enum InsertError {
     /// again and decide anew.
     #[error("the runner or the profile changed since the sandbox was placed")]
     Stale,
+    /// There is no room for it; see [`Exceeded`].
+    #[error(transparent)]
+    Quota(Exceeded),
     /// There is a sandbox with this id; draw another one.
     #[error("the id is taken")]
     IdTaken,

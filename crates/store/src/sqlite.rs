@@ -33,6 +33,7 @@ mod runner_write;
 mod sandbox;
 mod sandbox_count;
 mod sandbox_list;
+mod sandbox_quota;
 mod sandbox_write;
 mod token;
 mod transaction;

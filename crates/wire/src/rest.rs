@@ -14,6 +14,7 @@ mod denials;
 mod network;
 mod placement;
 mod profile;
+mod quota;
 mod resolved;
 mod runner;
 mod usage;
@@ -29,6 +30,7 @@ pub use profile::{
     ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, ProfileRevision, ProfileSpec,
     ProfileTemplate, ResourceCeiling, ResourceDefaults,
 };
+pub use quota::{QuotaCount, QuotaReport, QuotaScope};
 pub use runner::{
     ApplyUpdateAnswer, ConnectionStatus, DeploymentOverrides, InstallStatus,
     ListManagedRunnersAnswer, MaintenanceExclusion, MaintenancePolicy, MaintenanceWindow,

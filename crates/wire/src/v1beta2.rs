@@ -11,6 +11,7 @@ mod log;
 mod sandbox;
 mod start;
 mod time;
+mod wait;
 
 pub use discovery::{ProfileInfo, RunnerInfo, available_runner, profile_summary};
 pub use exec::{
@@ -30,3 +31,4 @@ pub use sandbox::{
 };
 pub use start::start_request;
 pub use time::{from_timestamp, timestamp};
+pub use wait::{WAIT_ANNOTATION, WAIT_HEADER, WAIT_MAX, take_wait};

@@ -7,8 +7,8 @@ use palisade_wire::document::to_yaml;
 use palisade_wire::rest::{
     ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
     ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview,
-    ProfileDenials, ProfileRevision, ProfileTemplate, ResolvedProfile, Runner, RunnerNetwork,
-    Usage,
+    ProfileDenials, ProfileRevision, ProfileTemplate, QuotaReport, ResolvedProfile, Runner,
+    RunnerNetwork, Usage,
 };
 use palisade_wire::status::Status;
 use palisade_wire::transcode;
@@ -29,7 +29,7 @@ use utoipa::{Modify, OpenApi};
         paths::create_runner, paths::list_runners, paths::get_runner, paths::update_runner,
         paths::delete_runner, paths::undrain_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
         paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
-        paths::explain, paths::get_runner_network,
+        paths::explain, paths::get_quota, paths::get_runner_network,
         paths::get_sandbox_denials, paths::list_changes, paths::healthz, paths::livez, paths::readyz,
     ),
     modifiers(&Token),
@@ -89,8 +89,8 @@ mod paths {
     use super::{
         ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
         ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, PlacementExplanation,
-        PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate, ResolvedProfile,
-        Runner, RunnerNetwork, Status, Usage,
+        PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate, QuotaReport,
+        ResolvedProfile, Runner, RunnerNetwork, Status, Usage,
     };
 
     /// Wait for changes of profiles, runners and sandboxes
@@ -290,6 +290,14 @@ mod paths {
         responses((status = 200, body = PlacementExplanation), (status = 400, body = Status), (status = 401, body = Status)),
     )]
     fn explain() {}
+
+    /// Tell what an organization and a user may have, and what they do have
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/quota", tag = "quotas",
+        params(("user" = Option<String>, Query, description = "Another user than the caller; for administrators")),
+        responses((status = 200, body = QuotaReport), (status = 400, body = Status), (status = 401, body = Status), (status = 403, body = Status)),
+    )]
+    fn get_quota() {}
 
     /// Count what was refused to the sandboxes of a profile on the network
     #[utoipa::path(

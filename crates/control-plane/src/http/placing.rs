@@ -42,6 +42,8 @@ async fn explain(
     let explanation = plane.explain(&caller, &request, Instead::Nothing).await?;
     let answer = PlacementExplanation::new(&explanation)
         .map_err(|violations| ApiError::fields(Reason::InvalidRequest, violations, &origin))?;
+    let standing = plane.standing(&caller, caller.user.clone()).await?;
+    let answer = answer.within(standing.report(&caller), standing.refusal(&caller).as_ref());
     Ok(Json(answer).into_response())
 }
 

@@ -41,6 +41,32 @@ async fn say(plane: &Plane, runner: &str, live: &Live) {
 }
 
 #[tokio::test]
+async fn a_quota_that_is_used_up_refuses_what_placement_would_admit() {
+    use palisade_model::quota::{Limits, Quota};
+    use palisade_store::Organizations as _;
+    let plane = Plane::start().await;
+    let admin = plane.admin().await;
+    connected(&plane, &admin).await;
+    let answer = admin.post(EXPLAIN, &json!({})).await.ok();
+    assert_eq!(answer["isAdmitted"], true);
+    assert_eq!(answer["quota"]["organization"]["sandboxes"]["used"], 0);
+    let quota = Quota {
+        organization: Limits {
+            sandboxes: Some(0),
+            ..Limits::default()
+        },
+        ..Quota::default()
+    };
+    let acme = "acme".parse().unwrap();
+    plane.store.update_quota(&acme, quota).await.unwrap();
+    let answer = admin.post(EXPLAIN, &json!({})).await.ok();
+    assert_eq!(answer["isAdmitted"], false);
+    assert_eq!(answer["refusal"]["reason"], "CWSANDBOX_QUOTA_EXCEEDED");
+    assert_eq!(answer["quota"]["organization"]["sandboxes"]["max"], 0);
+    assert!(answer.get("winner").is_none());
+}
+
+#[tokio::test]
 async fn an_admitted_request_is_told_where_it_goes_and_what_it_gets() {
     let plane = Plane::start().await;
     let admin = plane.admin().await;

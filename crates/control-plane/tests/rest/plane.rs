@@ -18,8 +18,9 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{Fleet, Live};
 use palisade_model::policy::Surroundings;
+use palisade_model::quota::Quota;
 use palisade_model::runner::Runner;
-use palisade_model::tenant::{Organization, Role, SandboxQuota};
+use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
 use palisade_store::{Organizations as _, SqliteStore, Tokens as _};
 use palisade_wire::rest::{DenialTotals, RunnerObservation};
@@ -156,7 +157,7 @@ impl Plane {
     async fn organization(&self, id: &str) -> OrganizationId {
         let organization = Organization {
             id: id.parse().unwrap(),
-            quota: SandboxQuota::default(),
+            quota: Quota::default(),
             created_at: self.clock.now(),
         };
         let id = organization.id.clone();

@@ -15,7 +15,8 @@ use axum::Router;
 use palisade_control_plane::{ControlPlane, NoRunners, RunnerLive, router};
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::TokenId;
-use palisade_model::tenant::{Organization, Role, SandboxQuota};
+use palisade_model::quota::Quota;
+use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
 use palisade_store::{Organizations as _, SqliteStore, Tokens as _};
 use tempfile::TempDir;
@@ -129,7 +130,7 @@ impl Plane {
         tasks.spawn(async move { server.await.unwrap() });
         let organization = Organization {
             id: "acme".parse().unwrap(),
-            quota: SandboxQuota::default(),
+            quota: Quota::default(),
             created_at: NOON,
         };
         store.create_organization(organization).await.unwrap();

@@ -3,11 +3,16 @@
 //! Nothing is decided here. What this server does not have is refused by name,
 //! for a caller whose token is valid, so that nobody takes it for a success.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use palisade_model::sandbox::Sandbox;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gateway_service_server::GatewayService;
-use palisade_wire::v1beta2::{sandbox_response, start_request, start_response};
+use palisade_wire::v1beta2::{
+    WAIT_HEADER, sandbox_response, start_request, start_response, take_wait,
+};
+use tokio::time;
 use tonic::{Request, Response, Status};
 
 use super::absent::{not_implemented, snapshots_not_supported};
@@ -17,10 +22,13 @@ use crate::access::Access;
 use crate::context::Context;
 use crate::data::DataPlane;
 use crate::error::ApiError;
-use crate::guard::AfterReply;
+use crate::guard::{self, AfterReply};
 use crate::hub::Hub;
 use crate::picture::Picture;
 use crate::tools::Tools;
+
+/// What is left of a client's deadline for the answer to a start that waited.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// Serves sandboxes. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -87,8 +95,20 @@ impl GatewayService for SandboxService {
     ) -> Answer<pb::StartSandboxResponse> {
         let context = Context::of(&request)?;
         let outcome = async {
-            let asked = start_request(request.into_inner())?;
-            let sandbox = self.admission.admit(&context.caller, asked).await?;
+            let deadline = guard::deadline(request.metadata().as_ref());
+            let header = request.metadata().get(WAIT_HEADER);
+            let header = header.map(|text| text.as_bytes().to_vec());
+            let mut message = request.into_inner();
+            let wait = take_wait(header.as_deref(), &mut message)?;
+            // So that a client that waits less is told why, and not that time is up.
+            let wait = wait.map(|wait| {
+                deadline.map_or(wait, |deadline| wait.min(deadline.saturating_sub(MARGIN)))
+            });
+            let asked = start_request(message)?;
+            let limit = self.tools.config.call_time + wait.unwrap_or_default();
+            let admitted = self.admission.admit(&context.caller, asked, wait);
+            let admitted = time::timeout(limit, admitted).await;
+            let sandbox = admitted.unwrap_or_else(|_| Err(guard::too_slow()))?;
             let sandbox = self.addressed(&context.caller, sandbox).await;
             Ok(start_response(&sandbox))
         };

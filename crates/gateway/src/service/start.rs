@@ -3,23 +3,29 @@
 //! A place is chosen and set aside, the sandbox is recorded with the revisions
 //! that the choice was made from, and the runner is told to look. When the
 //! store says that the choice is stale, it is made again from a newer picture.
-//! The work is not dropped half way when the caller leaves.
+//! The work is not dropped half way when the caller leaves. A start that asks for
+//! it waits for room; see [`crate::queue`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_model::id::SandboxId;
+use palisade_model::name::OrganizationId;
 use palisade_model::placement::{self, Launched, Placement};
-use palisade_model::reason::Reason;
+use palisade_model::quota::Scope;
+use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{AskedResources, Owner, Sandbox, StartRequest, Status};
 use palisade_model::tenant::Principal;
 use palisade_store::sandbox::{Basis, InsertError};
+use tokio::time;
 use tracing::{info, warn};
 
 use crate::error::{ApiError, ApiResult};
 use crate::follow::Progress;
 use crate::hub::Hub;
 use crate::picture::{Picture, Reservation};
+use crate::queue::{Queue, Served, can_wait};
 use crate::tools::Tools;
 
 /// How often a stale choice is made again.
@@ -28,6 +34,10 @@ const TRIES_MAX: u32 = 8;
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// How long a caller is told to wait while the gateway starts.
 const STARTING_RETRY: Duration = Duration::from_secs(1);
+/// A look at those who wait without any news, for starts that came too fast.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// However much happens, those who wait are not tried more often than this.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// Admits sandboxes. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +46,7 @@ pub(crate) struct Admission {
     pub(crate) picture: Picture,
     pub(crate) progress: Progress,
     pub(crate) hub: Hub,
+    pub(crate) queue: Queue,
 }
 
 /// How recording a sandbox went.
@@ -46,10 +57,13 @@ enum Recorded {
 
 impl Admission {
     /// Admits a sandbox; what was begun is finished even if nobody waits.
+    ///
+    /// With a time to wait, what has no room now waits for it in line.
     pub(crate) async fn admit(
         &self,
         caller: &Principal,
         request: StartRequest,
+        wait: Option<Duration>,
     ) -> ApiResult<Sandbox> {
         if !self.progress.is_ready() {
             return Err(starting());
@@ -58,22 +72,138 @@ impl Admission {
             organization: caller.organization.clone(),
             user: caller.user.clone(),
         };
-        let admission = self.clone();
-        let work = async move { admission.decide_and_record(&owner, request).await };
+        let request = Arc::new(request);
+        let Some(wait) = wait else {
+            return self.try_once(&owner, &request, None).await;
+        };
+        let refusal = match self.unless_waited_for(&owner, &request).await {
+            Err(error) if can_wait(&error.refusal) => error.refusal,
+            outcome => return outcome,
+        };
+        self.wait_in_line(owner, request, refusal, wait).await
+    }
+
+    /// Tries at once, but not before those who wait already.
+    async fn unless_waited_for(
+        &self,
+        owner: &Owner,
+        request: &Arc<StartRequest>,
+    ) -> ApiResult<Sandbox> {
+        if !self.queue.is_waited_in(&owner.organization) {
+            return self.try_once(owner, request, None).await;
+        }
+        // What can never be admitted is told so and need not wait for that.
+        let id = SandboxId::new(self.tools.ids.uuid());
+        let (_, reservation) = self.place(id, owner, request).await?;
+        drop(reservation);
+        let refusal = Refusal {
+            code: Code::ResourceExhausted,
+            ..Refusal::new(Reason::NoSuitableRunner, "others wait for room")
+        };
+        Err(refusal.into())
+    }
+
+    async fn wait_in_line(
+        &self,
+        owner: Owner,
+        request: Arc<StartRequest>,
+        refusal: Refusal,
+        wait: Duration,
+    ) -> ApiResult<Sandbox> {
+        let organization = owner.organization.clone();
+        let (mut waiting, is_first) = self.queue.join(owner, request, refusal)?;
+        if is_first {
+            let serving = self.clone().serve(organization);
+            self.tools.tasks.spawn(serving);
+        }
+        match time::timeout(wait, waiting.outcome()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(waiting.refusal().into()),
+        }
+    }
+
+    /// Serves the line of an organization until nobody waits in it.
+    ///
+    /// Inputs: news of the picture, and its own timer. It ends with the line, or
+    /// with the gateway, and then sends everybody away.
+    async fn serve(self, organization: OrganizationId) {
+        let stop = self.tools.stop.clone();
+        let mut news = self.picture.news();
+        loop {
+            news.mark_unchanged();
+            self.serve_each(&organization).await;
+            if self.queue.close_if_empty(&organization) {
+                return;
+            }
+            // Every branch only says that it is time to look; none holds data.
+            let look = async {
+                let _ = time::timeout(LOOK_AGAIN, news.changed()).await;
+                time::sleep(BREATH).await;
+            };
+            if stop.run_until_cancelled(look).await.is_none() {
+                return self.queue.close(&organization);
+            }
+        }
+    }
+
+    /// Tries everybody in a line once, in its order.
+    async fn serve_each(&self, organization: &OrganizationId) {
+        for turn in self.queue.turns(organization) {
+            let Some(Served {
+                owner,
+                request,
+                note,
+            }) = self.queue.served(organization, turn)
+            else {
+                continue;
+            };
+            let outcome = self.try_once(&owner, &request, Some(note)).await;
+            let refusal = match outcome {
+                Err(error) if can_wait(&error.refusal) => error.refusal,
+                outcome => {
+                    self.queue.tell(organization, turn, outcome);
+                    continue;
+                }
+            };
+            let is_for_all = is_for_all(&refusal);
+            self.queue.keep(organization, turn, refusal);
+            if is_for_all {
+                return;
+            }
+        }
+    }
+
+    /// One try, which is finished even if nobody waits for it.
+    async fn try_once(
+        &self,
+        owner: &Owner,
+        request: &Arc<StartRequest>,
+        note: Option<String>,
+    ) -> ApiResult<Sandbox> {
+        let (admission, owner, request) = (self.clone(), owner.clone(), request.clone());
+        let work = async move { admission.decide_and_record(&owner, &request, note).await };
         let done = self.tools.tasks.spawn(work).await;
         // The task ends early only with the whole process.
         done.map_err(ApiError::internal)?
     }
 
-    async fn decide_and_record(&self, owner: &Owner, request: StartRequest) -> ApiResult<Sandbox> {
+    async fn decide_and_record(
+        &self,
+        owner: &Owner,
+        request: &StartRequest,
+        note: Option<String>,
+    ) -> ApiResult<Sandbox> {
         for _ in 0..TRIES_MAX {
             let id = SandboxId::new(self.tools.ids.uuid());
-            let (placement, reservation) = self.place(id, owner, &request).await?;
+            let (placement, reservation) = self.place(id, owner, request).await?;
             let basis = Basis {
                 runner: placement.runner_revision,
                 profile: placement.profile_revision,
             };
-            let sandbox = self.sandbox(id, owner, &placement, request.clone());
+            let mut sandbox = self.sandbox(id, owner, &placement, request.clone());
+            if let Some(note) = note.as_ref().filter(|_| sandbox.status.reason.is_empty()) {
+                sandbox.status.reason.clone_from(note);
+            }
             match self.record(&sandbox, basis, reservation).await? {
                 Recorded::Done => {
                     self.hub.look(sandbox.placement.runner_uid, sandbox.id);
@@ -183,9 +313,19 @@ impl Admission {
             }
             // Another id is drawn with the next choice.
             Err(InsertError::Stale | InsertError::IdTaken) => Ok(Recorded::Stale),
+            // What was set aside is given back with the reservation.
+            Err(InsertError::Quota(exceeded)) => {
+                Err(exceeded.refusal(&sandbox.owner, sandbox.created_at).into())
+            }
             Err(InsertError::Fault(fault)) => Err(fault.into()),
         }
     }
+}
+
+/// Whether a refusal says that there is no room for anybody of the organization.
+fn is_for_all(refusal: &Refusal) -> bool {
+    let scope = refusal.metadata.get("scope").map(String::as_str);
+    refusal.reason == Reason::QuotaExceeded && scope == Some(Scope::Organization.as_str())
 }
 
 fn starting() -> ApiError {

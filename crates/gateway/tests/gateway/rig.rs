@@ -20,10 +20,11 @@ use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::{ClusterId, ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
 use palisade_model::profile::{EgressType, Profile, ServiceType, form};
+use palisade_model::quota::Quota;
 use palisade_model::runner::{
     Binding, Bindings, Capabilities, Capacity, Resources, Runner as RunnerRecord, RunnerSettings,
 };
-use palisade_model::tenant::{Organization, Role, SandboxQuota};
+use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
 use palisade_runner::{Dial, Runner, RunnerConfig};
 use palisade_store::profile::NewProfile;
@@ -148,7 +149,7 @@ impl Stage {
     pub(crate) async fn organization(&self, id: &str) {
         let organization = Organization {
             id: parsed(id),
-            quota: SandboxQuota::default(),
+            quota: Quota::default(),
             created_at: self.clock.now(),
         };
         self.store.create_organization(organization).await.unwrap();
@@ -156,9 +157,14 @@ impl Stage {
 
     /// A token for a user of an organization.
     pub(crate) async fn token(&self, organization: &str) -> PresentedToken {
+        self.token_of(organization, "ada").await
+    }
+
+    /// A token for this user of an organization.
+    pub(crate) async fn token_of(&self, organization: &str, user: &str) -> PresentedToken {
         let grant = Grant::Caller {
             organization: parsed(organization),
-            user: parsed("ada"),
+            user: parsed(user),
             role: Role::SandboxUser,
         };
         self.grant(grant).await

@@ -1,11 +1,14 @@
 //! `palisade organization`: who may have sandboxes, and how large.
 
+use anyhow::bail;
 use palisade_model::clock::Clock as _;
+use palisade_model::name::OrganizationId;
 use palisade_model::quantity::Quantity;
+use palisade_model::quota::{Limits, OWN_LIMITS_MAX, Quota};
 use palisade_model::tenant::{Organization, SandboxQuota};
 use palisade_store::{PageRequest, PageSize, Store};
 
-use crate::cli::{OrganizationCommand, QuotaArgs};
+use crate::cli::{OrganizationCommand, QuotaArgs, WhoseArgs};
 use crate::out::Out;
 use crate::parts;
 use crate::system::SystemClock;
@@ -17,39 +20,119 @@ pub(super) async fn run(command: OrganizationCommand, out: &mut Out) -> anyhow::
             let store = parts::store::open(&state).await?;
             let organization = Organization {
                 id: id.clone(),
-                quota: quota_of(quota),
+                quota: Quota {
+                    organization: limits(quota),
+                    ..Quota::default()
+                },
                 created_at: SystemClock.now(),
             };
             store.create_organization(organization).await?;
             out.line(format_args!("organization {id} created"));
         }
-        OrganizationCommand::SetQuota { id, quota, state } => {
+        OrganizationCommand::SetQuota {
+            id,
+            whose,
+            quota,
+            state,
+        } => {
             let store = parts::store::open(&state).await?;
-            store.update_quota(&id, quota_of(quota)).await?;
+            let present = store.get_organization(&id).await?.quota;
+            let changed = changed(present, whose, limits(quota))?;
+            store.update_quota(&id, changed).await?;
             out.line(format_args!("organization {id} updated"));
         }
         OrganizationCommand::List { state } => {
             list(&*parts::store::open(&state).await?, out).await?;
         }
+        OrganizationCommand::Quota { id, state } => {
+            quota(&*parts::store::open(&state).await?, &id, out).await?;
+        }
     }
     Ok(())
 }
 
-fn quota_of(args: QuotaArgs) -> SandboxQuota {
-    let QuotaArgs { cpu, memory, gpus } = args;
-    SandboxQuota {
+fn limits(args: QuotaArgs) -> Limits {
+    let QuotaArgs {
         cpu,
         memory,
-        gpu: gpus,
+        gpus,
+        sandboxes,
+        starts_per_minute,
+    } = args;
+    Limits {
+        sandbox: SandboxQuota {
+            cpu,
+            memory,
+            gpu: gpus,
+        },
+        sandboxes,
+        starts_per_minute,
     }
 }
+
+/// The quota with the limits of somebody replaced; all others stay.
+fn changed(mut quota: Quota, whose: WhoseArgs, limits: Limits) -> anyhow::Result<Quota> {
+    let WhoseArgs {
+        each_user,
+        user,
+        remove,
+    } = whose;
+    match user {
+        Some(user) if remove => {
+            quota.users.remove(&user);
+        }
+        Some(user) => {
+            if quota.users.len() >= OWN_LIMITS_MAX && !quota.users.contains_key(&user) {
+                bail!(
+                    "{OWN_LIMITS_MAX} users have limits of their own, and no more can; remove one with --user NAME --remove"
+                );
+            }
+            quota.users.insert(user, limits);
+        }
+        None if each_user => quota.each_user = limits,
+        None => quota.organization = limits,
+    }
+    Ok(quota)
+}
+
+async fn quota(store: &dyn Store, id: &OrganizationId, out: &mut Out) -> anyhow::Result<()> {
+    let Quota {
+        organization,
+        each_user,
+        users,
+    } = store.get_organization(id).await?.quota;
+    let mut rows = vec![
+        row("all users together".to_owned(), &organization),
+        row("each user".to_owned(), &each_user),
+    ];
+    rows.extend(
+        users
+            .iter()
+            .map(|(user, limits)| row(format!("user {user}"), limits)),
+    );
+    let [_, cpu, memory, gpus, sandboxes, starts] = HEADERS;
+    out.table(["WHOSE", cpu, memory, gpus, sandboxes, starts], &rows);
+    Ok(())
+}
+
+const HEADERS: [&str; 6] = [
+    "ORGANIZATION",
+    "MAX CPU",
+    "MAX MEMORY",
+    "MAX GPUS",
+    "MAX SANDBOXES",
+    "MAX STARTS/MIN",
+];
 
 async fn list(store: &dyn Store, out: &mut Out) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     let mut request = PageRequest::first(PageSize::MAX);
     loop {
         let page = store.list_organizations(request).await?;
-        rows.extend(page.items.iter().map(row));
+        rows.extend(page.items.iter().map(|organization| {
+            let limits = &organization.quota.organization;
+            row(organization.id.to_string(), limits)
+        }));
         match page.next {
             Some(next) => {
                 request = PageRequest {
@@ -60,20 +143,60 @@ async fn list(store: &dyn Store, out: &mut Out) -> anyhow::Result<()> {
             None => break,
         }
     }
-    out.table(["ORGANIZATION", "MAX CPU", "MAX MEMORY", "MAX GPUS"], &rows);
+    out.table(HEADERS, &rows);
     Ok(())
 }
 
-fn row(organization: &Organization) -> [String; 4] {
-    let SandboxQuota { cpu, memory, gpu } = &organization.quota;
+fn row(whose: String, limits: &Limits) -> [String; 6] {
+    let Limits {
+        sandbox: SandboxQuota { cpu, memory, gpu },
+        sandboxes,
+        starts_per_minute,
+    } = limits;
     let amount = |quantity: &Option<Quantity>| match quantity {
         Some(quantity) => quantity.to_string(),
         None => "-".to_owned(),
     };
+    let count = |limit: Option<u32>| limit.map_or_else(|| "-".to_owned(), |it| it.to_string());
     [
-        organization.id.to_string(),
+        whose,
         amount(cpu),
         amount(memory),
-        gpu.map_or_else(|| "-".to_owned(), |gpus| gpus.to_string()),
+        count(*gpu),
+        count(*sandboxes),
+        count(*starts_per_minute),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whose(each_user: bool, user: Option<&str>, remove: bool) -> WhoseArgs {
+        WhoseArgs {
+            each_user,
+            user: user.map(|user| user.parse().unwrap()),
+            remove,
+        }
+    }
+
+    fn at_most(sandboxes: u32) -> Limits {
+        Limits {
+            sandboxes: Some(sandboxes),
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn the_limits_of_one_are_replaced_and_those_of_others_stay() {
+        let quota = changed(Quota::default(), whose(false, None, false), at_most(9)).unwrap();
+        let quota = changed(quota, whose(true, None, false), at_most(3)).unwrap();
+        let quota = changed(quota, whose(false, Some("ada"), false), at_most(5)).unwrap();
+        assert_eq!(quota.organization, at_most(9));
+        assert_eq!(quota.of_user(&"ada".parse().unwrap()), &at_most(5));
+        assert_eq!(quota.of_user(&"bob".parse().unwrap()), &at_most(3));
+        let removed = whose(false, Some("ada"), true);
+        let quota = changed(quota, removed, Limits::default()).unwrap();
+        assert_eq!(quota.of_user(&"ada".parse().unwrap()), &at_most(3));
+    }
 }

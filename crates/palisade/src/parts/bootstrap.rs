@@ -6,7 +6,8 @@
 
 use anyhow::Context as _;
 use palisade_model::clock::Clock as _;
-use palisade_model::tenant::{Organization, Role, SandboxQuota};
+use palisade_model::quota::Quota;
+use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken};
 use palisade_store::{CreateOrganizationError, GetError, Store};
 
@@ -28,7 +29,7 @@ pub(crate) async fn prepare(store: &dyn Store, state: &StateDir) -> anyhow::Resu
     let organization = ORGANIZATION.parse().context("the organization's id")?;
     let made = store.create_organization(Organization {
         id: organization,
-        quota: SandboxQuota::default(),
+        quota: Quota::default(),
         created_at: SystemClock.now(),
     });
     match made.await {

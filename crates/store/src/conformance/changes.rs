@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use palisade_model::quota::Quota;
 use palisade_model::sandbox::{State, StopWish};
-use palisade_model::tenant::SandboxQuota;
 use tokio::time::{self, Instant};
 
 use super::Harness;
@@ -32,10 +32,7 @@ pub async fn every_change_is_in_the_feed(harness: &mut dyn Harness) {
     let fleet = fleet(&*store, "acme").await;
     let (acme, profile, runner) = (&fleet.organization, fleet.profile.id, fleet.runner.uid);
     let token = caller_token(acme);
-    store
-        .update_quota(acme, SandboxQuota::default())
-        .await
-        .unwrap();
+    store.update_quota(acme, Quota::default()).await.unwrap();
     store.create_token(token.clone()).await.unwrap();
     store.revoke_token(acme, token.id).await.unwrap();
     let sandbox = fleet.start(&*store).await;

@@ -13,11 +13,12 @@ use palisade_model::clock::Timestamp;
 use palisade_model::id::{ClusterId, ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
 use palisade_model::profile::{Profile, ProfileSpec};
+use palisade_model::quota::Quota;
 use palisade_model::resolve::ResolvedSpec;
 use palisade_model::runner::{Binding, Bindings, Resources, Runner, RunnerSettings};
 use palisade_model::sandbox::state::Observation;
 use palisade_model::sandbox::{AskedResources, Exit, Owner, Placed, Sandbox, State, Status};
-use palisade_model::tenant::{Organization, Role, SandboxQuota};
+use palisade_model::tenant::{Organization, Role};
 use palisade_model::testing::sample_launch;
 use palisade_model::token::{Grant, SecretHash, TokenRecord};
 use proptest::strategy::{Strategy, ValueTree as _};
@@ -72,7 +73,7 @@ pub fn samples<T: Debug>(strategy: impl Strategy<Value = T>, count: usize) -> Ve
 pub async fn organization(store: &dyn Store, id: &str) -> OrganizationId {
     let organization = Organization {
         id: parsed(id),
-        quota: SandboxQuota::default(),
+        quota: Quota::default(),
         created_at: now(),
     };
     let id = organization.id.clone();

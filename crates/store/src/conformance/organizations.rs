@@ -4,6 +4,7 @@
     reason = "these are tests: they fail by panicking, and their names say what they state"
 )]
 
+use palisade_model::quota::{Limits, Quota};
 use palisade_model::tenant::{Organization, SandboxQuota};
 
 use super::Harness;
@@ -13,10 +14,17 @@ use crate::{CreateOrganizationError, GetError};
 fn acme() -> Organization {
     Organization {
         id: parsed("acme"),
-        quota: SandboxQuota {
-            cpu: Some(parsed("1.50")),
-            memory: Some(parsed("8Gi")),
-            gpu: Some(2),
+        quota: Quota {
+            organization: Limits {
+                sandbox: SandboxQuota {
+                    cpu: Some(parsed("1.50")),
+                    memory: Some(parsed("8Gi")),
+                    gpu: Some(2),
+                },
+                sandboxes: Some(20),
+                starts_per_minute: Some(60),
+            },
+            ..Quota::default()
         },
         created_at: now(),
     }
@@ -35,10 +43,19 @@ pub async fn a_changed_quota_is_what_the_next_read_returns(harness: &mut dyn Har
     let store = harness.store();
     let before = acme();
     store.create_organization(before.clone()).await.unwrap();
-    let quota = SandboxQuota {
-        cpu: None,
-        memory: Some(parsed("1e3")),
-        gpu: None,
+    let own = Limits {
+        sandbox: SandboxQuota {
+            cpu: None,
+            memory: Some(parsed("1e3")),
+            gpu: None,
+        },
+        sandboxes: Some(0),
+        ..Limits::default()
+    };
+    let quota = Quota {
+        each_user: own.clone(),
+        users: [(parsed("ada"), own)].into(),
+        ..Quota::default()
     };
     let changed = store.update_quota(&before.id, quota.clone()).await.unwrap();
     let expected = Organization { quota, ..before };
@@ -65,6 +82,6 @@ pub async fn what_is_not_there_is_not_found(harness: &mut dyn Harness) {
     let nobody = parsed("nobody");
     let found = store.get_organization(&nobody).await;
     assert!(matches!(found, Err(GetError::NotFound)));
-    let changed = store.update_quota(&nobody, SandboxQuota::default()).await;
+    let changed = store.update_quota(&nobody, Quota::default()).await;
     assert!(matches!(changed, Err(GetError::NotFound)));
 }

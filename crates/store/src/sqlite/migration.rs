@@ -11,9 +11,10 @@ use super::fault::fault;
 use crate::error::Fault;
 
 /// The steps, the first of which makes version 1.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_drain.sql"),
+    include_str!("migrations/0003_quota.sql"),
 ];
 
 /// Says in the header of the file whose database it is: `pali`.

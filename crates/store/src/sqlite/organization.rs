@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use palisade_model::name::OrganizationId;
-use palisade_model::tenant::{Organization, SandboxQuota};
+use palisade_model::quota::Quota;
+use palisade_model::tenant::Organization;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -73,7 +74,7 @@ impl Organizations for SqliteStore {
     async fn update_quota(
         &self,
         id: &OrganizationId,
-        quota: SandboxQuota,
+        quota: Quota,
     ) -> Result<Organization, GetError> {
         let mut write = self.write().await?;
         let row = sqlx::query(UPDATE_QUOTA)
@@ -97,6 +98,19 @@ pub(super) async fn exists(
     let query = sqlx::query(EXISTS).bind(id.as_str());
     let row = query.fetch_optional(connection).await.map_err(fault)?;
     Ok(row.is_some())
+}
+
+/// What an organization and its users may have; nothing is limited in one that
+/// does not exist.
+pub(super) async fn quota(
+    connection: &mut SqliteConnection,
+    id: &OrganizationId,
+) -> Result<Quota, Fault> {
+    let query = sqlx::query(GET).bind(id.as_str());
+    match query.fetch_optional(connection).await.map_err(fault)? {
+        Some(row) => read_quota(&row.text("quota")?),
+        None => Ok(Quota::default()),
+    }
 }
 
 fn organization(row: &SqliteRow) -> Result<Organization, Fault> {

@@ -3,13 +3,15 @@
 use async_trait::async_trait;
 use palisade_model::clock::Timestamp;
 use palisade_model::id::{RunnerUid, SandboxId};
-use palisade_model::name::OrganizationId;
+use palisade_model::name::{OrganizationId, UserId};
+use palisade_model::quota::Usage;
 use palisade_model::sandbox::{Launch, MountedFile, Owner, Sandbox};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::sandbox_count::occupancy;
 use super::sandbox_list::{list, list_of_runner};
+use super::sandbox_quota::usage;
 use super::sandbox_write::{change, insert, purge};
 use super::{Columns as _, SqliteStore, fault};
 use crate::error::{Fault, GetError};
@@ -83,6 +85,16 @@ impl Sandboxes for SqliteStore {
         page: PageRequest<SandboxId>,
     ) -> Result<Page<Sandbox, SandboxId>, Fault> {
         list_of_runner(&self.readers, organization, runner, page).await
+    }
+
+    async fn quota_usage(
+        &self,
+        organization: &OrganizationId,
+        user: &UserId,
+        now: Timestamp,
+    ) -> Result<Usage, Fault> {
+        let mut read = self.read().await?;
+        usage(&mut read, organization, user, now).await
     }
 
     async fn occupancy(

@@ -9,7 +9,7 @@ use palisade_model::sandbox::state::Effect;
 use palisade_model::sandbox::{MountedFile, Owner, Sandbox, Status};
 
 use super::transaction::Write;
-use super::{Columns as _, fault};
+use super::{Columns as _, fault, sandbox_quota};
 use crate::change::Subject;
 use crate::error::Fault;
 use crate::form::{Record, read_status, write_record, write_status};
@@ -60,6 +60,7 @@ pub(super) async fn insert(
     if !stands(write, &sandbox, basis).await? {
         return Err(InsertError::Stale);
     }
+    sandbox_quota::check(write, &sandbox).await?;
     insert_parts(write, sandbox).await?;
     Ok(())
 }

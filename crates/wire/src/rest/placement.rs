@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::rest::QuotaReport;
+
 /// What a request would come to now, and why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -25,6 +27,9 @@ pub struct PlacementExplanation {
     /// Why it would be refused; absent if it would be admitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<PlacementRefusal>,
+    /// Where the caller stands with quotas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaReport>,
     /// Every runner and profile that was judged, in the order of the runners'
     /// ids; each runner's default comes first.
     pub candidates: Vec<PlacementCandidate>,
@@ -193,10 +198,29 @@ impl PlacementExplanation {
             is_admitted: winner.is_some(),
             winner: winner.map(PlacementWinner::from),
             refusal: explanation.outcome.as_ref().err().map(refusal),
+            quota: None,
             candidates: candidates
                 .map(|candidate| PlacementCandidate::new(candidate, winner))
                 .collect(),
         })
+    }
+
+    /// The answer with where the caller stands. What placement would admit, a
+    /// quota that is used up refuses all the same.
+    #[must_use]
+    pub fn within(mut self, report: QuotaReport, exceeded: Option<&Refusal>) -> Self {
+        self.quota = Some(report);
+        if let (true, Some(exceeded)) = (self.is_admitted, exceeded) {
+            self.is_admitted = false;
+            self.winner = None;
+            self.refusal = Some(PlacementRefusal {
+                reason: exceeded.reason.as_str().to_owned(),
+                code: exceeded.code.as_str().to_owned(),
+                message: exceeded.message.clone(),
+                closest: None,
+            });
+        }
+        self
     }
 }
 
