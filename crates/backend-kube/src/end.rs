@@ -35,7 +35,9 @@ pub(crate) fn encode(view: &View) -> Option<String> {
         View::Failed { at, reason } => json!({
             "failed": { "at": at.as_micros(), "reason": reason },
         }),
-        View::Starting(_) | View::Running { .. } | View::Stopping { .. } => return None,
+        View::Starting(_) | View::Running { .. } | View::Paused { .. } | View::Stopping { .. } => {
+            return None;
+        }
     };
     Some(value.to_string())
 }
