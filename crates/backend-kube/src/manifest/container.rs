@@ -74,9 +74,10 @@ pub(super) fn volumes(launch: &Launch) -> Vec<Value> {
     })]
 }
 
-/// A word that Kubernetes does not look for variables in.
+/// A word that comes out of Kubernetes as it went in: there, two dollar signs are
+/// one, and one begins the name of a variable.
 fn literal(word: &str) -> Value {
-    Value::String(word.replace("$(", "$$("))
+    Value::String(word.replace('$', "$$"))
 }
 
 /// Values come out of the record: they may be secrets, and none is expanded.

@@ -293,7 +293,7 @@ fn the_command_is_passed_on_without_being_expanded() {
         .map(str::to_owned)
         .to_vec();
     let pod = pod_of(&launch);
-    let expected = json!(["sh", "-c", "echo $$(date) $HOME $$"]);
+    let expected = json!(["sh", "-c", "echo $$(date) $$HOME $$$$"]);
     assert_eq!(main_container(&pod)["command"], expected);
     launch.workload.command = Vec::new();
     assert!(main_container(&pod_of(&launch)).get("command").is_none());
