@@ -20,6 +20,7 @@ mod machine;
 mod netlink;
 pub mod network;
 mod open;
+mod pause;
 mod program;
 mod records;
 mod refusal;

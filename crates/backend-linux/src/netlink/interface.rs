@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::attribute::{self, Body};
 use super::{KernelError, Request, Socket};
+use crate::pause::pause;
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -203,7 +204,7 @@ pub(crate) fn await_passing(socket: &mut Socket, name: &str) -> Result<(), Kerne
     for _ in 0..PASSING_LOOKS_MAX {
         match get(socket, name)? {
             Some(interface) if interface.is_up && !interface.is_passing => {
-                std::thread::park_timeout(PASSING_PAUSE);
+                pause(PASSING_PAUSE);
             }
             Some(_) | None => break,
         }

@@ -26,6 +26,7 @@ use super::{forwarding, members, ruleset};
 use crate::netlink::interface::{self, End, Interface};
 use crate::netlink::route::{self, Assigned, Route, RouteKind, Way};
 use crate::netlink::{KernelError, Request, Socket, filter};
+use crate::pause::pause;
 
 /// What an uplink carries if the host has no way out to go by.
 const MTU_DEFAULT: u32 = 1500;
@@ -107,7 +108,7 @@ impl Host {
             if let Some(lock) = self.namespace.try_lock()? {
                 return Ok(lock);
             }
-            std::thread::park_timeout(LOCK_PAUSE);
+            pause(LOCK_PAUSE);
         }
         Err(HostError::Locked)
     }

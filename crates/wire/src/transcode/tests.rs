@@ -27,9 +27,10 @@ fn read<M: prost::Message + Default>(
     texts: &Texts,
     body: &Value,
 ) -> Result<M, Vec<Violation>> {
-    let body = match body {
-        Value::Null => Vec::new(),
-        body => serde_json::to_vec(body).unwrap(),
+    let body = if body.is_null() {
+        Vec::new()
+    } else {
+        serde_json::to_vec(body).unwrap()
     };
     let bytes = encode_request(rule(rpc), texts, &body)?;
     Ok(M::decode(&bytes[..]).unwrap())
