@@ -61,61 +61,49 @@ fn watch_sandboxes<K: Sight>(shared: &Arc<Shared>) {
     let selector = shared.selector();
     let config = watcher::Config::default().labels(&selector);
     let shared_here = Arc::clone(shared);
-    let mut listed = BTreeSet::new();
-    let mut known = BTreeSet::new();
-    let take = move |event: Event<K>| match event {
-        Event::Init => listed.clear(),
-        Event::InitApply(object) | Event::Apply(object) => {
-            let Some(id) = sandbox_id(&object) else {
-                return;
-            };
-            listed.insert(id);
-            known.insert(id);
-            K::put(&shared_here, id, Some(object));
-        }
-        Event::Delete(object) => {
-            if let Some(id) = sandbox_id(&object) {
-                listed.remove(&id);
-                known.remove(&id);
-                K::put(&shared_here, id, None);
-            }
-        }
-        Event::InitDone => {
-            for id in known.difference(&listed) {
-                K::put(&shared_here, *id, None);
-            }
-            known.retain(|id| listed.contains(id));
-        }
-    };
-    run(shared, config, take);
+    let put = move |id: &SandboxId, object| K::put(&shared_here, *id, object);
+    run(shared, config, told(sandbox_id::<K>, put));
 }
 
 fn watch_facts<K: Fact>(shared: &Arc<Shared>) {
     let shared_here = Arc::clone(shared);
+    let put = move |name: &String, object| K::put(&shared_here, name, object);
+    let name = |object: &K| Some(object.name_any());
+    run(shared, watcher::Config::default(), told(name, put));
+}
+
+/// Tells `put` what is there and what is gone, by key. A list says what is gone
+/// by leaving it out; objects without a key are none of ours.
+fn told<K, N: Ord + Clone>(
+    key: impl Fn(&K) -> Option<N>,
+    put: impl Fn(&N, Option<K>),
+) -> impl FnMut(Event<K>) {
     let mut listed = BTreeSet::new();
     let mut known = BTreeSet::new();
-    let take = move |event: Event<K>| match event {
+    move |event| match event {
         Event::Init => listed.clear(),
         Event::InitApply(object) | Event::Apply(object) => {
-            let name = object.name_any();
-            listed.insert(name.clone());
-            known.insert(name.clone());
-            K::put(&shared_here, &name, Some(object));
+            let Some(key) = key(&object) else {
+                return;
+            };
+            listed.insert(key.clone());
+            known.insert(key.clone());
+            put(&key, Some(object));
         }
         Event::Delete(object) => {
-            let name = object.name_any();
-            listed.remove(&name);
-            known.remove(&name);
-            K::put(&shared_here, &name, None);
+            if let Some(key) = key(&object) {
+                listed.remove(&key);
+                known.remove(&key);
+                put(&key, None);
+            }
         }
         Event::InitDone => {
-            for name in known.difference(&listed) {
-                K::put(&shared_here, name, None);
+            for key in known.difference(&listed) {
+                put(key, None);
             }
-            known.retain(|name| listed.contains(name));
+            known.retain(|key| listed.contains(key));
         }
-    };
-    run(shared, watcher::Config::default(), take);
+    }
 }
 
 /// Watches one kind until the backend closes.
@@ -165,4 +153,46 @@ fn tell_complete(ends_list: bool, untold: &mut Option<watch::Sender<usize>>) {
 
 fn sandbox_id<K: Resource>(object: &K) -> Option<SandboxId> {
     object.labels().get(naming::SANDBOX_ID)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// What is told of these events; an object is its own key, and 0 has none.
+    fn told_of(events: Vec<Event<u8>>) -> Vec<(u8, bool)> {
+        let told_so_far = RefCell::new(Vec::new());
+        let key = |object: &u8| (*object != 0).then_some(*object);
+        let put = |key: &u8, object: Option<u8>| {
+            told_so_far.borrow_mut().push((*key, object.is_some()));
+        };
+        let mut take = told(key, put);
+        events.into_iter().for_each(&mut take);
+        drop(take);
+        told_so_far.into_inner()
+    }
+
+    #[test]
+    fn what_a_new_list_leaves_out_is_gone() {
+        let first = vec![Event::Init, Event::InitApply(1), Event::InitDone];
+        let meanwhile = vec![Event::Apply(2), Event::Delete(1), Event::Apply(3)];
+        let again = vec![Event::Init, Event::InitApply(3), Event::InitDone];
+        let events = [first, meanwhile, again].concat();
+        let expected = [
+            (1, true),
+            (2, true),
+            (1, false),
+            (3, true),
+            (3, true),
+            (2, false),
+        ];
+        assert_eq!(told_of(events), expected);
+    }
+
+    #[test]
+    fn objects_without_a_key_are_left_alone() {
+        assert_eq!(told_of(vec![Event::Apply(0), Event::Delete(0)]), []);
+    }
 }

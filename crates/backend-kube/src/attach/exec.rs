@@ -20,21 +20,36 @@ const CHUNK_MAX: usize = 32 * 1024;
 pub(super) async fn start(target: Target, spec: ExecSpec) -> Result<Exec, AttachError> {
     let words = shell(script::COMMAND, &with_environment(&spec));
     let process = open(&target, words, false).await?;
+    Ok(attend(&target, |inputs, events| async move {
+        carry(process, inputs, &events).await;
+    }))
+}
+
+/// Has `work` carry what a command is given and what it says, until it ends,
+/// nobody listens any more or the backend closes.
+pub(super) fn attend<W>(
+    target: &Target,
+    work: impl FnOnce(mpsc::Receiver<ExecInput>, mpsc::Sender<ExecEvent>) -> W,
+) -> Exec
+where
+    W: Future<Output = ()> + Send + 'static,
+{
     let (input, inputs) = mpsc::channel(EXEC_QUEUE_MAX);
     let (events, outputs) = mpsc::channel(EXEC_QUEUE_MAX);
     let closing = target.shared.closing.clone();
+    let work = work(inputs, events.clone());
     target.shared.attached.spawn(async move {
         tokio::select! {
             biased;
             () = closing.cancelled() => {}
             () = events.closed() => {}
-            () = carry(process, inputs, &events) => {}
+            () = work => {}
         }
     });
-    Ok(Exec {
+    Exec {
         input,
         events: outputs,
-    })
+    }
 }
 
 /// A script of the shell with its arguments.

@@ -6,13 +6,11 @@
 
 use futures_util::{Sink, SinkExt as _};
 use kube::api::{AttachedProcess, TerminalSize};
-use palisade_backend::{
-    AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, Terminal,
-};
+use palisade_backend::{AttachError, Exec, ExecEvent, ExecInput, ExecSpec, Terminal};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-use super::{Target, exec, outcome, script};
+use super::{Target, exec, outcome};
 
 /// Sets what programs on a terminal expect, and becomes the command.
 const COMMAND: &str = r#"TERM=${TERM:-xterm} exec "$@""#;
@@ -26,29 +24,11 @@ pub(super) async fn start(
     spec: ExecSpec,
     size: Terminal,
 ) -> Result<Exec, AttachError> {
-    let mut words = vec![
-        script::SHELL.to_owned(),
-        "-c".to_owned(),
-        COMMAND.to_owned(),
-    ];
-    words.push("palisade".to_owned());
-    words.extend(exec::with_environment(&spec));
+    let words = exec::shell(COMMAND, &exec::with_environment(&spec));
     let process = exec::open(&target, words, true).await?;
-    let (input, inputs) = mpsc::channel(EXEC_QUEUE_MAX);
-    let (events, outputs) = mpsc::channel(EXEC_QUEUE_MAX);
-    let closing = target.shared.closing.clone();
-    target.shared.attached.spawn(async move {
-        tokio::select! {
-            biased;
-            () = closing.cancelled() => {}
-            () = events.closed() => {}
-            () = carry(process, size, inputs, &events) => {}
-        }
-    });
-    Ok(Exec {
-        input,
-        events: outputs,
-    })
+    Ok(exec::attend(&target, |inputs, events| async move {
+        carry(process, size, inputs, &events).await;
+    }))
 }
 
 async fn carry(
