@@ -13,4 +13,4 @@ python="$(scripts/venv.sh)"
 
 sudo=()
 [ "$(id -u)" = 0 ] || sudo=(sudo --preserve-env=PALISADE_BIN_DIR)
-exec "${sudo[@]}" "$python" -m pytest -p no:cacheprovider --quiet tests/sdk "$@"
+exec "${sudo[@]}" "$python" -m pytest -p no:cacheprovider -p no:asyncio --quiet tests/sdk "$@"

@@ -1,16 +1,24 @@
 #!/usr/bin/env bash
 # Installs the official SDK, in the versions that are pinned, into a virtual
-# environment of the project; prints its Python.
+# environment of the project, and the tests that are published with it beside
+# that; prints its Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv="$PWD/.palisade/venv"
 wanted="tests/sdk/requirements.txt"
+suite="$PWD/.palisade/sdk-suite"
 if ! cmp -s "$wanted" "$venv/requirements.txt"; then
   rm -rf "$venv"
   mkdir -p .palisade
   /usr/bin/python3 -m venv "$venv" >&2
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted" >&2
   cp "$wanted" "$venv/requirements.txt"
+fi
+if ! cmp -s tests/sdk/suite.txt "$suite/suite.txt"; then
+  rm -rf "$suite"
+  "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+    --require-hashes --dest "$suite" -r tests/sdk/suite.txt >&2
+  cp tests/sdk/suite.txt "$suite/suite.txt"
 fi
 echo "$venv/bin/python"

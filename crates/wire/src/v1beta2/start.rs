@@ -3,6 +3,7 @@
 //! Every rule that a single field can break is checked here, and all broken
 //! ones are reported at once. Rules between fields are the domain's.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use palisade_model::image::ImageReference;
@@ -73,14 +74,16 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
 
     let mut reader = Reader::default();
     let (requests, limits) = reader.resources(resources, resource_requests, resource_limits);
+    let ports = reader.list("ports", ports, Reader::port);
+    let network = reader.network(network.unwrap_or_default());
     let request = StartRequest {
         command: reader.command(command, args),
         image: reader.image(&container_image),
         environment: environment_variables.into_iter().collect(),
         requests,
         limits,
-        ports: reader.list("ports", ports, Reader::port),
-        network: reader.network(network.unwrap_or_default()),
+        ports: or_as_exposed(ports, &network),
+        network,
         mounted_files: reader.list("mounted_files", mounted_files, |_, _, file| {
             Some(mounted_file(file))
         }),
@@ -114,6 +117,23 @@ fn snapshots_not_supported() -> Refusal {
         "this server has no file-system snapshots; leave out the field file_system",
     )
     .with("feature", "file_system")
+}
+
+/// The ports of a request. Clients may leave the list out and say only what to
+/// expose; what is exposed is listened to.
+fn or_as_exposed(ports: Vec<Port>, network: &Network) -> Vec<Port> {
+    if !ports.is_empty() {
+        return ports;
+    }
+    let exposed: BTreeSet<u16> = network.exposed_ports.iter().copied().collect();
+    exposed
+        .into_iter()
+        .map(|number| Port {
+            number,
+            name: String::new(),
+            protocol: Protocol::Tcp,
+        })
+        .collect()
 }
 
 fn mounted_file(message: pb::MountedFile) -> MountedFile {

@@ -193,3 +193,38 @@ fn exposed_ports_that_are_too_many_are_refused_and_not_cut() {
     .unwrap_err();
     assert_eq!(fields(&refusal), ["network.exposed_ports"]);
 }
+
+#[test]
+fn what_is_exposed_is_listened_to_where_no_ports_are_listed() {
+    let network = Some(pb::NetworkOptions {
+        ingress_mode: "public".to_owned(),
+        exposed_ports: vec![9090, 8080, 9090],
+        ..Default::default()
+    });
+    let listed = |ports: &[i32]| pb::StartSandboxRequest {
+        network: network.clone(),
+        ports: ports
+            .iter()
+            .map(|number| pb::Port {
+                container_port: *number,
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    };
+    let request = start_request(listed(&[])).unwrap();
+    let numbers: Vec<_> = request.ports.iter().map(|port| port.number).collect();
+    assert_eq!(numbers, [8080, 9090]);
+    assert_eq!(request.violations(), []);
+    // A list that is there is the whole list.
+    let request = start_request(listed(&[8080])).unwrap();
+    let wrong: Vec<_> = request
+        .violations()
+        .iter()
+        .map(|violation| violation.path.to_string())
+        .collect();
+    assert_eq!(
+        wrong,
+        ["network.exposed_ports[0]", "network.exposed_ports[2]"]
+    );
+}
