@@ -12,6 +12,7 @@
 
 mod bundle;
 mod etc;
+mod files;
 mod identity;
 mod mounts;
 mod probe;
@@ -97,6 +98,8 @@ pub(crate) enum StartError {
         #[source]
         source: io::Error,
     },
+    #[error("the file {path} cannot be put in place: {why}")]
+    File { path: String, why: &'static str },
     #[error("the OCI runtime {class} could not be run")]
     Spawn {
         class: String,
@@ -136,12 +139,19 @@ fn on_this_thread(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> 
         hidden: start.host.cgroups.unified_to_hide(),
     };
     mounts.make()?;
+    let root = start.host.mount_point.join(mounts::ROOT);
     etc::write(&etc::Plan {
-        root: &start.host.mount_point.join(mounts::ROOT),
+        root: &root,
         owner: start.identity.first(),
         hostname: &start.launch.id.to_string(),
         addresses,
         resolver: resolver(start),
+    })?;
+    let files = files::stage(&files::Plan {
+        files: &start.launch.mounted_files,
+        disk: &start.host.mount_point.join(mounts::DISK),
+        root: &root,
+        owner: start.identity.first(),
     })?;
     laps.end(Lap::Root);
     let bundle = bundle::Bundle {
@@ -152,6 +162,7 @@ fn on_this_thread(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> 
         sees_cgroup: start.host.cgroups.is_v2(),
         mount_point: start.host.mount_point,
         limits: start.limits,
+        files: &files,
     };
     let written = start.state.write_bundle(&bundle.document().to_string());
     let place = written.map_err(step("write the bundle"))?;

@@ -1,17 +1,11 @@
 //! What process 1 of a sandbox is told, from the launch and its image.
 
-use bytes::Bytes;
 use palisade_image::Image;
-use palisade_init_protocol::config::{CONFIG_BYTES_MAX, Config, Limits, MountedFile};
-use palisade_init_protocol::request::FileMode;
+use palisade_init_protocol::config::{Config, Limits};
 use palisade_init_protocol::text::{
     AbsolutePath, Command, Invalid, SignalNumber, UserName, Variable,
 };
 use palisade_model::sandbox::Launch;
-
-/// The most bytes of mounted files: the rest of what process 1 takes is for the
-/// command, the environment and the paths.
-const FILES_BYTES_MAX: usize = CONFIG_BYTES_MAX - 16 * 1024 * 1024;
 
 /// Why a sandbox cannot run its image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,8 +14,6 @@ pub(crate) enum ConfigError {
     NoCommand { image: String },
     #[error("image {image} is to be stopped by signal {number}, which is not supported")]
     StopSignal { image: String, number: u8 },
-    #[error("mounted files have {bytes} bytes in all; at most {FILES_BYTES_MAX} are allowed")]
-    FilesTooLarge { bytes: usize },
     #[error("a part of the launch cannot be passed on")]
     Invalid(#[from] Invalid),
 }
@@ -35,7 +27,6 @@ pub(crate) fn of(launch: &Launch, image: &Image) -> Result<Config, ConfigError> 
         user: UserName::new(image.config.user.clone())?,
         stop_signal: stop_signal(launch, image)?,
         limits: Limits::DEFAULT,
-        files: files(launch)?,
     })
 }
 
@@ -71,21 +62,4 @@ fn stop_signal(launch: &Launch, image: &Image) -> Result<SignalNumber, ConfigErr
         image: launch.workload.image.to_string(),
         number,
     })
-}
-
-fn files(launch: &Launch) -> Result<Vec<MountedFile>, ConfigError> {
-    let files = launch.mounted_files.iter();
-    let bytes = files.clone().map(|file| file.content.len()).sum();
-    if bytes > FILES_BYTES_MAX {
-        return Err(ConfigError::FilesTooLarge { bytes });
-    }
-    files
-        .map(|file| {
-            Ok(MountedFile {
-                path: AbsolutePath::new(file.path.clone())?,
-                mode: FileMode::DEFAULT,
-                content: Bytes::copy_from_slice(&file.content),
-            })
-        })
-        .collect()
 }

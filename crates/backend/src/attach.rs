@@ -304,8 +304,8 @@ pub enum FileError {
         /// How large it may be.
         bytes_max: u64,
     },
-    /// The path is not an absolute path of a file.
-    #[error("must be an absolute path of a file")]
+    /// The path is not an absolute path, or leads through or to what is no file.
+    #[error("leads to no file: it must be absolute, and all but its end directories")]
     BadPath,
     /// Anything else that the kernel said.
     #[error("{message}")]

@@ -1,4 +1,4 @@
-//! What a sandbox is to be: the main process, the limits, the mounted files.
+//! What a sandbox is to be: the main process and the limits.
 //!
 //! Read once by process 1, from a descriptor, before anything else runs. It does
 //! not go through arguments or variables, so that nothing of it can be seen from
@@ -7,14 +7,14 @@
 use bytes::Bytes;
 use prost::Message;
 
-use crate::request::{FileMode, variables};
+use crate::request::variables;
 use crate::text::{AbsolutePath, Command, Invalid, SignalNumber, UserName, Variable};
 use crate::wire;
 
 /// The most bytes that an encoded configuration has.
 ///
-/// Mounted files come in one message of at most 100 MiB to the platform.
-pub const CONFIG_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// The kernel takes far less for a command and its environment.
+pub const CONFIG_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What a sandbox is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +32,6 @@ pub struct Config {
     pub stop_signal: SignalNumber,
     /// What is bounded.
     pub limits: Limits,
-    /// Files that are put in place before it starts.
-    pub files: Vec<MountedFile>,
 }
 
 /// What is bounded. A zero stands for the default.
@@ -51,17 +49,6 @@ pub struct Limits {
     pub log_bytes: u64,
     /// Records of the log that are kept.
     pub log_records: u64,
-}
-
-/// A file that is put in place before the main process starts.
-#[derive(Clone, PartialEq, Eq)]
-pub struct MountedFile {
-    /// Where; the directories above it are made.
-    pub path: AbsolutePath,
-    /// Its permissions.
-    pub mode: FileMode,
-    /// What is in it.
-    pub content: Bytes,
 }
 
 /// A configuration that makes no sense.
@@ -96,13 +83,6 @@ impl Default for Limits {
     }
 }
 
-impl std::fmt::Debug for MountedFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (path, len) = (self.path.as_str(), self.content.len());
-        write!(f, "MountedFile({path}, {len} bytes)")
-    }
-}
-
 impl Config {
     /// Parses a whole configuration.
     pub fn decode(bytes: Bytes) -> Result<Self, ConfigError> {
@@ -127,9 +107,7 @@ impl TryFrom<wire::Config> for Config {
             user,
             stop_signal,
             limits,
-            files,
         } = message;
-        let files = files.into_iter().map(MountedFile::try_from);
         Ok(Self {
             command: Command::new(command)?,
             environment: variables(environment)?,
@@ -137,7 +115,6 @@ impl TryFrom<wire::Config> for Config {
             user: UserName::new(user)?,
             stop_signal: SignalNumber::new(stop_signal.into())?,
             limits: limits.map_or(Limits::DEFAULT, Limits::from),
-            files: files.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -151,7 +128,6 @@ impl From<Config> for wire::Config {
             user,
             stop_signal,
             limits,
-            files,
         } = config;
         Self {
             command: command.into_words(),
@@ -160,7 +136,6 @@ impl From<Config> for wire::Config {
             user: user.into_string(),
             stop_signal: stop_signal.get().into(),
             limits: Some(limits.into()),
-            files: files.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -214,38 +189,6 @@ impl From<Limits> for wire::Limits {
     }
 }
 
-impl TryFrom<wire::MountedFile> for MountedFile {
-    type Error = Invalid;
-
-    fn try_from(message: wire::MountedFile) -> Result<Self, Invalid> {
-        let wire::MountedFile {
-            path,
-            mode,
-            content,
-        } = message;
-        Ok(Self {
-            path: AbsolutePath::new(path)?,
-            mode: FileMode::new(mode)?,
-            content,
-        })
-    }
-}
-
-impl From<MountedFile> for wire::MountedFile {
-    fn from(file: MountedFile) -> Self {
-        let MountedFile {
-            path,
-            mode,
-            content,
-        } = file;
-        Self {
-            path: path.into_string(),
-            mode: mode.bits(),
-            content,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,11 +204,6 @@ mod tests {
                 execs: 3,
                 ..Limits::DEFAULT
             },
-            files: vec![MountedFile {
-                path: AbsolutePath::new("/etc/app.conf".into()).unwrap(),
-                mode: FileMode::new(0o400).unwrap(),
-                content: Bytes::from_static(b"s3cret\0\xff"),
-            }],
         }
     }
 

@@ -262,8 +262,6 @@ pub(crate) struct Config {
     pub(crate) stop_signal: u32,
     #[prost(message, optional, tag = "6")]
     pub(crate) limits: Option<Limits>,
-    #[prost(message, repeated, tag = "7")]
-    pub(crate) files: Vec<MountedFile>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -280,15 +278,4 @@ pub(crate) struct Limits {
     pub(crate) log_records: u64,
     #[prost(uint32, tag = "6")]
     pub(crate) tunnels: u32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-#[prost(skip_debug)]
-pub(crate) struct MountedFile {
-    #[prost(string, tag = "1")]
-    pub(crate) path: String,
-    #[prost(uint32, tag = "2")]
-    pub(crate) mode: u32,
-    #[prost(bytes = "bytes", tag = "3")]
-    pub(crate) content: Bytes,
 }

@@ -1,4 +1,4 @@
-//! From the first instruction to the loop: descriptors, configuration, files.
+//! From the first instruction to the loop: descriptors, configuration.
 //!
 //! Nothing of the sandbox runs yet, so that all of this may block. Whatever goes
 //! wrong from the moment on that the status file is there is written to it.
@@ -10,8 +10,8 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use palisade_init_protocol::answer::{ExitRecord, FileFailure, Outcome};
-use palisade_init_protocol::config::{CONFIG_BYTES_MAX, Config, MountedFile};
+use palisade_init_protocol::answer::{ExitRecord, Outcome};
+use palisade_init_protocol::config::{CONFIG_BYTES_MAX, Config};
 use palisade_init_protocol::status;
 use palisade_init_protocol::text::Reason;
 use rustix::process::{
@@ -21,7 +21,6 @@ use rustix::process::{
 use crate::clock::unix_micros;
 use crate::command::NOT_EXECUTABLE;
 use crate::handover;
-use crate::helper;
 use crate::log::Log;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -131,11 +130,7 @@ fn serve(
     (listener, data, index): (OwnedFd, OwnedFd, OwnedFd),
     config: File,
 ) -> Result<u8, Reason> {
-    let mut config = read_config(config)?;
-    let files = std::mem::take(&mut config.files);
-    for file in files {
-        place(&file)?;
-    }
+    let config = read_config(config)?;
     let log = Log::new(data, index, &config.limits)
         .map_err(|error| Reason::new(format!("the log cannot be written: {error}")))?;
     forbid_cores();
@@ -156,21 +151,6 @@ fn read_config(file: File) -> Result<Config, Reason> {
         return Err(Reason::new("the configuration is too long"));
     }
     Config::decode(Bytes::from(bytes)).map_err(|error| Reason::new(error.to_string()))
-}
-
-fn place(file: &MountedFile) -> Result<(), Reason> {
-    let path = file.path.as_str();
-    helper::place(path, file.mode, &file.content).map_err(|failure| {
-        let why = match failure {
-            FileFailure::NotFound => "it is not there".to_owned(),
-            FileFailure::IsDirectory => "it is a directory".to_owned(),
-            FileFailure::PermissionDenied => "that is not allowed".to_owned(),
-            FileFailure::TooLarge { .. } => "it is too large".to_owned(),
-            FileFailure::BadPath => "that is no path of a file".to_owned(),
-            FileFailure::Io(reason) => reason.into_string(),
-        };
-        Reason::new(format!("the file {path} cannot be put in place: {why}"))
-    })
 }
 
 /// Nothing in the sandbox leaves a core behind, and none is fed to a program of

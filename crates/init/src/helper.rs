@@ -24,8 +24,6 @@ mod probe;
 mod program;
 mod user;
 
-pub(crate) use file::place;
-
 /// How a child ends that was called in a way that it is not called.
 const USAGE: u8 = 64;
 

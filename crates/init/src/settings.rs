@@ -49,7 +49,6 @@ impl Settings {
             user,
             stop_signal,
             limits,
-            files: _,
         } = config;
         let environment: BTreeMap<String, String> =
             environment.into_iter().map(Variable::into_parts).collect();

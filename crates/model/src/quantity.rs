@@ -69,9 +69,12 @@ impl Quantity {
         ceil(self.nanos, NANOS_PER_UNIT)
     }
 
-    /// Whether the amount has no part smaller than one unit.
-    pub fn is_whole(&self) -> bool {
-        self.nanos.is_multiple_of(NANOS_PER_UNIT)
+    /// Whether the amount is written in units or parts of one, and is not a
+    /// number of whole ones: `400m` and `1.5`, and not `0.1Gi`, which is rounded
+    /// up as Kubernetes does.
+    pub fn is_fraction_of_unit(&self) -> bool {
+        let is_multiple = self.text.ends_with(['i', 'k', 'M', 'G', 'T', 'P', 'E']);
+        !is_multiple && !self.nanos.is_multiple_of(NANOS_PER_UNIT)
     }
 
     /// The amount in thousandths, rounded up; `None` beyond 63 bits.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::files::Bound;
 use super::{mounts, seccomp};
 use crate::config::{HandlerKind, LinuxConfig};
 
@@ -89,6 +90,8 @@ pub(super) struct Bundle<'a> {
     pub(super) sees_cgroup: bool,
     pub(super) mount_point: &'a Path,
     pub(super) limits: Limits,
+    /// Files that lie over those of the image.
+    pub(super) files: &'a [Bound],
 }
 
 impl Bundle<'_> {
@@ -159,6 +162,11 @@ impl Bundle<'_> {
             mounts.push(json!({ "destination": "/sys/fs/cgroup", "type": "cgroup",
                 "source": "cgroup", "options": ["ro", "nosuid", "noexec", "nodev"] }));
         }
+        // Last, so that a file of the request lies on top of everything else.
+        mounts.extend(self.files.iter().map(|file| {
+            json!({ "destination": file.destination, "type": "bind", "source": file.source,
+                "options": ["bind", "ro", "nosuid", "nodev"] })
+        }));
         Value::Array(mounts)
     }
 
@@ -237,6 +245,10 @@ mod tests {
             kind: HandlerKind::Crun,
             mount_point: Path::new("/m"),
             limits,
+            files: &[Bound {
+                source: "/m/disk/files/0".into(),
+                destination: "/etc/note".to_owned(),
+            }],
         };
         bundle.document()
     }
@@ -268,6 +280,15 @@ mod tests {
         let document = document(limits);
         assert_eq!(document["linux"]["resources"]["cpu"]["quota"], 1_000);
         assert_eq!(document["linux"]["resources"]["cpu"]["shares"], 2);
+    }
+
+    #[test]
+    fn files_of_the_request_lie_on_top_and_are_read_only() {
+        let document = document(Limits::default());
+        let last = document["mounts"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["destination"], "/etc/note");
+        assert_eq!(last["source"], "/m/disk/files/0");
+        assert!(last["options"].to_string().contains("\"ro\""), "{last}");
     }
 
     #[test]

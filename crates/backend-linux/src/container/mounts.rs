@@ -25,7 +25,8 @@ pub(super) const INIT: &str = "init";
 pub(super) const SYS: &str = "sys";
 /// The user namespace that the sandbox runs in, below the mount point.
 pub(super) const OWNERS: &str = "owners";
-const DISK: &str = "disk";
+/// What the sandbox writes, below the mount point.
+pub(super) const DISK: &str = "disk";
 
 /// What to mount, and where.
 #[derive(Debug)]

@@ -323,6 +323,45 @@ async fn names_and_files_are_in_place_before_the_main_process_starts() {
     harness.finish().await;
 }
 
+fn mounted(path: &str) -> MountedFile {
+    MountedFile {
+        path: path.to_owned(),
+        content: b"from outside\n".to_vec(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_a_request_cannot_be_changed_by_root_inside() {
+    let harness = Harness::new().await;
+    let mut launch = launch(&harness, "exec sleep 1000");
+    let paths = ["/opt/data/note", "/etc/passwd", "/tmp/a b/'c"];
+    launch.mounted_files = paths.into_iter().map(mounted).collect();
+    let id = start(&harness, &launch).await;
+    let changes = "exec 2>/dev/null; for file in /opt/data/note /etc/passwd \"/tmp/a b/'c\"; do
+        (echo x >\"$file\") || echo closed
+        chmod 666 \"$file\" || echo closed
+        mv /etc/group \"$file\" || echo closed
+        rm -f \"$file\" || echo closed
+        umount \"$file\" || echo closed
+        stat -c '%u %a' \"$file\"; cat \"$file\"
+    done";
+    let (text, _) = run(&harness, id, changes).await;
+    let each = format!("{}0 444\nfrom outside\n", "closed\n".repeat(5));
+    assert_eq!(text, each.repeat(3));
+    harness.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_cannot_be_put_in_place_is_named() {
+    let harness = Harness::new().await;
+    let mut launch = launch(&harness, "true");
+    launch.mounted_files = vec![mounted("/etc/passwd/note")];
+    harness.open().ensure(&launch).await.unwrap();
+    let view = wait_until_over(&harness, launch.id).await;
+    assert!(format!("{view:?}").contains("/etc/passwd/note"), "{view:?}");
+    harness.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_are_looked_up_at_the_runner_or_nowhere() {
     let harness = Harness::new().await;

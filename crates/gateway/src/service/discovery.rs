@@ -127,6 +127,7 @@ impl Discovery {
         } = request;
         // One runner is always told of in full.
         view(number)?;
+        needed("runner_id", &runner_id)?;
         let fleet = self.picture.fleet();
         let found = reporting(&fleet, caller)
             .into_iter()
@@ -184,6 +185,7 @@ impl Discovery {
             profile_name,
             runner_id,
         } = request;
+        needed("profile_name", &profile_name)?;
         let fleet = self.picture.fleet();
         let mut members = reporting(&fleet, caller);
         if !runner_id.is_empty() {
@@ -338,6 +340,13 @@ fn unhex(digits: &str) -> Option<String> {
 fn view(number: i32) -> ApiResult<pb::RunnerView> {
     pb::RunnerView::try_from(number)
         .map_err(|_| invalid("view", format!("has the unknown number {number}")))
+}
+
+fn needed(field: &str, value: &str) -> ApiResult<()> {
+    if value.is_empty() {
+        return Err(invalid(field, "is needed".to_owned()));
+    }
+    Ok(())
 }
 
 fn invalid(field: &str, description: String) -> ApiError {

@@ -82,6 +82,8 @@ async fn profiles_name_the_choices_that_their_runner_can_carry_out() {
         runner_id: String::new(),
     });
     assert_eq!(one.await.unwrap().into_inner(), listed[0]);
+    let nameless = discovery.get_profile(pb::GetProfileRequest::default());
+    assert_eq!(nameless.await.unwrap_err().code(), Code::InvalidArgument);
     let absent = discovery.get_profile(pb::GetProfileRequest {
         profile_name: "absent".to_owned(),
         runner_id: String::new(),

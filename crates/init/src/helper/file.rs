@@ -1,4 +1,4 @@
-//! Files of the sandbox: put in place, written for the host, read for the host.
+//! Files of the sandbox: written for the host, read for the host.
 //!
 //! The child that serves the host has the connection for its input, and speaks
 //! on it itself. Nobody waits for it: if the host says nothing for a while, it
@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use palisade_init_protocol::answer::{Answer, FileFailure};
 use palisade_init_protocol::frame::Assembler;
-use palisade_init_protocol::request::{FileMode, Input};
+use palisade_init_protocol::request::Input;
 use palisade_init_protocol::text::{Data, Reason};
 use rustix::io::Errno;
 
@@ -33,13 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much of a file is sent, or taken, at once.
 const CHUNK_BYTES: usize = 256 * 1024;
-
-/// Puts a file in place, with whatever rights this process has.
-pub(crate) fn place(path: &str, mode: FileMode, content: &[u8]) -> Result<(), FileFailure> {
-    let mut replacement = Replacement::begin(path, Some(mode.bits()))?;
-    replacement.write(content)?;
-    replacement.finish()
-}
 
 /// Takes a file from the host: user, path, size, and the mode or nothing.
 pub(crate) fn write(arguments: &[String]) -> Option<ExitCode> {
@@ -172,7 +165,10 @@ fn failure(error: &io::Error) -> FileFailure {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::NOENT) => FileFailure::NotFound,
         Some(Errno::ISDIR) => FileFailure::IsDirectory,
-        Some(Errno::ACCESS | Errno::PERM) => FileFailure::PermissionDenied,
+        // The last two are said of files that are mounted read-only.
+        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::BUSY) => {
+            FileFailure::PermissionDenied
+        }
         Some(Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL) => {
             FileFailure::BadPath
         }

@@ -1,12 +1,11 @@
 //! The main process: how it starts, how it is stopped, what is recorded.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use palisade_backend_linux::init_client::{ClientError, WatchEvent};
 use palisade_init_protocol::answer::{Ended, Outcome as MainOutcome};
-use palisade_init_protocol::config::MountedFile;
-use palisade_init_protocol::request::{FileMode, Stop};
+use palisade_init_protocol::request::Stop;
 use palisade_init_protocol::text::{SignalNumber, UserName};
 
 use crate::world::*;
@@ -156,38 +155,4 @@ async fn its_user_directory_and_input_are_as_configured() {
     let text = String::from_utf8(world.log().0).unwrap();
     let expected = format!("daemon\n{}\ndaemon\n/usr/sbin\nend\n", directory.display());
     assert_eq!(text, expected);
-}
-
-#[tokio::test]
-async fn files_are_in_place_before_it_starts() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("etc/app/app.conf");
-    let mut config = config(&["cat", path.to_str().unwrap()]);
-    config.files = vec![MountedFile {
-        path: absolute(&path),
-        mode: FileMode::new(0o444).unwrap(),
-        content: bytes("a\0b"),
-    }];
-    let mut world = World::launch(config);
-    assert_eq!(world.gone().await.0, Some(0));
-    assert_eq!(world.log().0, b"a\0b");
-    assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o444);
-}
-
-#[tokio::test]
-async fn a_file_that_cannot_be_put_in_place_is_named() {
-    let mut config = idle();
-    config.files = vec![MountedFile {
-        path: absolute(std::path::Path::new("/proc/self/no-such")),
-        mode: FileMode::DEFAULT,
-        content: bytes(""),
-    }];
-    let mut world = World::launch(config);
-    let (_, record) = world.gone().await;
-    match record.outcome {
-        MainOutcome::NotStarted { reason, .. } => {
-            assert!(reason.as_str().contains("/proc/self/no-such"), "{reason}");
-        }
-        MainOutcome::Ran(ended) => panic!("{ended:?}"),
-    }
 }

@@ -54,7 +54,6 @@ pub(crate) fn config(words: &[&str]) -> Config {
         user: UserName::default(),
         stop_signal: SignalNumber::TERM,
         limits: Limits::DEFAULT,
-        files: Vec::new(),
     }
 }
 

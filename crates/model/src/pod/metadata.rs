@@ -60,7 +60,8 @@ pub fn launch_metadata(pod: Option<&PodPatch>, request: &Annotations) -> LaunchM
 
 /// What is wrong with the annotations of a request.
 ///
-/// Reserved keys are not: they are left out. Restricted ones are, on every
+/// Reserved keys are, since whoever writes a request is there to mend it;
+/// those of a profile are left out. Restricted ones are as well, on every
 /// runner: a request cannot widen what its profile allows.
 pub fn check_request_annotations(annotations: &Annotations) -> Vec<Violation> {
     let refuse = |path, kind, description: String| Violation::new(path, kind, description);
@@ -84,6 +85,10 @@ pub fn check_request_annotations(annotations: &Annotations) -> Vec<Violation> {
         if let Err(error) = label::check_annotation_key(key) {
             let path = request_path(key);
             violations.push(refuse(path, ViolationKind::Invalid, error.to_string()));
+        } else if label::is_reserved(key) {
+            let description = "is a key of the platform's own; leave it out".to_owned();
+            let path = request_path(key);
+            violations.push(refuse(path, ViolationKind::Forbidden, description));
         } else if let Some(effect) = restriction(key) {
             let description = format!("{effect}, which a request cannot ask for; leave it out");
             let path = request_path(key);

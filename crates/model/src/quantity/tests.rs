@@ -103,3 +103,14 @@ proptest! {
         let _ = text.parse::<Quantity>();
     }
 }
+
+#[test]
+fn parts_of_a_unit_are_told_from_fractions_of_a_thousand() {
+    let is_fraction = |text: &str| text.parse::<Quantity>().unwrap().is_fraction_of_unit();
+    for text in ["400m", "1.5", "0.5", "15e-1", "1n"] {
+        assert!(is_fraction(text), "{text}");
+    }
+    for text in ["0.1Gi", "1.5Mi", "0.3M", "400", "2000m", "0"] {
+        assert!(!is_fraction(text), "{text}");
+    }
+}

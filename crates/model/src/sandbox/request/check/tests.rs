@@ -153,3 +153,29 @@ fn mounted_files_have_a_bound_together() {
     assert_eq!(wrong(&request([half, half])), [""; 0]);
     assert_eq!(wrong(&request([half, half + 1])), ["mounted_files"]);
 }
+
+#[test]
+fn mounted_files_stay_out_of_what_the_kernel_shows() {
+    let file = |path: &str| MountedFile {
+        path: path.to_owned(),
+        content: Vec::new(),
+    };
+    let request = StartRequest {
+        mounted_files: ["/proc/x", "/dev/shm/x", "/sys", "/process/x", "/opt/dev/x"]
+            .into_iter()
+            .map(file)
+            .collect(),
+        ..StartRequest::default()
+    };
+    let refused = ["0", "1", "2"].map(|index| format!("mounted_files[{index}].mount_path"));
+    assert_eq!(wrong(&request), refused);
+}
+
+#[test]
+fn keys_of_the_platform_are_refused_in_a_request() {
+    let mut request = StartRequest::default();
+    let key = "sandbox.coreweave.com/sandbox-id";
+    request.annotations.insert(key.to_owned(), "x".to_owned());
+    assert_eq!(request.violations().len(), 1);
+    assert!(wrong(&request)[0].starts_with("pod_annotations"));
+}
