@@ -25,6 +25,36 @@ pub struct GatewayConfig {
     pub lost_after: Duration,
     /// How often old records and lost sandboxes are looked for.
     pub upkeep_period: Duration,
+    /// What is kept of commands whose clients were cut off.
+    pub exec_sessions: SessionLimits,
+}
+
+/// What is kept of commands whose clients were cut off, and may come back.
+#[derive(Clone, Debug)]
+pub struct SessionLimits {
+    /// For how long; zero keeps nothing.
+    pub kept: Duration,
+    /// How many bytes of output each session keeps that may not have arrived.
+    /// Should be more than is on its way in a client's connection.
+    pub window_bytes: usize,
+    /// How many bytes all sessions keep; one organization has half at most.
+    pub bytes_max: usize,
+    /// How many commands run without a client; one organization has half at most.
+    pub parked_max: usize,
+    /// How many of them run in one sandbox.
+    pub parked_per_sandbox_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            kept: Duration::from_secs(30),
+            window_bytes: 4 * 1024 * 1024,
+            bytes_max: 256 * 1024 * 1024,
+            parked_max: 4_096,
+            parked_per_sandbox_max: 64,
+        }
+    }
 }
 
 impl Default for GatewayConfig {
@@ -39,6 +69,7 @@ impl Default for GatewayConfig {
             changes_kept: 100_000,
             lost_after: Duration::from_mins(5),
             upkeep_period: Duration::from_secs(30),
+            exec_sessions: SessionLimits::default(),
         }
     }
 }

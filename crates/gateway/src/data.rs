@@ -3,8 +3,8 @@
 //! Everything is passed on as it comes, frame by frame, bounded in both
 //! directions: a slow end slows the other one down, and nothing is lost or
 //! gathered up on the way. What is said here about a sandbox is what its
-//! runner says. Only sessions of logs outlive their streams, for a short while,
-//! so that a client that lost its connection can go on.
+//! runner says. Only sessions outlive their streams, for a short while, so that
+//! a client that lost its connection can go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::config::SessionLimits;
 use crate::error::ApiResult;
 use crate::tools::Tools;
 
 mod answers;
 mod deadline;
+mod departure;
 mod exec;
 mod failure;
 mod files;
@@ -38,6 +40,8 @@ mod tests;
 mod tunnel;
 mod ways;
 
+use departure::Watch;
+use exec::ExecSessions;
 use files::Files;
 use room::Room;
 use sessions::Sessions;
@@ -54,6 +58,7 @@ pub(crate) struct DataPlane {
     ways: Arc<dyn Ways>,
     room: Room,
     sessions: Sessions,
+    exec_sessions: ExecSessions,
     files: Files,
 }
 
@@ -69,6 +74,8 @@ struct Means {
     call_time: Duration,
     /// How many streams may be open at once.
     streams_max: usize,
+    /// What is kept of commands whose clients were cut off.
+    session_limits: SessionLimits,
 }
 
 impl DataPlane {
@@ -80,6 +87,7 @@ impl DataPlane {
             stop: tools.stop.clone(),
             call_time: tools.config.call_time,
             streams_max: tools.config.calls_max,
+            session_limits: tools.config.exec_sessions.clone(),
         };
         Self::over(means, Arc::new(access))
     }
@@ -88,6 +96,7 @@ impl DataPlane {
         Self {
             room: Room::new(means.streams_max),
             sessions: Sessions::default(),
+            exec_sessions: ExecSessions::new(means.session_limits.clone()),
             files: Files::default(),
             means,
             ways,
@@ -95,10 +104,12 @@ impl DataPlane {
     }
 
     /// The streaming service, with its limits.
-    pub(crate) fn streaming(&self) -> GatewayStreamingServiceServer<Self> {
-        GatewayStreamingServiceServer::new(self.clone())
-            .max_decoding_message_size(FRAME_BYTES_MAX)
-            .max_encoding_message_size(usize::MAX)
+    pub(crate) fn streaming(&self) -> Watch<GatewayStreamingServiceServer<Self>> {
+        Watch(
+            GatewayStreamingServiceServer::new(self.clone())
+                .max_decoding_message_size(FRAME_BYTES_MAX)
+                .max_encoding_message_size(usize::MAX),
+        )
     }
 
     /// The service for tunnels, with its limits.

@@ -23,5 +23,5 @@ mod service;
 mod tools;
 mod upkeep;
 
-pub use config::GatewayConfig;
+pub use config::{GatewayConfig, SessionLimits};
 pub use gateway::{Gateway, LiveView};

@@ -4,6 +4,7 @@
 
 mod ingress;
 mod kube;
+mod sessions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use palisade_model::name::{ClusterName, OrganizationId, UserId};
 
 pub(crate) use ingress::IngressArgs;
 pub(crate) use kube::{EnforcementArg, KubeArgs};
+pub(crate) use sessions::SessionArgs;
 
 /// The exit code of a command line that is wrong, as in `cwic`.
 const USAGE: u8 = 64;
@@ -96,6 +98,8 @@ pub(crate) struct ListenArgs {
     /// takes a free one
     #[arg(long, env = "PALISADE_METRICS_LISTEN", value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) sessions: SessionArgs,
 }
 
 /// Where things are kept.

@@ -15,8 +15,8 @@ mod wait;
 
 pub use discovery::{ProfileInfo, RunnerInfo, available_runner, profile_summary};
 pub use exec::{
-    BadFrame, ExecCall, ExecStart, OutputKind, Produced, exec_call, exec_error, exec_exit,
-    exec_input, exec_output, exec_ready, exec_response, exec_start, init_missing,
+    BadFrame, ExecCall, ExecRunning, ExecStart, OutputKind, Produced, exec_call, exec_error,
+    exec_exit, exec_input, exec_output, exec_ready, exec_response, exec_start, init_missing,
 };
 pub use file::{
     BadPath, FILE_BYTES_MAX, FileRead, FileWrite, SandboxPath, file_content, file_read, file_write,

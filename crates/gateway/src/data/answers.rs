@@ -28,6 +28,15 @@ const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// How a stream ends: with a last frame, or with a status.
 pub(super) type End<T> = Result<T, Status>;
 
+/// How the work of a stream came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conducted {
+    /// Its client left.
+    Left,
+    /// Its end was told, or there was nobody to tell it to any more.
+    Told,
+}
+
 /// One answer.
 #[derive(Debug)]
 enum Answer<T> {
@@ -85,10 +94,10 @@ impl<T> Sink<T> {
         deadline: Option<time::Instant>,
         stop: &CancellationToken,
         work: impl Future<Output = End<T>>,
-    ) {
+    ) -> Conducted {
         let end = tokio::select! {
             biased;
-            () = self.0.closed() => return,
+            () = self.0.closed() => return Conducted::Left,
             () = stop.cancelled() => Err(Status::unavailable("the server is stopping")),
             () = deadline::reached(deadline) => {
                 Err(Status::deadline_exceeded("the deadline of the call has passed"))
@@ -101,6 +110,7 @@ impl<T> Sink<T> {
             _ = self.0.send(Answer::Last(end)) => {}
             () = stop.cancelled() => {}
         }
+        Conducted::Told
     }
 }
 

@@ -2,37 +2,49 @@
 //!
 //! ```text
 //! init ─► (sandbox reached) ─► ready ─► output … ─► exit | error
-//!            └─► status
+//!   │        └─► status          ▲
+//!   └─ resume ─► (session) ──────┘ without ready; what may be lost once more
+//!                    └─► error
 //! ```
 //!
 //! Inputs: the client's frames, what comes out of the command. It ends with the
 //! command, with the first frame that has no place where it came, or when the
 //! client leaves; then the command is killed with all that it started, because
-//! its [`Exec`] is dropped. The end of the client's frames is the end of input
-//! and never a cancellation.
+//! its [`Command`] is dropped. Only a client that was cut off without a word may
+//! come back: its command stays for a while, see [`sessions`]. The end of the
+//! client's frames is the end of input and never a cancellation.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use palisade_backend::{AttachError, Exec, ExecEvent, ExecInput, ExecSpec};
-use palisade_model::clock::Timestamp;
+use palisade_backend::{AttachError, Exec, ExecInput, ExecSpec};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{
-    OutputKind, exec_error, exec_exit, exec_input, exec_output, exec_ready, exec_start,
+    ExecRunning, ExecStart, exec_error, exec_exit, exec_input, exec_output, exec_ready, exec_start,
     init_missing,
 };
-use tokio::sync::mpsc;
-use tokio::time;
+use tokio::time::{self, Instant};
 use tonic::Status;
 use tracing::debug;
 
 use super::Means;
-use super::answers::{End, Sink, frames};
-use super::failure::{INVALID_REQUEST, STREAM_BACKPRESSURE, lost_command, not_started};
+use super::answers::{End, Sink};
+use super::failure::{
+    INVALID_REQUEST, REPLAY_GAP, SESSION_NOT_FOUND, SESSION_TAKEN_OVER, STREAM_BACKPRESSURE,
+    STREAM_TRUNCATED, lost_command, not_started,
+};
 use super::ways::{Way, Ways};
 use crate::context::Context;
+
+mod budget;
+mod command;
+mod replay;
+mod sessions;
+
+use command::{Command, Input, LastWord, Output};
+pub(super) use sessions::{ExecSessions, Kept};
+use sessions::{Handed, Held};
 
 /// How long a client may take for its first frame.
 pub(super) const INIT_LIMIT: Duration = Duration::from_secs(30);
@@ -41,85 +53,170 @@ pub(super) const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a command waits for a client that does not read its output. Until
 /// then it is only slowed down, and nothing is lost.
 pub(super) const UNREAD_LIMIT: Duration = Duration::from_mins(10);
-/// Input is handed on in pieces of this size at most, so that the queues on the
-/// way hold a bounded number of bytes.
-const INPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// The frames of a client.
 type Frame = Result<pb::ExecStreamRequest, Status>;
+type ExecEnd = End<pb::ExecStreamResponse>;
 
 /// What one stream works with.
 #[derive(Debug)]
 pub(super) struct ExecStream<'a> {
     pub(super) means: &'a Means,
     pub(super) ways: &'a dyn Ways,
+    pub(super) sessions: &'a ExecSessions,
     pub(super) context: &'a Context,
     pub(super) sink: &'a Sink<pb::ExecStreamResponse>,
 }
 
+/// How far a stream carried its command.
+#[derive(Debug)]
+enum Carried {
+    /// To its end.
+    Over(LastWord),
+    /// Until another stream wanted it.
+    Wanted,
+    /// Not to its end, which nobody waits for any more.
+    Broken(ExecEnd),
+}
+
 impl ExecStream<'_> {
     /// Serves the stream to its end.
+    ///
+    /// The command is in the slot whenever this waits: there it outlives a
+    /// client that is cut off.
     pub(super) async fn serve(
         &self,
         frames: impl Stream<Item = Frame>,
-    ) -> End<pb::ExecStreamResponse> {
+        slot: &mut Option<Kept>,
+    ) -> ExecEnd {
         let mut frames = pin!(frames);
-        let refused = |refusal| self.context.status(&refusal);
         let first = first_frame(frames.as_mut(), self.context).await?;
-        let start = exec_start(first).map_err(|refusal| refused(refusal.into()))?;
-        let way = self.ways.running(&self.context.caller, &start.sandbox);
-        let way = way.await.map_err(refused)?;
-        let has_terminal = start.spec.terminal.is_some();
-        debug!(sandbox.id = %way.id, has_terminal, "running a command");
-        let Exec { input, events } = match begin(&way, start.spec).await {
-            Ok(exec) => exec,
-            Err(error) => return not_started(error, self.context),
+        let start = exec_start(first).map_err(|refusal| self.context.status(&refusal.into()))?;
+        let ExecStart { sandbox, running } = start;
+        let found = match running {
+            ExecRunning::New(spec) => self.begin(&sandbox, spec).await,
+            ExecRunning::Resume { session } => self.resume(&sandbox, &session).await,
         };
-        // Whichever ends first ends the other: input that is lost then was
-        // meant for a command that has ended, output for one that is killed.
+        let kept = match found {
+            Ok(kept) => slot.insert(kept),
+            Err(end) => return end,
+        };
+        let carried = self.carry(frames, kept).await;
+        let Some(kept) = slot.take() else {
+            return Ok(lost_command(&AttachError::Lost));
+        };
+        self.conclude(carried, kept)
+    }
+
+    /// Starts a command in a new session.
+    async fn begin(&self, sandbox: &str, spec: ExecSpec) -> Result<Kept, ExecEnd> {
+        let caller = &self.context.caller;
+        let way = self.ways.running(caller, sandbox).await;
+        let way = way.map_err(|refusal| Err(self.context.status(&refusal)))?;
+        let has_terminal = spec.terminal.is_some();
+        debug!(sandbox.id = %way.id, has_terminal, "running a command");
+        let exec = start(&way, spec).await;
+        let exec = exec.map_err(|error| not_started(error, self.context))?;
+        let replay = self.sessions.replay(caller);
+        Ok(Kept {
+            command: Command::new(exec, has_terminal, replay),
+            held: self.sessions.begin(&*self.means.ids, caller, way.id),
+            sandbox: way.id,
+            caller: caller.clone(),
+        })
+    }
+
+    /// Takes up a command whose stream was lost, or not noticed to be lost yet.
+    async fn resume(&self, sandbox: &str, session: &str) -> Result<Kept, ExecEnd> {
+        let caller = &self.context.caller;
+        let sandbox = sandbox.parse().map_err(|_| Ok(no_session()))?;
+        let claimed = self.sessions.claim(session, caller, sandbox).await;
+        let (held, handed) = claimed.ok_or_else(|| Ok(no_session()))?;
+        let Handed {
+            mut command,
+            left_at,
+        } = handed;
+        let output = &mut command.output;
+        if output.replay.has_gap(left_at) {
+            return Err(Ok(gap(output.last.as_ref())));
+        }
+        output.replay.rewind();
+        debug!(sandbox.id = %sandbox, "a command goes on in another stream");
+        Ok(Kept {
+            command,
+            held,
+            sandbox,
+            caller: caller.clone(),
+        })
+    }
+
+    /// Whichever ends first ends the other: input that is lost then was meant
+    /// for a command that has ended, output for one that is killed.
+    async fn carry(&self, frames: impl Stream<Item = Frame> + Unpin, kept: &mut Kept) -> Carried {
+        let Kept { command, held, .. } = kept;
+        let Command { input, output } = command;
         tokio::select! {
-            end = self.pass_on(events) => end,
-            end = feed(frames, input, has_terminal) => end,
+            carried = self.pass_on(output, held) => carried,
+            end = feed(frames, input) => Carried::Broken(end),
+            () = held.asked() => Carried::Wanted,
         }
     }
 
-    /// Hands on what comes out of the command, each piece as it was read.
-    async fn pass_on(&self, mut events: mpsc::Receiver<ExecEvent>) -> End<pb::ExecStreamResponse> {
-        let (mut is_ready, mut is_read) = (false, true);
-        while let Some(event) = events.recv().await {
-            let now = self.means.clock.now();
-            match event {
-                ExecEvent::Started => {
-                    is_ready = true;
-                    let session = self.means.ids.uuid().to_string();
-                    self.sink.send(exec_ready(now, session)).await;
-                }
-                ExecEvent::Stdout(data) => {
-                    is_read = self.output(OutputKind::Stdout, data, now).await;
-                }
-                ExecEvent::Stderr(data) => {
-                    is_read = self.output(OutputKind::Stderr, data, now).await;
-                }
-                ExecEvent::Exit(exit) => return Ok(exec_exit(exit, now)),
-                ExecEvent::Failed(error) if is_ready => return Ok(lost_command(&error)),
-                ExecEvent::Failed(error) => return not_started(error, self.context),
+    fn conclude(&self, carried: Carried, kept: Kept) -> ExecEnd {
+        let is_started = kept.command.output.is_started;
+        match carried {
+            Carried::Over(LastWord::Lost(error)) if !is_started => not_started(error, self.context),
+            Carried::Over(last) => {
+                self.sessions.over(kept);
+                Ok(told(&last))
             }
-            if !is_read {
-                return Ok(unread());
+            Carried::Wanted => {
+                let Kept { command, held, .. } = kept;
+                let left_at = Instant::now();
+                held.give(Handed { command, left_at });
+                let text = "the session goes on in another stream, which took it over";
+                Ok(exec_error(SESSION_TAKEN_OVER, text.to_owned()))
             }
+            Carried::Broken(end) => end,
         }
-        Ok(lost_command(&AttachError::Lost))
     }
 
-    /// Whether the client took it.
-    async fn output(&self, kind: OutputKind, data: Bytes, now: Timestamp) -> bool {
-        for frame in frames(data) {
-            let frame = exec_output(kind, frame, now);
+    /// Hands on what waits of the output; whether the client took it.
+    async fn hand_over(&self, output: &mut Output) -> bool {
+        while let Some(piece) = output.replay.next() {
+            let frame = exec_output(piece.kind, piece.data.clone(), piece.at);
             if !self.sink.send_within(frame, UNREAD_LIMIT).await {
                 return false;
             }
+            output.replay.pass(Instant::now());
         }
         true
+    }
+
+    /// Hands on what comes out of the command, each piece as it was read.
+    async fn pass_on(&self, output: &mut Output, held: &Held) -> Carried {
+        loop {
+            if output.is_started && !output.is_announced {
+                output.is_announced = true;
+                let ready = exec_ready(self.means.clock.now(), held.name().to_owned());
+                self.sink.send(ready).await;
+            }
+            if !self.hand_over(output).await {
+                return Carried::Broken(Ok(unread()));
+            }
+            if let Some(last) = &output.last {
+                return Carried::Over(last.clone());
+            }
+            output.step(&*self.means.clock).await;
+        }
+    }
+}
+
+/// The last frame of a command that came to an end.
+fn told(last: &LastWord) -> pb::ExecStreamResponse {
+    match last {
+        LastWord::Exit(exit, at) => exec_exit(*exit, *at),
+        LastWord::Lost(error) => lost_command(error),
     }
 }
 
@@ -131,6 +228,30 @@ fn unread() -> pb::ExecStreamResponse {
         UNREAD_LIMIT.as_secs()
     );
     exec_error(STREAM_BACKPRESSURE, text)
+}
+
+fn no_session() -> pb::ExecStreamResponse {
+    let text = "there is no such session of yours in this sandbox, or no longer; \
+                its command was ended";
+    exec_error(SESSION_NOT_FOUND, text.to_owned())
+}
+
+/// The last frame for a client that more was sent to than is kept.
+fn gap(last: Option<&LastWord>) -> pb::ExecStreamResponse {
+    match last {
+        Some(LastWord::Exit(exit, _)) => {
+            let text = format!(
+                "the command ended with exit code {}, and part of its output is lost",
+                exit.0
+            );
+            exec_error(STREAM_TRUNCATED, text)
+        }
+        Some(LastWord::Lost(_)) | None => {
+            let text = "more output was on its way than is kept for resuming, and part of it may \
+                        be lost; the command was killed";
+            exec_error(REPLAY_GAP, text.to_owned())
+        }
+    }
 }
 
 /// The frame that every stream begins with.
@@ -145,59 +266,44 @@ pub(super) async fn first_frame<T>(
     }
 }
 
-async fn begin(way: &Way, spec: ExecSpec) -> Result<Exec, AttachError> {
+async fn start(way: &Way, spec: ExecSpec) -> Result<Exec, AttachError> {
     let begun = time::timeout(START_LIMIT, way.attach.exec(way.id, spec)).await;
     begun.unwrap_or(Err(AttachError::Lost))
 }
 
 /// Hands on what the client sends; pending for ever once it has said all.
-async fn feed(
-    mut frames: impl Stream<Item = Frame> + Unpin,
-    input: mpsc::Sender<ExecInput>,
-    has_terminal: bool,
-) -> End<pb::ExecStreamResponse> {
-    let mut is_closed = false;
+async fn feed(mut frames: impl Stream<Item = Frame> + Unpin, input: &mut Input) -> ExecEnd {
+    input.flush().await;
     while let Some(frame) = frames.next().await {
         let taken = match exec_input(frame?) {
             Ok(taken) => taken,
             Err(error) => return Ok(misplaced(error.to_string())),
         };
         match taken {
-            ExecInput::Stdin(_) if is_closed => {
+            ExecInput::Stdin(_) if input.is_closed => {
                 return Ok(misplaced("stdin was sent after close".to_owned()));
             }
-            ExecInput::Stdin(data) => write(data, &input).await,
-            ExecInput::Close if is_closed => {}
+            ExecInput::Close if input.is_closed => {}
             ExecInput::Close => {
-                is_closed = true;
-                hand_on(ExecInput::Close, &input).await;
+                input.is_closed = true;
+                input.hand_on(ExecInput::Close).await;
             }
-            ExecInput::Resize(_) if !has_terminal => {
+            ExecInput::Resize(_) if !input.has_terminal => {
                 return Ok(misplaced(
                     "resize was sent to a command without a terminal".to_owned(),
                 ));
             }
-            ExecInput::Resize(size) => hand_on(ExecInput::Resize(size), &input).await,
             // Clients have no frame for a signal.
-            ExecInput::Signal(number) => hand_on(ExecInput::Signal(number), &input).await,
+            taken @ (ExecInput::Stdin(_) | ExecInput::Resize(_) | ExecInput::Signal(_)) => {
+                input.hand_on(taken).await;
+            }
         }
     }
-    if !is_closed {
-        hand_on(ExecInput::Close, &input).await;
+    if !input.is_closed {
+        input.is_closed = true;
+        input.hand_on(ExecInput::Close).await;
     }
     std::future::pending().await
-}
-
-async fn write(mut data: Bytes, input: &mpsc::Sender<ExecInput>) {
-    while !data.is_empty() {
-        let piece = data.split_to(data.len().min(INPUT_BYTES_MAX));
-        hand_on(ExecInput::Stdin(piece), input).await;
-    }
-}
-
-/// A command that has ended takes no input; its exit is on the way.
-async fn hand_on(taken: ExecInput, input: &mpsc::Sender<ExecInput>) {
-    let _ = input.send(taken).await;
 }
 
 fn misplaced(text: String) -> pb::ExecStreamResponse {

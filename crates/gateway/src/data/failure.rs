@@ -17,7 +17,12 @@ pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 pub(super) const SESSION_NOT_FOUND: &str = "SESSION_NOT_FOUND";
 /// The code of a resumed session that never came as far as the client says.
 pub(super) const INVALID_RESUME_OFFSET: &str = "INVALID_RESUME_OFFSET";
-const REPLAY_GAP: &str = "REPLAY_GAP";
+/// The code of a session of which the client may have missed more than is kept.
+pub(super) const REPLAY_GAP: &str = "REPLAY_GAP";
+/// The code of a session that another stream took over.
+pub(super) const SESSION_TAKEN_OVER: &str = "SESSION_TAKEN_OVER";
+/// The code of a command that ended, and whose output is not whole.
+pub(super) const STREAM_TRUNCATED: &str = "STREAM_TRUNCATED";
 const SANDBOX_NOT_FOUND: &str = "SANDBOX_NOT_FOUND";
 const SANDBOX_NOT_RUNNING: &str = "SANDBOX_NOT_RUNNING";
 const RUNNER_UNAVAILABLE: &str = "RUNNER_UNAVAILABLE";
@@ -85,5 +90,32 @@ fn code(error: &AttachError) -> &'static str {
         AttachError::LogGap { .. } | AttachError::LogOffset { .. } => REPLAY_GAP,
         AttachError::Draining => RUNNER_DRAINING,
         AttachError::Lost => RUNNER_UNAVAILABLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_on_the_page_about_streams() {
+        let page = include_str!("../../../../docs/streams.md");
+        for code in [
+            INVALID_REQUEST,
+            SESSION_NOT_FOUND,
+            INVALID_RESUME_OFFSET,
+            REPLAY_GAP,
+            SESSION_TAKEN_OVER,
+            STREAM_TRUNCATED,
+            SANDBOX_NOT_FOUND,
+            SANDBOX_NOT_RUNNING,
+            RUNNER_UNAVAILABLE,
+            RUNNER_DRAINING,
+            STREAM_BACKPRESSURE,
+            OVERLOADED,
+            EXEC_FAILED,
+        ] {
+            assert!(page.contains(&format!("| `{code}` |")), "{code}");
+        }
     }
 }

@@ -17,8 +17,9 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::{Instrument as _, Span, info_span};
 
 use super::DataPlane;
-use super::answers::{Answers, End, Sink, answers};
+use super::answers::{Answers, Conducted, End, Sink, answers};
 use super::deadline;
+use super::departure::{Departure, Left};
 use super::exec::ExecStream;
 use super::logs::LogStream;
 use super::tunnel::TunnelStream;
@@ -32,6 +33,7 @@ type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub(super) struct Caller {
     pub(super) context: Context,
     pub(super) deadline: Option<Instant>,
+    pub(super) departure: Departure,
 }
 
 impl Caller {
@@ -39,29 +41,52 @@ impl Caller {
         Ok(Self {
             context: Context::of(request)?,
             deadline: deadline::deadline(request.metadata()),
+            departure: request
+                .extensions()
+                .get::<Departure>()
+                .cloned()
+                .unwrap_or_default(),
         })
     }
 }
 
 impl DataPlane {
-    /// Begins to serve a command.
+    /// Begins to serve a command, which may outlive its stream.
     pub(super) fn exec_stream(
         &self,
         caller: Caller,
         frames: impl Stream<Item = Result<pb::ExecStreamRequest, Status>> + Send + 'static,
     ) -> Result<Answers<pb::ExecStreamResponse>, Status> {
         let span = info_span!("exec", request.id = caller.context.request_id);
-        self.begin(caller, span, |plane, context, sink| {
-            Box::pin(async move {
-                let stream = ExecStream {
-                    means: &plane.means,
-                    ways: &*plane.ways,
-                    context,
-                    sink,
-                };
-                stream.serve(frames).await
-            })
-        })
+        let Caller {
+            context,
+            deadline,
+            departure,
+        } = caller;
+        let seat = self.seat(&context)?;
+        let (sink, answers) = answers();
+        let plane = self.clone();
+        let task = async move {
+            let _seat = seat;
+            let mut slot = None;
+            let stream = ExecStream {
+                means: &plane.means,
+                ways: &*plane.ways,
+                sessions: &plane.exec_sessions,
+                context: &context,
+                sink: &sink,
+            };
+            let work = Box::pin(stream.serve(frames, &mut slot));
+            let conducted = sink.conduct(deadline, &plane.means.stop, work).await;
+            let is_left = conducted == Conducted::Left;
+            if let Some(kept) = slot.filter(|_| is_left)
+                && departure.how() == Left::Cut
+            {
+                plane.exec_sessions.park(kept, deadline, &plane.means);
+            }
+        };
+        self.means.tasks.spawn(task.instrument(span));
+        Ok(answers)
     }
 
     /// Begins to serve logs.
@@ -113,7 +138,9 @@ impl DataPlane {
         + Send
         + 'static,
     ) -> Result<Answers<T>, Status> {
-        let Caller { context, deadline } = caller;
+        let Caller {
+            context, deadline, ..
+        } = caller;
         let seat = self.seat(&context)?;
         let (sink, answers) = answers();
         let plane = self.clone();

@@ -41,6 +41,7 @@ use uuid::Uuid;
 
 use super::ways::{Way, Ways};
 use super::{DataPlane, Means};
+use crate::config::SessionLimits;
 use crate::context::Context;
 use crate::error::ApiResult;
 
@@ -50,6 +51,8 @@ mod disorder;
 mod load;
 mod logs;
 mod resuming;
+mod sessions;
+mod silence;
 mod tunnels;
 
 /// The longest that any state is waited for.
@@ -114,15 +117,28 @@ impl Ids for TestIds {
     }
 
     fn secret(&self) -> [u8; 32] {
-        [0; 32]
+        let [first, second] = [(); 2].map(|()| Uuid::new_v4().into_bytes());
+        std::array::from_fn(|at| if at < 16 { first[at] } else { second[at - 16] })
+    }
+}
+
+/// Kept for so long that nothing ends in a test because its time is over.
+fn session_limits() -> SessionLimits {
+    SessionLimits {
+        kept: Duration::from_hours(1),
+        ..SessionLimits::default()
     }
 }
 
 fn context(organization: &str) -> Context {
+    context_of(organization, "ada")
+}
+
+fn context_of(organization: &str, user: &str) -> Context {
     Context {
         caller: Principal {
             organization: organization.parse().unwrap(),
-            user: "ada".parse().unwrap(),
+            user: user.parse().unwrap(),
             role: Role::SandboxUser,
             token: TokenId::new(Uuid::nil()),
         },
@@ -136,6 +152,10 @@ impl Plane {
     }
 
     async fn with_room(streams_max: usize) -> Self {
+        Self::with(streams_max, session_limits()).await
+    }
+
+    async fn with(streams_max: usize, session_limits: SessionLimits) -> Self {
         let known = Arc::new(Known {
             fake: Fake::open(Arc::new(World::default())),
             puppets: Mutex::default(),
@@ -147,6 +167,7 @@ impl Plane {
             stop: CancellationToken::new(),
             call_time: PATIENCE,
             streams_max,
+            session_limits,
         };
         let data = DataPlane::over(means, known.clone());
         let address = serve(&data).await;
@@ -210,18 +231,7 @@ impl Plane {
     }
 
     fn puppet_that(&self, phase: Phase, refusal: Option<AttachError>) -> Hand {
-        let id = SandboxId::new(Uuid::now_v7());
-        let (exec_sender, execs) = mpsc::channel(16);
-        let (log_sender, logs) = mpsc::channel(16);
-        let puppet = Puppet {
-            phase,
-            execs: exec_sender,
-            logs: log_sender,
-            refusal,
-        };
-        self.known.puppets.lock().unwrap().insert(id, puppet);
-        let id = id.to_string();
-        Hand { id, execs, logs }
+        self.known.puppet_that(phase, refusal)
     }
 
     /// Runs a command and closes its input at once, as clients without input do.
@@ -240,13 +250,18 @@ impl Plane {
 
     /// Opens a stream that has not said anything.
     async fn empty_stream(&self) -> ExecStream {
-        let (frames, received) = mpsc::channel(1);
-        let mut client = self.client.clone();
-        let answers = client.stream_exec(ReceiverStream::new(received)).await;
-        ExecStream {
-            frames,
-            answers: answers.expect("the head is sent at once").into_inner(),
-        }
+        stream_of(&self.client).await
+    }
+}
+
+/// Opens a stream that has not said anything.
+async fn stream_of(client: &Client) -> ExecStream {
+    let (frames, received) = mpsc::channel(1);
+    let mut client = client.clone();
+    let answers = client.stream_exec(ReceiverStream::new(received)).await;
+    ExecStream {
+        frames,
+        answers: answers.expect("the head is sent at once").into_inner(),
     }
 }
 
@@ -381,17 +396,23 @@ fn reason(status: &Status) -> String {
 /// Serves the data plane on a free port, for callers of the organization that
 /// they name.
 async fn serve(data: &DataPlane) -> SocketAddr {
+    serve_with(data, Server::builder()).await
+}
+
+async fn serve_with(data: &DataPlane, mut server: Server) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let introduce = |mut request: Request<()>| {
-        let name = request.metadata().get("organization");
-        let name = name
-            .map_or("acme", |name| name.to_str().unwrap())
-            .to_owned();
-        request.extensions_mut().insert(context(&name));
+        let said = |key: &str, otherwise: &str| {
+            let name = request.metadata().get(key);
+            name.map_or(otherwise, |name| name.to_str().unwrap())
+                .to_owned()
+        };
+        let context = context_of(&said("organization", "acme"), &said("user", "ada"));
+        request.extensions_mut().insert(context);
         Ok(request)
     };
-    let server = Server::builder()
+    let server = server
         .add_service(InterceptedService::new(data.streaming(), introduce))
         .add_service(InterceptedService::new(data.tunnels(), introduce));
     let serving = server.serve_with_incoming(TcpListenerStream::new(listener));
@@ -404,6 +425,23 @@ async fn serve(data: &DataPlane) -> SocketAddr {
 async fn connect(address: SocketAddr) -> Client {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     GatewayStreamingServiceClient::new(endpoint.connect().await.unwrap())
+}
+
+impl Known {
+    fn puppet_that(&self, phase: Phase, refusal: Option<AttachError>) -> Hand {
+        let id = SandboxId::new(Uuid::now_v7());
+        let (exec_sender, execs) = mpsc::channel(16);
+        let (log_sender, logs) = mpsc::channel(16);
+        let puppet = Puppet {
+            phase,
+            execs: exec_sender,
+            logs: log_sender,
+            refusal,
+        };
+        self.puppets.lock().unwrap().insert(id, puppet);
+        let id = id.to_string();
+        Hand { id, execs, logs }
+    }
 }
 
 #[async_trait]

@@ -271,7 +271,7 @@ async fn a_client_that_leaves_kills_its_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_dies_while_its_input_waits_kills_its_command() {
+async fn the_command_of_a_client_that_died_while_its_input_waits_is_killed_after_a_while() {
     let scene = Scene::running().await;
     let process = tokio::runtime::Runtime::new().unwrap();
     let address = scene.gateway.address;
@@ -303,6 +303,58 @@ async fn a_client_that_dies_while_its_input_waits_kills_its_command() {
     let id = scene.id.parse().unwrap();
     assert_eq!(scene.runner.commands(id).await, 1);
     process.shutdown_background();
+    scene.alone().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_connection_breaks_goes_on_with_its_command_in_a_new_one() {
+    let scene = Scene::running().await;
+    let process = tokio::runtime::Runtime::new().unwrap();
+    let address = scene.gateway.address;
+    let bearer = format!("Bearer {}", scene.stage.token("acme").await.reveal());
+    let id = scene.id.clone();
+    let (told, mut sessions) = mpsc::channel(1);
+    process.spawn(async move {
+        let bearer = Bearer(bearer.parse().unwrap());
+        let channel = channel(address).await.unwrap();
+        let mut streams = GatewayStreamingServiceClient::with_interceptor(channel, bearer);
+        let (frames, received) = mpsc::channel(1);
+        let answers = streams.stream_exec(ReceiverStream::new(received)).await;
+        let mut answers = Answers(answers.unwrap().into_inner());
+        let init = pb::ExecStreamInit {
+            sandbox_id: id,
+            command: ["fake", "cat", "exit", "0"].map(str::to_owned).to_vec(),
+            ..Default::default()
+        };
+        frames.send(frame(ExecFrame::Init(init))).await.unwrap();
+        frames.send(stdin(b"one ".to_vec())).await.unwrap();
+        let Some(Answer::Ready(ready)) = answers.next().await else {
+            panic!("ready comes first");
+        };
+        answers.next().await;
+        told.send(ready.session_id).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let session = sessions.recv().await.unwrap();
+    process.shutdown_background();
+    let (frames, received) = mpsc::channel(1);
+    let answers = scene.streams.clone();
+    let answers = { answers }.stream_exec(ReceiverStream::new(received)).await;
+    let mut answers = Answers(answers.unwrap().into_inner());
+    let init = pb::ExecStreamInit {
+        sandbox_id: scene.id.clone(),
+        resume_session_id: session,
+        ..Default::default()
+    };
+    frames.send(frame(ExecFrame::Init(init))).await.unwrap();
+    frames.send(stdin(b"two".to_vec())).await.unwrap();
+    drop(frames);
+    let (text, end) = answers.rest().await;
+    assert_eq!(text, b"one two");
+    let Some(Answer::Exit(exit)) = end else {
+        panic!("the exit comes, not {end:?}");
+    };
+    assert_eq!(exit.exit_code, 0);
     scene.alone().await;
 }
 

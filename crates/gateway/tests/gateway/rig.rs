@@ -15,7 +15,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use palisade_backend::Backend as _;
 use palisade_backend::fake::{self, Fake, World};
-use palisade_gateway::{Gateway, GatewayConfig, LiveView};
+use palisade_gateway::{Gateway, GatewayConfig, LiveView, SessionLimits};
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::{ClusterId, ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
@@ -365,10 +365,15 @@ impl Drop for Stage {
     }
 }
 
-/// Quick heartbeats, so that nobody waits for one.
+/// Quick heartbeats, so that nobody waits for one, and commands without a client
+/// that are not kept for long.
 pub(crate) fn config() -> GatewayConfig {
     GatewayConfig {
         heartbeat: Duration::from_millis(200),
+        exec_sessions: SessionLimits {
+            kept: Duration::from_secs(5),
+            ..SessionLimits::default()
+        },
         ..GatewayConfig::default()
     }
 }

@@ -70,7 +70,10 @@ pub(crate) async fn start(
     let stop = supervisor.stop_token();
 
     let gateway = Gateway::new(
-        GatewayConfig::default(),
+        GatewayConfig {
+            exec_sessions: args.sessions.limits(),
+            ..GatewayConfig::default()
+        },
         Arc::clone(&store),
         Arc::new(SystemClock),
         Arc::new(KernelIds),

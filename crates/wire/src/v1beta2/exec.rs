@@ -38,7 +38,19 @@ pub struct ExecStart {
     /// The sandbox, as the client named it.
     pub sandbox: String,
     /// The command.
-    pub spec: ExecSpec,
+    pub running: ExecRunning,
+}
+
+/// Which command a stream is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecRunning {
+    /// One that begins with the stream.
+    New(ExecSpec),
+    /// One that lost its stream.
+    Resume {
+        /// The session, as the client names it.
+        session: String,
+    },
 }
 
 /// A command that is answered when it ended.
@@ -101,11 +113,26 @@ pub fn exec_start(frame: pb::ExecStreamRequest) -> Result<ExecStart, Refusal> {
         env,
         resume_session_id,
     } = init;
-    if !resume_session_id.is_empty() {
-        let text = "this server does not resume commands; leave out the field resume_session_id";
-        return Err(Refusal::new(Reason::NotImplemented, text).with("feature", "resume_session_id"));
-    }
     let mut violations = Vec::new();
+    if !resume_session_id.is_empty() {
+        let given = [
+            ("command", !command.is_empty()),
+            ("tty", tty),
+            ("tty_width", tty_width > 0),
+            ("tty_height", tty_height > 0),
+            ("env", !env.is_empty()),
+        ];
+        for (field, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+            let text = "must be left out when resume_session_id is given";
+            wrong(&mut violations, field, ViolationKind::Conflict, text);
+        }
+        finish(violations)?;
+        let session = resume_session_id;
+        return Ok(ExecStart {
+            sandbox: sandbox_id,
+            running: ExecRunning::Resume { session },
+        });
+    }
     let terminal = tty.then(|| Terminal {
         width: side(&mut violations, "tty_width", tty_width, TERMINAL.width),
         height: side(&mut violations, "tty_height", tty_height, TERMINAL.height),
@@ -114,11 +141,11 @@ pub fn exec_start(frame: pb::ExecStreamRequest) -> Result<ExecStart, Refusal> {
     finish(violations)?;
     Ok(ExecStart {
         sandbox: sandbox_id,
-        spec: ExecSpec {
+        running: ExecRunning::New(ExecSpec {
             command,
             environment: env.into_iter().collect(),
             terminal,
-        },
+        }),
     })
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::data::departure::Departure;
 use crate::data::streaming::Caller;
 
 async fn ends_with(plane: &Plane, frames: Vec<ExecFrame>) -> Vec<Result<i32, String>> {
@@ -121,19 +122,23 @@ async fn a_frame_beyond_the_limit_ends_the_stream() {
     killed.expect("the command is killed");
 }
 
-fn caller() -> Caller {
+pub(super) fn caller() -> Caller {
     Caller {
         context: context("acme"),
         deadline: None,
+        departure: Departure::default(),
     }
 }
 
 fn plane_without_socket() -> DataPlane {
     let world = Arc::new(World::default());
-    let known = Known {
+    plane_with(Arc::new(Known {
         fake: Fake::open(world),
         puppets: Mutex::default(),
-    };
+    }))
+}
+
+pub(super) fn plane_with(known: Arc<Known>) -> DataPlane {
     let means = Means {
         clock: Arc::new(TestClock(time::Instant::now())),
         ids: Arc::new(TestIds),
@@ -141,8 +146,9 @@ fn plane_without_socket() -> DataPlane {
         stop: CancellationToken::new(),
         call_time: PATIENCE,
         streams_max: 10,
+        session_limits: session_limits(),
     };
-    DataPlane::over(means, Arc::new(known))
+    DataPlane::over(means, known)
 }
 
 /// What a client may send, in any order and number.

@@ -140,8 +140,12 @@ async fn a_client_that_leaves_while_the_command_waits_for_it_kills_the_command()
 }
 
 #[tokio::test]
-async fn a_client_that_dies_while_its_input_waits_kills_the_command() {
-    let plane = Plane::new().await;
+async fn the_command_of_a_client_that_died_while_its_input_waits_is_killed_after_a_while() {
+    let limits = SessionLimits {
+        kept: Duration::from_millis(200),
+        ..session_limits()
+    };
+    let plane = Plane::with(10, limits).await;
     let mut hand = plane.puppet();
     let address = serve(&plane.data).await;
     // A runtime of its own dies with all its connections, as a process does.

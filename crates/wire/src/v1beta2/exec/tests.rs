@@ -29,11 +29,11 @@ fn a_command_is_taken_word_by_word() {
     }));
     let expected = ExecStart {
         sandbox: "a".into(),
-        spec: ExecSpec {
+        running: ExecRunning::New(ExecSpec {
             command: words(&["sh", "-c", ""]),
             environment: BTreeMap::from([("A".to_owned(), "b=c".to_owned())]),
             terminal: None,
-        },
+        }),
     };
     assert_eq!(start, Ok(expected));
 }
@@ -48,7 +48,10 @@ fn a_terminal_without_a_size_gets_the_usual_one() {
             tty_height,
             ..Default::default()
         }));
-        start.map(|start| start.spec.terminal)
+        start.map(|start| match start.running {
+            ExecRunning::New(spec) => spec.terminal,
+            ExecRunning::Resume { session } => panic!("resumes {session}"),
+        })
     };
     assert_eq!(start(0, 0), Ok(Some(TERMINAL)));
     let given = Terminal {
@@ -110,15 +113,33 @@ fn a_stream_begins_with_init_and_has_one() {
 }
 
 #[test]
-fn resuming_a_command_is_refused_by_name() {
-    let refusal = exec_start(init(pb::ExecStreamInit {
-        command: words(&["sh"]),
+fn a_session_is_resumed_by_its_name_alone() {
+    let resuming = || pb::ExecStreamInit {
+        sandbox_id: "a".into(),
         resume_session_id: "s".into(),
         ..Default::default()
+    };
+    let expected = ExecStart {
+        sandbox: "a".into(),
+        running: ExecRunning::Resume {
+            session: "s".into(),
+        },
+    };
+    assert_eq!(exec_start(init(resuming())), Ok(expected));
+    let refusal = exec_start(init(pb::ExecStreamInit {
+        command: words(&["sh"]),
+        tty: true,
+        tty_width: 1,
+        tty_height: 1,
+        env: HashMap::from([("A".to_owned(), "b".to_owned())]),
+        ..resuming()
     }))
     .unwrap_err();
-    assert_eq!(refusal.reason, Reason::NotImplemented);
-    assert_eq!(refusal.metadata["feature"], "resume_session_id");
+    assert_eq!(refusal.reason, Reason::InvalidRequest);
+    assert_eq!(
+        fields(&refusal),
+        ["command", "tty", "tty_width", "tty_height", "env"]
+    );
 }
 
 #[test]
