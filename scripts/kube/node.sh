@@ -8,6 +8,7 @@
 #   scripts/kube/node.sh up DIR      start it, print the path of a kubeconfig
 #   scripts/kube/node.sh api DIR     start the API server alone
 #   scripts/kube/node.sh down DIR    stop it and remove DIR
+#   scripts/kube/node.sh netns DIR   print the name of its network namespace
 #
 # Beside the kubeconfig lies runner.kubeconfig, with the rights of a runner.
 #
@@ -16,7 +17,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-verb="${1:?up, api or down}"
+verb="${1:?up, api, down or netns}"
 dir="$(realpath -m "${2:?a directory}")"
 # Names that two of them on one machine do not share.
 tag="$(printf '%s' "$dir" | sha256sum | cut -c1-8)"
@@ -63,6 +64,10 @@ stop() {
   kill -9 "$pid" 2>/dev/null || true
 }
 
+if [ "$verb" = netns ]; then
+  echo "$netns"
+  exit 0
+fi
 if [ "$verb" = down ]; then
   down
   exit 0

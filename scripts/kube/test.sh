@@ -19,6 +19,8 @@ if [ -z "${PALISADE_TEST_KUBECONFIG:-}" ]; then
   PALISADE_TEST_KUBECONFIG="$(scripts/kube/node.sh up "$dir")"
   export PALISADE_TEST_KUBECONFIG
   export PALISADE_TEST_RUNNER_KUBECONFIG="$dir/runner.kubeconfig"
+  PALISADE_TEST_KUBE_NETNS="$(scripts/kube/node.sh netns "$dir")"
+  export PALISADE_TEST_KUBE_NETNS
 fi
 cargo nextest run --locked -p palisade-backend-kube --features cluster-tests --test cluster \
   --test-threads 8 --no-fail-fast "$@"

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+use kube::runtime::wait::{self, conditions};
 use kube::{Api, Client};
 use serde_json::Value;
 use tokio::time;
@@ -13,6 +14,8 @@ use crate::naming;
 
 /// The longest that one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
+/// How long a namespace may take to go, with all that is in it.
+const NAMESPACE_LIMIT: Duration = Duration::from_mins(1);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -91,13 +94,20 @@ where
     }
 }
 
-/// Makes a namespace, unless it is there: what is there is left as it is.
+/// Makes a namespace, unless it is there: what is there is left as it is. One that
+/// is being deleted is waited for, and made anew.
 pub(crate) async fn ensure_namespace(client: &Client, wanted: &Value) -> Result<(), ApiError> {
     let api: Api<Namespace> = Api::all(client.clone());
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-    let there = limited(api.get_opt(name)).await?;
-    if there.is_some() {
-        return Ok(());
+    if let Some(there) = limited(api.get_opt(name)).await? {
+        if there.metadata.deletion_timestamp.is_none() {
+            return Ok(());
+        }
+        let uid = there.metadata.uid.unwrap_or_default();
+        let gone = wait::await_condition(api, name, conditions::is_deleted(&uid));
+        let late = || ApiError::Unavailable(format!("the namespace {name} does not go away"));
+        let outcome = time::timeout(NAMESPACE_LIMIT, gone).await;
+        outcome.ok().and_then(Result::ok).ok_or_else(late)?;
     }
     apply(client, wanted).await.map(|_| ())
 }

@@ -26,11 +26,14 @@ use crate::api;
 use crate::cache;
 use crate::connect::Cluster;
 use crate::driver;
+use crate::enforcement;
 use crate::manifest;
+use crate::namespaces;
 use crate::naming;
+use crate::probe;
 use crate::refusal;
 use crate::sandbox::{NotRecorded, Progress, Sandbox};
-use crate::settings::Settings;
+use crate::settings::{Enforcement, Settings};
 use crate::shared::Shared;
 
 /// How long the first lists may take.
@@ -57,15 +60,24 @@ pub enum OpenError {
              this account list and watch secrets, pods, services, ingresses, nodes and classes?",
             LIST_LIMIT.as_secs())]
     NoLists,
+    /// It does not answer at all.
+    #[error("the cluster does not tell its version: is the API server there?")]
+    NoVersion,
 }
 
 impl KubeBackend {
     /// Watches the cluster, and takes over the sandboxes that it holds.
     pub async fn open(
         cluster: &Cluster,
-        settings: Settings,
+        mut settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, OpenError> {
+        let version = time::timeout(LIST_LIMIT, cluster.client.apiserver_version()).await;
+        let Ok(Ok(version)) = version else {
+            return Err(OpenError::NoVersion);
+        };
+        settings.has_port_ranges = enforcement::has_port_ranges(&version.major, &version.minor);
+        let is_probed = settings.enforcement == Enforcement::Required;
         let shared = Shared::new(cluster.client.clone(), settings, clock);
         cache::start(&shared);
         let listed = time::timeout(LIST_LIMIT, shared.wait_until_complete()).await;
@@ -73,6 +85,10 @@ impl KubeBackend {
         if listed != Ok(true) {
             backend.close().await;
             return Err(OpenError::NoLists);
+        }
+        namespaces::start(&backend.shared);
+        if is_probed {
+            probe::start(&backend.shared, cluster.namespace());
         }
         Ok(Arc::new(backend))
     }
@@ -146,8 +162,9 @@ impl KubeBackend {
 #[async_trait]
 impl Backend for KubeBackend {
     fn capabilities(&self) -> Capabilities {
-        let is_enforced = self.shared.takes_policies();
-        self.shared.facts().capabilities(is_enforced)
+        let shared = &self.shared;
+        let egress = enforcement::taken_on(&shared.settings, &shared.enforced.borrow());
+        shared.facts().capabilities(egress)
     }
 
     fn surroundings(&self) -> Surroundings {
@@ -160,7 +177,10 @@ impl Backend for KubeBackend {
 
     async fn ensure(&self, launch: &Launch) -> Result<(), EnsureError> {
         if self.known(launch.id).is_none() {
-            refusal::check(launch, &self.capabilities())?;
+            let kind = launch.egress.mode.kind();
+            let found = self.shared.enforced.borrow().clone();
+            let why_closed = enforcement::why_not(&self.shared.settings, &found, kind);
+            refusal::check(launch, &self.capabilities(), why_closed)?;
         }
         let sandbox = self.shared.find_or_wish(launch);
         if sandbox.wish.borrow().removals > 0 {

@@ -42,6 +42,8 @@ pub(crate) struct Driver {
     failures: u32,
     /// The last stop that the cluster was told.
     told_stop: Option<Timestamp>,
+    /// When to kill it next for not having ended, and how often that was done.
+    kill: Option<(time::Instant, u32)>,
     /// Whether what only a live sandbox needs is gone.
     is_freed: bool,
 }
@@ -82,6 +84,7 @@ fn spawn(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>, is_adopted: bool) {
         began: time::Instant::now(),
         failures: 0,
         told_stop: None,
+        kill: None,
         is_freed: false,
     };
     shared.tasks.spawn(driver.run());
@@ -156,15 +159,33 @@ impl Driver {
         let now = self.shared.clock.now();
         let overdue_at = self.began + OVERDUE;
         let is_overdue = time::Instant::now() >= overdue_at;
+        if self.is_on_lost_node(seen) {
+            let reason = "its node was lost".to_owned();
+            return self.end(View::Failed { at: now, reason }).await;
+        }
         match seen.verdict(is_overdue, now) {
             Verdict::Hopeless(reason) => self.end(View::Failed { at: now, reason }).await,
+            // What the pod says now may be said no more later on, or differently.
+            Verdict::At(view) if view.is_over() && seen.is_fleeting() => self.end(view).await,
             Verdict::At(view) if view.is_over() => self.free(seen).await,
             Verdict::At(View::Starting(_)) if !is_overdue => Next::WaitUntil(overdue_at),
             Verdict::At(View::Running { .. } | View::Stopping { .. }) if self.is_adopted => {
                 self.resume_stop(seen)
             }
+            Verdict::At(View::Stopping { .. }) => self.see_stop_through(seen),
             Verdict::At(_) => Next::Wait,
         }
+    }
+
+    /// Whether the cluster gave the pod up together with its node. It would wait
+    /// for ever for the node to say that the pod has ended.
+    fn is_on_lost_node(&self, seen: &Seen) -> bool {
+        let Some(pod) = &seen.pod else {
+            return false;
+        };
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+        let is_leaving = pod.metadata.deletion_timestamp.is_some();
+        is_leaving && node.is_some_and(|node| self.shared.facts().is_lost(node))
     }
 
     /// Takes note of a failure that may pass.

@@ -76,11 +76,14 @@ impl Node {
 }
 
 impl Facts {
-    pub(crate) fn put_node(&mut self, name: &str, node: Option<Node>) {
-        match node {
+    /// Takes in what is known of a node; whether it is a new one.
+    pub(crate) fn put_node(&mut self, name: &str, node: Option<Node>) -> bool {
+        let is_there = node.is_some();
+        let before = match node {
             Some(node) => self.nodes.insert(name.to_owned(), node),
             None => self.nodes.remove(name),
         };
+        is_there && before.is_none()
     }
 
     pub(crate) fn put_runtime_class(&mut self, name: &str, is_there: bool) {
@@ -114,17 +117,13 @@ impl Facts {
         capacity
     }
 
-    /// What can be done here. Without network policies that hold, no egress type
-    /// is offered: every one of them closes something.
-    pub(crate) fn capabilities(&self, is_enforced: bool) -> Capabilities {
+    /// What can be done here, with these egress types.
+    pub(crate) fn capabilities(&self, egress: BTreeSet<EgressType>) -> Capabilities {
         let classes = self.runtime_classes.iter();
         let texts =
             |text: fn(&Node) -> Option<&String>| self.open().filter_map(text).cloned().collect();
         Capabilities {
-            egress: EgressType::ALL
-                .into_iter()
-                .filter(|_| is_enforced)
-                .collect(),
+            egress,
             services: BTreeSet::from(ServiceType::ALL),
             address_pools: AddressPools::Unknown,
             routes: !self.ingress_classes.is_empty(),
@@ -222,7 +221,10 @@ mod tests {
         assert_eq!(capacity.total.cpu_millis, 3_000);
         assert_eq!(capacity.total.memory_bytes, 4 << 30);
         assert_eq!(
-            (capacity.total.gpus, facts.capabilities(true).largest.gpus),
+            (
+                capacity.total.gpus,
+                facts.capabilities(BTreeSet::new()).largest.gpus
+            ),
             (16, 8)
         );
     }
@@ -238,7 +240,7 @@ mod tests {
         facts.put_runtime_class("gone", true);
         facts.put_runtime_class("gone", false);
         facts.put_storage_class("fast", true);
-        let offered = facts.capabilities(true);
+        let offered = facts.capabilities(BTreeSet::new());
         assert_eq!(offered.architectures, ["amd64".to_owned()].into());
         assert_eq!(offered.gpu_types, ["H100".to_owned()].into());
         assert_eq!(offered.instance_types, ["h100".to_owned()].into());
@@ -251,16 +253,7 @@ mod tests {
         assert!(!offered.node_labels.contains_key("kubernetes.io/hostname"));
         assert!(!offered.routes);
         facts.put_ingress_class("nginx", true);
-        assert!(facts.capabilities(true).routes);
-    }
-
-    #[test]
-    fn no_egress_type_is_offered_where_policies_do_not_hold() {
-        assert_eq!(Facts::default().capabilities(false).egress, BTreeSet::new());
-        assert_eq!(
-            Facts::default().capabilities(true).egress.len(),
-            EgressType::ALL.len()
-        );
+        assert!(facts.capabilities(BTreeSet::new()).routes);
     }
 
     #[test]

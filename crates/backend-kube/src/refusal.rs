@@ -8,10 +8,15 @@ use palisade_model::name::RuntimeClass;
 use palisade_model::runner::Capabilities;
 use palisade_model::sandbox::{GpuKind, Launch};
 
-/// Refuses a launch that asks for more than there is.
-pub(crate) fn check(launch: &Launch, offered: &Capabilities) -> Result<(), EnsureError> {
+/// Refuses a launch that asks for more than there is, or whose egress is not taken
+/// on for this reason.
+pub(crate) fn check(
+    launch: &Launch,
+    offered: &Capabilities,
+    why_closed: Option<String>,
+) -> Result<(), EnsureError> {
     let refused = [
-        egress(launch, offered),
+        why_closed.map(|why| egress(launch, &why)),
         runtime_class(launch, offered),
         gpu(launch, offered),
         ingress(launch, offered),
@@ -22,15 +27,9 @@ pub(crate) fn check(launch: &Launch, offered: &Capabilities) -> Result<(), Ensur
     }
 }
 
-fn egress(launch: &Launch, offered: &Capabilities) -> Option<String> {
-    let kind = launch.egress.mode.kind();
-    (!offered.egress.contains(&kind)).then(|| {
-        format!(
-            "this runner cannot enforce the egress type {}: its cluster is not known to enforce \
-             network policies",
-            kind.as_str()
-        )
-    })
+fn egress(launch: &Launch, why: &str) -> String {
+    let kind = launch.egress.mode.kind().as_str();
+    format!("this runner cannot enforce the egress type {kind}: {why}")
 }
 
 fn runtime_class(launch: &Launch, offered: &Capabilities) -> Option<String> {
@@ -96,7 +95,8 @@ mod tests {
     }
 
     fn refused(launch: &Launch, offered: &Capabilities) -> Option<String> {
-        check(launch, offered).err().map(|error| error.to_string())
+        let checked = check(launch, offered, None);
+        checked.err().map(|error| error.to_string())
     }
 
     #[test]
@@ -105,9 +105,12 @@ mod tests {
     }
 
     #[test]
-    fn every_egress_type_is_refused_where_nothing_enforces_it() {
-        let refusal = refused(&sample_launch(), &Capabilities::default()).unwrap();
+    fn an_egress_type_that_nothing_enforces_is_refused_with_the_reason() {
+        let why = Some("a pod got through".to_owned());
+        let refused = check(&sample_launch(), &offered(), why);
+        let refusal = refused.err().map(|error| error.to_string()).unwrap();
         assert!(refusal.contains("egress type none"), "{refusal}");
+        assert!(refusal.contains("a pod got through"), "{refusal}");
     }
 
     #[test]

@@ -165,6 +165,13 @@ impl Seen {
         self.pod = self.pod.take().or(pod.map(Arc::new));
     }
 
+    /// Whether what the pod says of the end goes with it, or may yet change: it is
+    /// being deleted by somebody, or is still shown to run.
+    pub(crate) fn is_fleeting(&self) -> bool {
+        let pod = self.pod.as_deref();
+        pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some() || view::is_running(pod))
+    }
+
     /// Whether an end is written down already.
     pub(crate) fn has_end(&self) -> bool {
         let record = self.record.as_ref();

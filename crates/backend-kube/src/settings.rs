@@ -3,6 +3,7 @@
 //! Decided once, when the runner starts, and the same for every sandbox of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use palisade_model::cidr::Cidr;
 
@@ -31,12 +32,22 @@ pub struct Settings {
     /// Whether profiles that need a network policy run where it is not known
     /// that the cluster enforces any.
     pub enforcement: Enforcement,
+    /// The image of the pods that find out whether the cluster enforces network
+    /// policies: it has a shell and the `nc` of busybox.
+    pub probe_image: String,
+    /// Whether network policies of this cluster know ranges of ports. Found out
+    /// when the cluster is opened.
+    pub has_port_ranges: bool,
+    /// How long a namespace that was made for sandboxes is kept without any; for
+    /// ever if `None`.
+    pub namespace_idle: Option<Duration>,
 }
 
 /// What is done where network policies may have no effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Enforcement {
-    /// A profile that needs a policy is refused.
+    /// A profile that needs a policy is refused until a probe has shown that the
+    /// cluster enforces them.
     #[default]
     Required,
     /// The operator accepts that nothing holds sandboxes back: every profile
@@ -59,6 +70,9 @@ impl Default for Settings {
             dns_pod_labels: pair("k8s-app", "kube-dns"),
             cluster_ranges: Vec::new(),
             enforcement: Enforcement::default(),
+            probe_image: "busybox:stable".to_owned(),
+            has_port_ranges: true,
+            namespace_idle: Some(Duration::from_mins(10)),
         }
     }
 }

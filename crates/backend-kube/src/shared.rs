@@ -11,16 +11,17 @@ use kube::Client;
 use palisade_model::clock::Clock;
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Launch;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache;
+use crate::enforcement::Finding;
 use crate::facts::Facts;
 use crate::hints::Hints;
 use crate::naming;
 use crate::sandbox::Sandbox;
-use crate::settings::{Enforcement, Settings};
+use crate::settings::Settings;
 
 /// What all sandboxes of one backend share.
 pub(crate) struct Shared {
@@ -35,7 +36,13 @@ pub(crate) struct Shared {
     /// How many of the watches have listed everything.
     pub(crate) complete: watch::Sender<usize>,
     /// Whether the cluster was seen to enforce network policies.
-    pub(crate) enforced: watch::Sender<bool>,
+    pub(crate) enforced: watch::Sender<Finding>,
+    /// Counts the nodes that came.
+    pub(crate) new_nodes: watch::Sender<u64>,
+    /// Read while a record is written, written while a namespace is deleted: what
+    /// was just recorded must not go with a namespace that looked empty. Each holds
+    /// it for a few calls of the server, and these have a limit.
+    pub(crate) namespaces: RwLock<()>,
     sandboxes: Mutex<BTreeMap<SandboxId, Arc<Sandbox>>>,
     facts: Mutex<Facts>,
 }
@@ -60,7 +67,9 @@ impl Shared {
             closing: CancellationToken::new(),
             hints: Hints::default(),
             complete: watch::Sender::new(0),
-            enforced: watch::Sender::new(false),
+            enforced: watch::Sender::new(Finding::Unknown),
+            new_nodes: watch::Sender::new(0),
+            namespaces: RwLock::new(()),
             sandboxes: Mutex::default(),
             facts: Mutex::default(),
         })
@@ -133,14 +142,6 @@ impl Shared {
             biased;
             () = self.closing.cancelled() => false,
             listed = complete.wait_for(|count| *count >= cache::WATCHES) => listed.is_ok(),
-        }
-    }
-
-    /// Whether profiles that need network policies can be taken on.
-    pub(crate) fn takes_policies(&self) -> bool {
-        match self.settings.enforcement {
-            Enforcement::Required => *self.enforced.borrow(),
-            Enforcement::AcceptNone | Enforcement::Trusted => true,
         }
     }
 }

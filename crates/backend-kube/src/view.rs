@@ -4,6 +4,8 @@
 //! itself, is told as [`Verdict::Hopeless`]; whoever acts then writes an end into
 //! the record, and from there on the record has the last word ([`crate::end`]).
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use palisade_backend::View;
@@ -39,14 +41,28 @@ pub fn verdict(pod: &Pod, around: Around<'_>, now: Timestamp) -> Verdict {
     let status = pod.status.clone().unwrap_or_default();
     let main = main_status(&status);
     let is_stopped = annotation(pod, naming::STOP_BY).is_some();
-    if let Some(ended) = main.and_then(|main| ended(main, &status, is_stopped)) {
+    let is_leaving = pod.metadata.deletion_timestamp.is_some();
+    if let Some(mut ended) = main.and_then(|main| ended(main, &status, is_stopped)) {
+        if let View::Ended { reason, .. } = &mut ended
+            && is_leaving
+            && reason.is_empty()
+        {
+            *reason = words::disruption(&status);
+        }
         return Verdict::At(ended);
     }
     let since = main.and_then(since);
-    let is_leaving = pod.metadata.deletion_timestamp.is_some();
     let runs = main.is_some_and(|main| state(main).running.is_some());
     if status.phase.as_deref() == Some("Failed") && !runs {
         return Verdict::At(failed(&status, is_stopped, now));
+    }
+    if runs && let Some(over) = given_up_at(pod) {
+        let view = if now >= over {
+            given_up(since, over, is_stopped)
+        } else {
+            View::Stopping { since }
+        };
+        return Verdict::At(view);
     }
     if is_leaving || (is_stopped && (runs || status.start_time.is_some())) {
         return Verdict::At(View::Stopping { since });
@@ -112,6 +128,33 @@ fn ended(main: &ContainerStatus, status: &PodStatus, stopped: bool) -> Option<Vi
         reason: words::end(status, cause, message),
         stopped,
     })
+}
+
+/// When a pod whose deadline is over has ended, although it may still be shown to
+/// run: nodes before 1.22 end such a pod, and leave it at that.
+pub(crate) fn given_up_at(pod: &Pod) -> Option<Timestamp> {
+    let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
+    if status.reason.as_deref() != Some("DeadlineExceeded") {
+        return None;
+    }
+    let grace = spec.termination_grace_period_seconds.unwrap_or(30);
+    let seconds = spec.active_deadline_seconds?.saturating_add(grace);
+    let life = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let started = status.start_time.as_ref().and_then(timestamp)?;
+    Some(started.saturating_add(life.saturating_add(GIVEN_UP_AFTER)))
+}
+
+/// How long after its deadline and its grace a pod has surely ended.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
+
+fn given_up(since: Option<Timestamp>, at: Timestamp, stopped: bool) -> View {
+    View::Ended {
+        since,
+        at,
+        exit: None,
+        reason: "its time was over; its node did not tell how it ended".to_owned(),
+        stopped,
+    }
 }
 
 /// The node, or whoever else, gave up on the pod before it ran.

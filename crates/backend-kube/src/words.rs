@@ -94,6 +94,20 @@ pub(crate) fn end(status: &PodStatus, cause: &str, message: &str) -> String {
     }
 }
 
+/// Who took a pod away that its runner did not delete.
+pub(crate) fn disruption(status: &PodStatus) -> String {
+    let condition = condition(status, "DisruptionTarget");
+    let (cause, message) = condition.map_or(("", ""), |(_, cause, message)| (cause, message));
+    let text = match cause {
+        "PreemptionByScheduler" => "it made room for something more important",
+        "EvictionByEvictionAPI" => "evicted, as when a node is drained",
+        "DeletionByTaintManager" => "evicted, as its node no longer takes it",
+        "TerminationByKubelet" => "evicted by its node",
+        _ => "its pod was deleted from the cluster",
+    };
+    said(text, message)
+}
+
 /// Why a pod failed as a whole.
 pub(crate) fn failure(status: &PodStatus) -> String {
     let message = status.message.as_deref().unwrap_or_default();

@@ -76,8 +76,21 @@ echo "$n"
 exec cat -- "$p"
 "#;
 
-/// Asks the main process to end, as the node would.
-pub(super) const ASK_TO_END: &str = "kill -TERM 1";
+/// Sends a signal to the main process: the oldest one of this container that no
+/// other process of the pod started.
+pub(super) const SIGNAL: &str = r#"
+mine() { while IFS= read -r l; do echo "$l"; done 2>/dev/null <"/proc/$1/cgroup"; }
+own=$(mine $$)
+main= since=
+for d in /proc/[0-9]*; do
+  q=${d#/proc/}
+  IFS= read -r s 2>/dev/null <"$d/stat" || continue
+  set -- "$1" ${s##*) }
+  [ "$3" = 0 ] && [ "$q" != $$ ] && [ "$(mine "$q")" = "$own" ] || continue
+  if [ -z "$since" ] || [ "${21}" -lt "$since" ]; then main=$q since=${21}; fi
+done
+[ -n "$main" ] && kill "-$1" "$main"
+"#;
 
 /// Shows which ports are listened at.
 pub(super) const LISTENERS: &str = "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || :";

@@ -21,12 +21,34 @@ pub(super) struct Ran {
 /// The most that is kept of what a program writes to standard error.
 const STDERR_MAX: u64 = 4_096;
 
-/// Asks the main process of a sandbox to end.
-pub(crate) async fn ask_to_end(shared: &Arc<Shared>, launch: &Launch) -> Result<(), AttachError> {
+/// The signal that asks a process to end.
+pub(crate) const ASK: &str = "TERM";
+/// The signal that ends it.
+pub(crate) const KILL: &str = "KILL";
+
+/// Sends a signal to the main process of a sandbox.
+pub(crate) async fn send(
+    shared: &Arc<Shared>,
+    launch: &Launch,
+    name: &str,
+) -> Result<(), AttachError> {
     let target = Target::new(shared, launch.namespace.name.as_str(), launch.id);
-    let ran = run(&target, script::ASK_TO_END, &[], Bytes::new(), 0).await?;
+    let ran = run(&target, script::SIGNAL, &[name.to_owned()], Bytes::new(), 0).await?;
     match ran.exit {
         Exit(0) => Ok(()),
+        Exit(_) => Err(AttachError::NotRunning),
+    }
+}
+
+/// What a script writes that succeeds, as far as it is not too much.
+pub(crate) async fn output(
+    target: &Target,
+    script: &str,
+    arguments: &[String],
+) -> Result<Vec<u8>, AttachError> {
+    let ran = run(target, script, arguments, Bytes::new(), STDERR_MAX).await?;
+    match ran.exit {
+        Exit(0) => Ok(ran.stdout),
         Exit(_) => Err(AttachError::NotRunning),
     }
 }

@@ -111,7 +111,10 @@ impl Fact for Node {
     fn put(shared: &Shared, name: &str, object: Option<Self>) {
         let settings = &shared.settings;
         let node = object.map(|node| facts::Node::read(&node, settings));
-        shared.facts().put_node(name, node);
+        let is_new = shared.facts().put_node(name, node);
+        if is_new {
+            shared.new_nodes.send_modify(|count| *count += 1);
+        }
     }
 }
 

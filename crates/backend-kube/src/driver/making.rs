@@ -48,7 +48,8 @@ impl Driver {
         let secret = manifest::record(launch, &self.shared.settings)
             .map_err(|error: RecordError| NotRecorded::Refused(error.to_string()))?;
         let client = &self.shared.client;
-        if let Some(namespace) = manifest::namespace(&launch.namespace) {
+        let _stays = self.shared.namespaces.read().await;
+        if let Some(namespace) = manifest::namespace(&launch.namespace, &self.shared.settings) {
             let made = api::ensure_namespace(client, &namespace).await;
             made.map_err(|error| not_recorded("namespace", error))?;
         }

@@ -1,9 +1,9 @@
 //! Asking a sandbox to end, so that it has ended by an instant.
 //!
-//! The node enforces the instant: it is the active deadline of the pod, which can
-//! be shortened and never lengthened, and which holds although the runner may be
-//! gone. Asking is a signal from inside; where the image has nothing to send one
-//! with, the node asks when it ends the sandbox.
+//! Asking and killing are signals from inside, so that the pod stays with its exit
+//! code and its logs. Should the runner be gone, or the image have nothing to send a
+//! signal with, the node ends the sandbox a little later: it is told the instant as
+//! the active deadline of the pod, which can be shortened and never lengthened.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,13 @@ use crate::naming;
 use crate::sandbox::Seen;
 use crate::view;
 
-/// How long it may take to ask.
-const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take to send a signal.
+const SIGNAL_LIMIT: Duration = Duration::from_secs(10);
+/// When to send the last one once more; the pause doubles so many times.
+const KILL_AGAIN: Duration = Duration::from_secs(5);
+const KILL_DOUBLINGS_MAX: u32 = 4;
+/// How much later than the runner the node ends a sandbox, in seconds.
+const SLACK_SECONDS: i64 = 10;
 
 impl Driver {
     /// Has the sandbox end by an instant.
@@ -60,7 +65,7 @@ impl Driver {
                 self.told_stop = Some(by);
                 self.tell_stopping(by, Ok(()));
                 if is_first {
-                    self.ask(launch, pod);
+                    self.signal(launch, pod, signal::ASK);
                 }
                 Next::Again
             }
@@ -79,9 +84,33 @@ impl Driver {
         if let (Some(launch), Some(pod)) = (&seen.launch, &seen.pod)
             && view::annotation(pod, naming::STOP_BY).is_some()
         {
-            self.ask(launch, pod);
+            self.signal(launch, pod, signal::ASK);
         }
-        Next::Wait
+        Next::Again
+    }
+
+    /// It is ending: kills what has not ended when its time is over.
+    pub(super) fn see_stop_through(&mut self, seen: &Seen) -> Next {
+        let (Some(launch), Some(pod)) = (&seen.launch, &seen.pod) else {
+            return Next::Wait;
+        };
+        let now = self.shared.clock.now();
+        let after = |at: Timestamp| time::Instant::now() + at.saturating_since(now);
+        let given_up = view::given_up_at(pod).map(after);
+        let Some(by) = stop_by(pod) else {
+            return given_up.map_or(Next::Wait, Next::WaitUntil);
+        };
+        if by > now {
+            return Next::WaitUntil(after(by));
+        }
+        let (mut due, kills) = self.kill.unwrap_or((time::Instant::now(), 0));
+        if time::Instant::now() >= due {
+            self.signal(launch, pod, signal::KILL);
+            let factor = 1 << kills.min(KILL_DOUBLINGS_MAX);
+            due = time::Instant::now() + KILL_AGAIN.saturating_mul(factor);
+            self.kill = Some((due, kills.saturating_add(1)));
+        }
+        Next::WaitUntil(given_up.map_or(due, |at| at.min(due)))
     }
 
     fn tell_stopping(&self, by: Timestamp, outcome: Result<(), String>) {
@@ -126,16 +155,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Asks from inside, on the side: the deadline holds whatever comes of it.
-    fn ask(&self, launch: &Arc<Launch>, pod: &Pod) {
+    /// Sends a signal from inside, on the side: the deadline holds whatever comes of it.
+    fn signal(&self, launch: &Arc<Launch>, pod: &Pod, name: &'static str) {
         if !view::is_running(pod) {
             return;
         }
         let (shared, launch) = (Arc::clone(&self.shared), Arc::clone(launch));
         self.shared.attached.spawn(async move {
-            let asked = time::timeout(ASK_LIMIT, signal::ask_to_end(&shared, &launch)).await;
-            if !matches!(asked, Ok(Ok(()))) {
-                debug!(sandbox.id = %launch.id, "the sandbox could not be asked; its node will");
+            let sent = time::timeout(SIGNAL_LIMIT, signal::send(&shared, &launch, name)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                let id = launch.id;
+                debug!(sandbox.id = %id, name, "no signal could be sent; the node will end it");
             }
         });
     }
@@ -146,11 +176,20 @@ fn start_time(pod: &Pod) -> Option<Timestamp> {
     view::timestamp(time)
 }
 
-/// The active deadline, in seconds from the start, with which a pod has ended by
-/// an instant. What is over already is as soon as can be.
+/// The instant by which a pod was told to have ended.
+fn stop_by(pod: &Pod) -> Option<Timestamp> {
+    let text = view::annotation(pod, naming::STOP_BY)?;
+    text.parse().ok().map(Timestamp::from_micros)
+}
+
+/// The active deadline, in seconds from the start, with which a pod has ended a
+/// little after an instant.
 fn deadline(started: Timestamp, by: Timestamp, grace_seconds: i64, before: Option<i64>) -> i64 {
     let life = by.as_micros().saturating_sub(started.as_micros()) / 1_000_000;
-    let wanted = life.saturating_sub(grace_seconds).max(1);
+    let wanted = life
+        .saturating_add(SLACK_SECONDS)
+        .saturating_sub(grace_seconds)
+        .max(1);
     before.map_or(wanted, |before| before.min(wanted))
 }
 
@@ -161,10 +200,9 @@ mod tests {
     #[test]
     fn the_deadline_leaves_room_for_the_grace_of_the_node_and_only_shortens() {
         let second = |second: i64| Timestamp::from_micros(second * 1_000_000);
-        assert_eq!(deadline(second(100), second(160), 2, None), 58);
-        assert_eq!(deadline(second(100), second(101), 2, None), 1);
+        assert_eq!(deadline(second(100), second(160), 2, None), 68);
         assert_eq!(deadline(second(100), second(50), 2, None), 1);
         assert_eq!(deadline(second(100), second(160), 2, Some(30)), 30);
-        assert_eq!(deadline(second(100), second(110), 2, Some(30)), 8);
+        assert_eq!(deadline(second(100), second(110), 2, Some(30)), 18);
     }
 }

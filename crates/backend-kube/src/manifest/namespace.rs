@@ -6,11 +6,12 @@ use palisade_model::sandbox::LaunchNamespace;
 use serde_json::{Map, Value, json};
 
 use crate::naming;
+use crate::settings::Settings;
 
 /// The namespace, if it is made when missing.
 ///
 /// Labels and annotations of the profile cannot take the place of our own.
-pub fn namespace(namespace: &LaunchNamespace) -> Option<Value> {
+pub fn namespace(namespace: &LaunchNamespace, settings: &Settings) -> Option<Value> {
     let LaunchNamespace {
         name,
         auto_create,
@@ -27,6 +28,10 @@ pub fn namespace(namespace: &LaunchNamespace) -> Option<Value> {
     };
     let mut labels = texts(labels);
     labels.insert(naming::MANAGED_BY.to_owned(), naming::MANAGER.into());
+    labels.insert(
+        naming::INSTANCE.to_owned(),
+        settings.instance.clone().into(),
+    );
     let mut annotations = texts(annotations);
     annotations.insert(naming::AUTO_CREATED.to_owned(), "true".into());
     Some(json!({

@@ -5,6 +5,7 @@
 //! long it lives, and which machines it may land on.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use palisade_model::pod::apply;
 use palisade_model::sandbox::{Launch, PodMetadata};
@@ -46,8 +47,26 @@ pub fn pod(launch: &Launch, settings: &Settings) -> Made {
         Some(patch) => apply(&mut object, patch, naming::MAIN_CONTAINER),
         None => Vec::new(),
     };
+    share_processes(&mut object["spec"]);
     hold(&mut object, launch, settings);
     Made { object, dropped }
+}
+
+/// Makes the main process one that signals from inside can end, as process 1 of
+/// a pod is not. Only where nothing else runs beside it: containers of a pod that
+/// share their processes can look into each other, and what a profile puts
+/// beside a sandbox may hold what the sandbox is not to see.
+fn share_processes(spec: &mut Value) {
+    let key = "shareProcessNamespace";
+    let is_alone = spec["containers"]
+        .as_array()
+        .is_some_and(|all| all.len() == 1);
+    let init = spec["initContainers"].as_array();
+    let stays = init.is_some_and(|all| all.iter().any(|one| one.get("restartPolicy").is_some()));
+    let is_host = spec["hostPID"] == true;
+    if is_alone && !stays && !is_host && spec.get(key).is_none() {
+        spec[key] = true.into();
+    }
 }
 
 /// What holds whatever a patch says.
@@ -76,11 +95,17 @@ fn hold(object: &mut Value, launch: &Launch, settings: &Settings) {
     }
     placement::constrain(spec, launch, settings);
     if let Some(lifetime) = launch.max_lifetime {
+        let lifetime = lifetime.saturating_add(LIFETIME_SLACK);
         let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX).max(1);
         let patched = spec["activeDeadlineSeconds"].as_i64().unwrap_or(i64::MAX);
         spec["activeDeadlineSeconds"] = seconds.min(patched).min(SECONDS_MAX).into();
     }
 }
+
+/// How much later than the runner the node ends a sandbox whose time is over. That
+/// is for the case that the runner is gone; the node counts the time that it
+/// takes to pull the image, which the runner does not.
+const LIFETIME_SLACK: Duration = Duration::from_mins(10);
 
 /// The longest deadline that a pod can have.
 const SECONDS_MAX: i64 = i32::MAX as i64;

@@ -8,7 +8,9 @@
 //! knows names of sandboxes only may ask nothing: that is closer to the mode than
 //! all names of the world. Its sandboxes find each other by address.
 
-use palisade_model::policy::{Block, Dns, EgressRules, Exposed, Peers, Standing, Surroundings};
+use palisade_model::policy::{
+    Block, Dns, EgressRules, Exposed, NAME_PORTS, Peers, Standing, Surroundings,
+};
 use palisade_model::profile::Scope;
 use palisade_model::sandbox::Launch;
 use serde_json::{Value, json};
@@ -45,7 +47,11 @@ fn egress(launch: &Launch, rules: &EgressRules, settings: &Settings) -> Value {
     let mut open = Vec::new();
     let blocks: Vec<Value> = rules.blocks().iter().map(block).collect();
     if !blocks.is_empty() {
-        open.push(json!({ "to": blocks }));
+        let mut rule = json!({ "to": blocks });
+        if settings.has_port_ranges {
+            rule["ports"] = ports_without_names();
+        }
+        open.push(rule);
     }
     match rules.dns {
         Dns::Forward => open.push(dns(settings)),
@@ -62,6 +68,24 @@ fn block(block: &Block) -> Value {
         entry["except"] = except.collect();
     }
     json!({ "ipBlock": entry })
+}
+
+/// Every port but those of servers of names: only the cluster's resolver is asked.
+/// A plugin that does not know ranges takes each for its first port, and closes
+/// too much rather than too little.
+fn ports_without_names() -> Value {
+    let mut closed = NAME_PORTS;
+    closed.sort_unstable();
+    let mut ports = vec![json!({ "protocol": "SCTP" })];
+    for protocol in ["TCP", "UDP"] {
+        let mut first = 1;
+        for port in closed {
+            ports.push(json!({ "protocol": protocol, "port": first, "endPort": port - 1 }));
+            first = port + 1;
+        }
+        ports.push(json!({ "protocol": protocol, "port": first, "endPort": u16::MAX }));
+    }
+    Value::Array(ports)
 }
 
 fn dns(settings: &Settings) -> Value {

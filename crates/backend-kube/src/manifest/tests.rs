@@ -265,7 +265,7 @@ fn a_patch_changes_neither_whose_a_sandbox_is_nor_that_it_runs_once() {
         .insert(naming::USER_ID.to_owned(), "forged".to_owned());
     let pod = pod_of(&launch);
     assert_eq!(pod["spec"]["restartPolicy"], "Never");
-    assert_eq!(pod["spec"]["activeDeadlineSeconds"], 60);
+    assert_eq!(pod["spec"]["activeDeadlineSeconds"], 660);
     assert_eq!(pod["metadata"]["labels"][naming::USER_ID], "ada");
 }
 
@@ -313,6 +313,7 @@ fn ports_of_the_request_are_ports_of_the_container() {
 
 #[test]
 fn a_namespace_is_made_with_its_labels_and_annotations_or_not_at_all() {
+    let settings = Settings::default();
     let mut launch = sample_launch();
     let block = &mut launch.namespace;
     block.labels = BTreeMap::from([("team".to_owned(), "ml".to_owned())]);
@@ -322,11 +323,39 @@ fn a_namespace_is_made_with_its_labels_and_annotations_or_not_at_all() {
         "kind": "Namespace",
         "metadata": {
             "name": "user-ns-acme-ada",
-            "labels": { "team": "ml", "app.kubernetes.io/managed-by": "palisade-runner" },
+            "labels": {
+                "team": "ml",
+                "app.kubernetes.io/managed-by": "palisade-runner",
+                "app.kubernetes.io/instance": "palisade",
+            },
             "annotations": { "cost": "7", "sandbox.coreweave.com/auto-created": "true" },
         },
     });
-    assert_eq!(namespace(&launch.namespace), Some(expected));
+    assert_eq!(namespace(&launch.namespace, &settings), Some(expected));
     launch.namespace.auto_create = false;
-    assert_eq!(namespace(&launch.namespace), None);
+    assert_eq!(namespace(&launch.namespace, &settings), None);
+}
+
+#[test]
+fn processes_are_shared_only_where_nothing_runs_beside_the_sandbox() {
+    let shares = |pod: Value| {
+        let spec = json!({ "pod": { "spec": pod } });
+        pod_under(spec)["spec"]
+            .get("shareProcessNamespace")
+            .cloned()
+    };
+    assert_eq!(shares(json!({})), Some(true.into()));
+    let init = json!({ "name": "prep", "image": "busybox" });
+    let before = json!({ "initContainers": [init] });
+    assert_eq!(shares(before), Some(true.into()));
+    // A container beside it may hold what the sandbox is not to see.
+    let beside = json!({ "containers": [{ "name": "proxy", "image": "proxy" }] });
+    assert_eq!(shares(beside), None);
+    let mut stays = init;
+    stays["restartPolicy"] = "Always".into();
+    assert_eq!(shares(json!({ "initContainers": [stays] })), None);
+    // What a privileged profile says is left as it is.
+    let said = json!({ "shareProcessNamespace": false });
+    assert_eq!(shares(said), Some(false.into()));
+    assert_eq!(shares(json!({ "hostPID": true })), None);
 }

@@ -252,3 +252,61 @@ fn a_pod_that_somebody_deletes_is_stopping() {
     };
     assert_eq!(verdict(&pod, Around::default(), NOW), Verdict::At(expected));
 }
+
+/// A pod whose deadline was 30 s after its start, with a grace of 2 s.
+fn overdue(mut status: Value) -> Pod {
+    status["reason"] = "DeadlineExceeded".into();
+    status["phase"] = "Failed".into();
+    let mut pod = pod(status);
+    let spec = json!({
+        "activeDeadlineSeconds": 30, "terminationGracePeriodSeconds": 2, "containers": [],
+    });
+    pod.spec = Some(serde_json::from_value(spec).unwrap());
+    pod
+}
+
+#[test]
+fn a_pod_that_its_node_ended_without_telling_has_ended_after_a_while() {
+    let pod = overdue(running());
+    let over = at(STARTED).saturating_add(Duration::from_secs(42));
+    assert_eq!(given_up_at(&pod), Some(over));
+    let before = verdict(&pod, Around::default(), at(FINISHED));
+    assert!(
+        matches!(before, Verdict::At(View::Stopping { .. })),
+        "{before:?}"
+    );
+    let Verdict::At(View::Ended { at, exit, .. }) = verdict(&pod, Around::default(), NOW) else {
+        unreachable!("it ended");
+    };
+    assert_eq!((at, exit), (over, None));
+}
+
+#[test]
+fn a_pod_that_tells_its_end_is_not_given_up() {
+    let told = overdue(terminated(
+        json!({ "exitCode": 143, "finishedAt": FINISHED }),
+    ));
+    let Verdict::At(View::Ended { exit, .. }) = verdict(&told, Around::default(), NOW) else {
+        unreachable!("it ended");
+    };
+    assert_eq!(exit, Some(Exit(143)));
+    assert_eq!(given_up_at(&pod(running())), None);
+}
+
+#[test]
+fn an_end_that_somebody_else_brought_about_says_so() {
+    let mut pod = pod(terminated(json!({ "exitCode": 143, "reason": "Error" })));
+    let reason = |pod: &Pod| match verdict(pod, Around::default(), NOW) {
+        Verdict::At(View::Ended { reason, .. }) => reason,
+        other @ (Verdict::At(_) | Verdict::Hopeless(_)) => unreachable!("it ended: {other:?}"),
+    };
+    assert_eq!(reason(&pod), "");
+    pod.metadata.deletion_timestamp = Some(serde_json::from_value(json!(FINISHED)).unwrap());
+    assert_eq!(reason(&pod), "its pod was deleted from the cluster");
+    let status = pod.status.as_mut().unwrap();
+    let condition = json!([{
+        "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+    }]);
+    status.conditions = Some(serde_json::from_value(condition).unwrap());
+    assert!(reason(&pod).contains("drained"), "{}", reason(&pod));
+}

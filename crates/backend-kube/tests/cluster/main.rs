@@ -5,5 +5,7 @@
 
 mod conformance;
 mod lease;
+mod namespaces;
+mod network;
 mod objects;
 mod support;

@@ -94,7 +94,7 @@ async fn every_field_of_a_profile_is_taken_by_the_server() {
     assert_eq!(spec["terminationGracePeriodSeconds"], 20);
     assert_eq!(spec["schedulerName"], "tenant-slurm-slurm-scheduler");
     assert_eq!(spec["nodeSelector"], json!({ "gpu": "h100" }));
-    assert_eq!(spec["activeDeadlineSeconds"], 3_600);
+    assert_eq!(spec["activeDeadlineSeconds"], 4_200);
     assert_eq!(
         spec["securityContext"]["seccompProfile"]["type"],
         "RuntimeDefault"

@@ -29,14 +29,27 @@ pub(crate) struct Harness {
 impl Harness {
     /// A backend with an instance of its own.
     pub(crate) async fn new() -> Self {
-        let settings = Settings {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             instance: format!("test-{}", uuid::Uuid::now_v7()),
             // The bridge of the test node lets everything through.
             enforcement: Enforcement::AcceptNone,
+            probe_image: IMAGE.to_owned(),
             ..Settings::default()
         };
+        change(&mut settings);
         let backend = Some(open(&settings).await);
         Self { backend, settings }
+    }
+
+    /// The names of the two pods of its probe.
+    pub(crate) fn probe_names(&self) -> (String, String) {
+        let name = |role: &str| format!("palisade-probe-{}-{role}", self.settings.instance);
+        (name("open"), name("closed"))
     }
 
     pub(crate) fn open(&self) -> Arc<KubeBackend> {
@@ -99,13 +112,11 @@ impl conformance::Harness for Harness {
         self.open()
     }
 
-    /// Process 1 has no default way to end when it is asked to, so that jobs that
-    /// do bring one, as the default command of the SDKs does.
     fn command(&self, job: &Job) -> Vec<String> {
         let lines = |count: &u32| {
             format!("i=0; while [ $i -lt {count} ]; do echo line $i; i=$((i+1)); done")
         };
-        let wait = "trap 'exit 0' TERM; sleep 1000 & wait";
+        let wait = "exec sleep 1000";
         match job {
             Job::RunUntilStopped => shell(wait),
             Job::IgnoreStop => shell("trap '' TERM; while true; do sleep 1; done"),
@@ -116,8 +127,7 @@ impl conformance::Harness for Harness {
             Job::PrintBoth(code) => shell(&format!("echo out; echo err >&2; exit {code}")),
             Job::PrintBytes(count) => shell(&format!("head -c {count} /dev/zero | tr '\\0' x")),
             Job::NoSuchProgram => vec!["/no/such/program".to_owned()],
-            // Process 1 cannot kill itself; its own child can be killed.
-            Job::KillSelf => shell("sh -c 'kill -9 $$'; exit $?"),
+            Job::KillSelf => shell("kill -9 $$"),
             Job::Echo(port) => shell(&format!("exec nc -ll -p {port} -e /bin/cat")),
         }
     }

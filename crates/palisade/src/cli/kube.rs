@@ -25,6 +25,23 @@ pub(crate) struct KubeArgs {
         value_enum
     )]
     pub(crate) network_enforcement: EnforcementArg,
+    /// The image of the two pods that find out whether network policies are enforced; it needs a
+    /// shell and the nc of busybox
+    #[arg(
+        long,
+        env = "PALISADE_PROBE_IMAGE",
+        default_value = "busybox:stable",
+        value_name = "IMAGE"
+    )]
+    pub(crate) probe_image: String,
+    /// How many seconds a namespace that was made for sandboxes is kept without any; 0 is for ever
+    #[arg(
+        long,
+        env = "PALISADE_NAMESPACE_IDLE_SECONDS",
+        default_value = "600",
+        value_name = "SECONDS"
+    )]
+    pub(crate) namespace_idle_seconds: u64,
     /// A range of nodes, pods or Services that has public addresses and is closed to the egress
     /// type internet all the same; repeatable
     #[arg(
@@ -56,7 +73,7 @@ pub(crate) struct KubeArgs {
 /// What is done where network policies may have no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EnforcementArg {
-    /// Refuse every sandbox, as each egress type closes something
+    /// Take sandboxes on once a probe has shown that the cluster enforces network policies
     Required,
     /// Take sandboxes on: this cluster is known to enforce network policies
     Trusted,

@@ -1,6 +1,7 @@
 //! A cluster as a runner: backend, Lease, and the link to a gateway.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use palisade_backend_kube::settings::{Enforcement, Settings};
@@ -70,6 +71,9 @@ fn settings(args: &KubeArgs) -> anyhow::Result<Settings> {
         gpu_type_label: args.gpu_type_label.clone(),
         cluster_ranges: args.cluster_ranges.clone(),
         enforcement,
+        probe_image: args.probe_image.clone(),
+        namespace_idle: (args.namespace_idle_seconds > 0)
+            .then(|| Duration::from_secs(args.namespace_idle_seconds)),
         ..Settings::default()
     })
 }

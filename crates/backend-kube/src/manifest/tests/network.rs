@@ -1,6 +1,6 @@
 //! Egress and ingress as network policies, Services and Ingresses.
 
-use palisade_model::policy::{EgressRules, Verdict};
+use palisade_model::policy::{Door, EgressRules, Surroundings, Verdict};
 
 use super::*;
 
@@ -47,10 +47,21 @@ fn the_mode_none_opens_nothing_and_names_neither() {
 fn an_allowlist_opens_its_ranges_and_names() {
     let launch = mode(json!({ "type": "allowlist", "cidrs": ["140.82.112.0/20", "10.1.0.0/16"] }));
     let expected = json!([
-        { "to": [
-            { "ipBlock": { "cidr": "10.1.0.0/16" } },
-            { "ipBlock": { "cidr": "140.82.112.0/20" } },
-        ] },
+        {
+            "to": [
+                { "ipBlock": { "cidr": "10.1.0.0/16" } },
+                { "ipBlock": { "cidr": "140.82.112.0/20" } },
+            ],
+            "ports": [
+                { "protocol": "SCTP" },
+                { "protocol": "TCP", "port": 1, "endPort": 52 },
+                { "protocol": "TCP", "port": 54, "endPort": 852 },
+                { "protocol": "TCP", "port": 854, "endPort": 65535 },
+                { "protocol": "UDP", "port": 1, "endPort": 52 },
+                { "protocol": "UDP", "port": 54, "endPort": 852 },
+                { "protocol": "UDP", "port": 854, "endPort": 65535 },
+            ],
+        },
         {
             "to": [{
                 "namespaceSelector": {
@@ -62,6 +73,37 @@ fn an_allowlist_opens_its_ranges_and_names() {
         },
     ]);
     assert_eq!(egress_of(&launch), expected);
+}
+
+#[test]
+fn the_ports_of_name_servers_are_closed_in_open_ranges_as_the_model_says() {
+    let is_within = |rule: &Value, port: u16| {
+        let ports = rule["ports"].as_array().unwrap().iter();
+        let mut of_tcp = ports.filter(|entry| entry["protocol"] == "TCP");
+        of_tcp.any(|entry| {
+            let bound = |key: &str| entry[key].as_u64().unwrap();
+            (bound("port")..=bound("endPort")).contains(&u64::from(port))
+        })
+    };
+    let launch = mode(json!({ "type": "internet" }));
+    let egress = egress_of(&launch);
+    let rules = EgressRules::new(&launch.egress.mode, &Surroundings::default());
+    let address = "1.1.1.1".parse().unwrap();
+    for port in [1, 52, 53, 54, 443, 852, 853, 854, 65535] {
+        let door = Door {
+            port,
+            protocol: Protocol::Tcp,
+        };
+        let is_allowed = matches!(rules.port(address, door), Verdict::Allowed(_));
+        assert_eq!(is_within(&egress[0], port), is_allowed, "port {port}");
+    }
+    // Servers that know no ranges of ports refuse an object that has some.
+    let old = Settings {
+        has_port_ranges: false,
+        ..Settings::default()
+    };
+    let policy = network_policy(&launch, &old);
+    assert!(policy["spec"]["egress"][0].get("ports").is_none());
 }
 
 #[test]
