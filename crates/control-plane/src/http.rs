@@ -19,6 +19,7 @@ mod openapi;
 mod params;
 mod placing;
 mod profile;
+mod queue;
 mod quota;
 mod runner;
 mod sandbox;
@@ -38,6 +39,7 @@ pub fn router(plane: ControlPlane) -> Router {
         .nest("/v1beta2/sandbox/profile-templates", profile::routes())
         .nest("/v1beta2/sandbox/managed-runners", runner::routes())
         .nest("/v1beta2/sandbox/placement", placing::routes())
+        .nest("/v1beta2/sandbox/queue", queue::routes())
         .nest("/v1beta2/sandbox/quota", quota::routes())
         .nest("/v1beta2/sandbox/sandboxes", sandbox::routes())
         .route_layer(middleware::from_fn_with_state(

@@ -10,7 +10,7 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
-use palisade_wire::rest::{DenialTotals, RunnerObservation};
+use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 
 /// Tells what is known of a runner at this moment.
 ///
@@ -39,6 +39,10 @@ pub trait RunnerLive: Debug + Send + Sync + 'static {
 
     /// What was refused to all sandboxes of a profile.
     fn profile_denials(&self, organization: &OrganizationId, id: ProfileId) -> DenialTotals;
+
+    /// The starts of an organization that wait for room at this gateway, the next
+    /// one first.
+    fn waiting(&self, organization: &OrganizationId) -> StartQueue;
 }
 
 /// For a control plane that no runner dials into.
@@ -64,5 +68,9 @@ impl RunnerLive for NoRunners {
 
     fn profile_denials(&self, _organization: &OrganizationId, _id: ProfileId) -> DenialTotals {
         DenialTotals::default()
+    }
+
+    fn waiting(&self, _organization: &OrganizationId) -> StartQueue {
+        StartQueue::default()
     }
 }

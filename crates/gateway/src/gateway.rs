@@ -21,7 +21,7 @@ use palisade_wire::proto::runner_v1::runner_service_server::RunnerServiceServer;
 use palisade_wire::proto::v1beta2::discovery_service_server::DiscoveryServiceServer;
 use palisade_wire::proto::v1beta2::gateway_service_server::GatewayServiceServer;
 use palisade_wire::proto::v1beta2::secret_store_service_server::SecretStoreServiceServer;
-use palisade_wire::rest::{DenialTotals, RunnerObservation};
+use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -58,6 +58,7 @@ pub struct Gateway {
     hub: Hub,
     follower: Follower,
     progress: Progress,
+    queue: Queue,
     health: HealthReporter,
     router: Router,
     rest: Router,
@@ -69,6 +70,7 @@ pub struct LiveView {
     hub: Hub,
     picture: Picture,
     progress: Progress,
+    queue: Queue,
 }
 
 impl LiveView {
@@ -105,6 +107,12 @@ impl LiveView {
         self.hub.denials_by_profile()
     }
 
+    /// The starts of an organization that wait for room here; at once, out of
+    /// memory.
+    pub fn waiting(&self, organization: &OrganizationId) -> StartQueue {
+        self.queue.seen(organization)
+    }
+
     /// Whether the gateway has read everything and admits sandboxes.
     pub fn is_ready(&self) -> bool {
         self.progress.is_ready()
@@ -137,12 +145,13 @@ impl Gateway {
         let gate = Gate::new(tools.clone());
         let (follower, progress) =
             Follower::new(tools.clone(), picture.clone(), gate.clone(), hub.clone());
+        let queue = Queue::default();
         let admission = Admission {
             tools: tools.clone(),
             picture: picture.clone(),
             progress: progress.clone(),
             hub: hub.clone(),
-            queue: Queue::default(),
+            queue: queue.clone(),
         };
         let (health, health_service) = health_reporter();
         let (router, rest) = routers(admission, gate);
@@ -153,6 +162,7 @@ impl Gateway {
             hub,
             follower,
             progress,
+            queue,
             health,
             router,
             rest,
@@ -175,6 +185,7 @@ impl Gateway {
             hub: self.hub.clone(),
             picture: self.picture.clone(),
             progress: self.progress.clone(),
+            queue: self.queue.clone(),
         }
     }
 
@@ -186,6 +197,7 @@ impl Gateway {
             hub,
             follower,
             progress,
+            queue: _,
             health,
             router: _,
             rest: _,

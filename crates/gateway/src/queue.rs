@@ -14,6 +14,7 @@ use palisade_model::name::{OrganizationId, UserId};
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{Owner, Sandbox, StartRequest};
+use palisade_wire::rest::{StartQueue, WaitingStart};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -124,6 +125,21 @@ impl Queue {
         Ok((waiting, is_first))
     }
 
+    /// What can be seen of a line.
+    pub(crate) fn seen(&self, organization: &OrganizationId) -> StartQueue {
+        let lines = self.lock();
+        let tickets = lines.get(organization).into_iter();
+        let tickets = tickets.flat_map(|line| line.tickets.values());
+        let waiting: Vec<_> = (1..)
+            .zip(tickets)
+            .map(|(position, ticket)| ticket.seen(position))
+            .collect();
+        StartQueue {
+            length: u32::try_from(waiting.len()).unwrap_or(u32::MAX),
+            waiting,
+        }
+    }
+
     /// Everybody in a line, the next one first.
     pub(crate) fn turns(&self, organization: &OrganizationId) -> Vec<Turn> {
         let lines = self.lock();
@@ -187,6 +203,19 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<OrganizationId, Line>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ticket {
+    fn seen(&self, position: u32) -> WaitingStart {
+        WaitingStart {
+            position,
+            user: self.owner.user.to_string(),
+            waited_seconds: self.since.elapsed().as_secs(),
+            reason: self.last.reason.as_str().to_owned(),
+            message: self.last.message.clone(),
+            tags: self.request.tags.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
@@ -298,6 +327,24 @@ mod tests {
         let queue = Queue::default();
         let _places = ["ada", "ada", "ada", "bob", "eve", "bob"].map(|user| join(&queue, user));
         assert_eq!(users(&queue), ["ada", "bob", "eve", "ada", "bob", "ada"]);
+    }
+
+    #[tokio::test]
+    async fn a_line_is_seen_by_its_own_organization() {
+        let queue = Queue::default();
+        let _places = ["ada", "ada", "bob"].map(|user| join(&queue, user));
+        let seen = queue.seen(&"acme".parse().unwrap());
+        let places = seen.waiting.iter();
+        let places: Vec<_> = places
+            .map(|start| (start.position, start.user.as_str()))
+            .collect();
+        assert_eq!(places, [(1, "ada"), (2, "bob"), (3, "ada")]);
+        assert_eq!(seen.length, 3);
+        assert_eq!(seen.waiting[0].reason, "CWSANDBOX_NO_SUITABLE_RUNNER");
+        assert_eq!(
+            queue.seen(&"globex".parse().unwrap()),
+            StartQueue::default()
+        );
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ mod denials;
 mod network;
 mod placement;
 mod profile;
+mod queue;
 mod quota;
 mod resolved;
 mod runner;
@@ -30,6 +31,7 @@ pub use profile::{
     ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, ProfileRevision, ProfileSpec,
     ProfileTemplate, ResourceCeiling, ResourceDefaults,
 };
+pub use queue::{StartQueue, WaitingStart};
 pub use quota::{QuotaCount, QuotaReport, QuotaScope};
 pub use runner::{
     ApplyUpdateAnswer, ConnectionStatus, DeploymentOverrides, InstallStatus,

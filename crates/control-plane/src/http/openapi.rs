@@ -8,7 +8,7 @@ use palisade_wire::rest::{
     ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
     ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview,
     ProfileDenials, ProfileRevision, ProfileTemplate, QuotaReport, ResolvedProfile, Runner,
-    RunnerNetwork, Usage,
+    RunnerNetwork, StartQueue, Usage,
 };
 use palisade_wire::status::Status;
 use palisade_wire::transcode;
@@ -29,7 +29,7 @@ use utoipa::{Modify, OpenApi};
         paths::create_runner, paths::list_runners, paths::get_runner, paths::update_runner,
         paths::delete_runner, paths::undrain_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
         paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
-        paths::explain, paths::get_quota, paths::get_runner_network,
+        paths::explain, paths::get_queue, paths::get_quota, paths::get_runner_network,
         paths::get_sandbox_denials, paths::list_changes, paths::healthz, paths::livez, paths::readyz,
     ),
     modifiers(&Token),
@@ -90,7 +90,7 @@ mod paths {
         ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
         ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, PlacementExplanation,
         PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate, QuotaReport,
-        ResolvedProfile, Runner, RunnerNetwork, Status, Usage,
+        ResolvedProfile, Runner, RunnerNetwork, StartQueue, Status, Usage,
     };
 
     /// Wait for changes of profiles, runners and sandboxes
@@ -290,6 +290,15 @@ mod paths {
         responses((status = 200, body = PlacementExplanation), (status = 400, body = Status), (status = 401, body = Status)),
     )]
     fn explain() {}
+
+    /// List the starts that wait for room
+    ///
+    /// Members see their own, administrators those of all; the next one is first.
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/queue", tag = "quotas",
+        responses((status = 200, body = StartQueue), (status = 400, body = Status), (status = 401, body = Status)),
+    )]
+    fn get_queue() {}
 
     /// Tell what an organization and a user may have, and what they do have
     #[utoipa::path(

@@ -46,7 +46,7 @@ async fn every_operation_that_is_described_is_there() {
     let plane = Plane::start().await;
     let anybody = plane.stranger(None);
     let operations = operations();
-    assert_eq!(operations.len(), 29);
+    assert_eq!(operations.len(), 30);
     for (method, path) in operations {
         let answer = anybody.send(method.clone(), &path, &[], "{}").await;
         let is_open = !path.starts_with("/v1beta2");

@@ -23,7 +23,7 @@ use palisade_model::runner::Runner;
 use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
 use palisade_store::{Organizations as _, SqliteStore, Tokens as _};
-use palisade_wire::rest::{DenialTotals, RunnerObservation};
+use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -69,12 +69,21 @@ impl Ids for FreshIds {
 
 /// A fleet of which a test says what is there.
 #[derive(Debug, Default)]
-pub(crate) struct SaidLive(Mutex<Fleet>, Mutex<HashMap<RunnerUid, Surroundings>>);
+pub(crate) struct SaidLive(
+    Mutex<Fleet>,
+    Mutex<HashMap<RunnerUid, Surroundings>>,
+    Mutex<HashMap<OrganizationId, StartQueue>>,
+);
 
 impl SaidLive {
     /// From now on, this lies around the sandboxes of a runner.
     pub(crate) fn surround(&self, runner: RunnerUid, surroundings: Surroundings) {
         self.1.lock().unwrap().insert(runner, surroundings);
+    }
+
+    /// From now on, these starts wait in an organization.
+    pub(crate) fn line_up(&self, organization: OrganizationId, line: StartQueue) {
+        self.2.lock().unwrap().insert(organization, line);
     }
 
     /// From now on, this is known of the process behind a runner.
@@ -106,6 +115,11 @@ impl RunnerLive for SaidLive {
 
     fn profile_denials(&self, _organization: &OrganizationId, _id: ProfileId) -> DenialTotals {
         DenialTotals::default()
+    }
+
+    fn waiting(&self, organization: &OrganizationId) -> StartQueue {
+        let lines = self.2.lock().unwrap();
+        lines.get(organization).cloned().unwrap_or_default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use palisade_model::quota::{Limits, Quota};
 use palisade_store::Organizations as _;
+use palisade_wire::rest::{StartQueue, WaitingStart};
 use serde_json::json;
 
 use crate::plane::Plane;
@@ -56,4 +57,34 @@ async fn another_user_is_for_administrators() {
     assert_eq!(report["user"]["sandboxes"]["max"], 3);
     let wrong = admin.get("/v1beta2/sandbox/quota?usr=bob").await;
     assert_eq!(wrong.status.as_u16(), 400);
+}
+
+#[tokio::test]
+async fn members_see_their_own_starts_in_the_line_and_administrators_all() {
+    let plane = Plane::start().await;
+    let start = |position: u32, user: &str| WaitingStart {
+        position,
+        user: user.to_owned(),
+        ..WaitingStart::default()
+    };
+    let line = StartQueue {
+        length: 3,
+        waiting: vec![start(1, "eve"), start(2, "ada"), start(3, "eve")],
+    };
+    plane.live.line_up("globex".parse().unwrap(), line.clone());
+    let (user, admin) = (plane.user().await, plane.admin().await);
+    let path = "/v1beta2/sandbox/queue";
+    let foreign = admin.get(path).await.ok();
+    assert_eq!(foreign, json!({ "length": 0, "waiting": [] }));
+    plane.live.line_up("acme".parse().unwrap(), line);
+    let own = user.get(path).await.ok();
+    let places = |seen: &serde_json::Value| {
+        let waiting = seen["waiting"].as_array().unwrap().iter();
+        waiting
+            .map(|start| start["position"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(own["length"], 3);
+    assert_eq!(places(&own), [2]);
+    assert_eq!(places(&admin.get(path).await.ok()), [1, 2, 3]);
 }

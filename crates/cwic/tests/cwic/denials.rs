@@ -9,7 +9,7 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
-use palisade_wire::rest::{DenialTotals, RunnerObservation};
+use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use serde_json::{Value, json};
 
 use crate::bad_servers::{answering, http};
@@ -44,6 +44,10 @@ impl RunnerLive for Refusing {
             questions: 3,
             since: Some(Timestamp::from_micros(1_798_113_600_000_000)),
         }
+    }
+
+    fn waiting(&self, organization: &OrganizationId) -> StartQueue {
+        NoRunners.waiting(organization)
     }
 }
 

@@ -23,7 +23,7 @@ use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::runner::{Capabilities, Resources};
 use palisade_model::token::Grant;
 use palisade_runner::{Dial, Runner, RunnerConfig};
-use palisade_wire::rest::{DenialTotals, RunnerObservation};
+use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use tokio::time;
 use tonic::transport::Endpoint;
 use tower::ServiceExt as _;
@@ -87,6 +87,10 @@ impl RunnerLive for Live {
 
     fn profile_denials(&self, organization: &OrganizationId, id: ProfileId) -> DenialTotals {
         self.0.profile_denials(organization, id)
+    }
+
+    fn waiting(&self, organization: &OrganizationId) -> StartQueue {
+        self.0.waiting(organization)
     }
 }
 

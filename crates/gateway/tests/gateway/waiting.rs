@@ -46,11 +46,14 @@ async fn set(stage: &Stage, sandboxes: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_asks_for_it_waits_until_there_is_room() {
-    let (_stage, _gateway, _runner, client, first) = full().await;
+    let (_stage, gateway, _runner, client, first) = full().await;
     let start = client.start(waiting("30"));
     tokio::pin!(start);
     let early = time::timeout(Duration::from_millis(300), &mut start).await;
     assert!(early.is_err(), "{early:?}");
+    let seen = gateway.live.waiting(&parsed("acme"));
+    assert_eq!((seen.length, seen.waiting[0].position), (1, 1));
+    assert_eq!(seen.waiting[0].reason, "CWSANDBOX_QUOTA_EXCEEDED");
     client.delete(&first).await.unwrap();
     let started = time::timeout(PATIENCE, start).await.unwrap().unwrap();
     client.runs(&started.sandbox_id).await;

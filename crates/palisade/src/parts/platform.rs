@@ -12,7 +12,7 @@ use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
 use palisade_store::Store;
-use palisade_wire::rest::{DenialTotals, RunnerObservation};
+use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -55,6 +55,10 @@ impl RunnerLive for Live {
 
     fn profile_denials(&self, organization: &OrganizationId, id: ProfileId) -> DenialTotals {
         self.0.profile_denials(organization, id)
+    }
+
+    fn waiting(&self, organization: &OrganizationId) -> StartQueue {
+        self.0.waiting(organization)
     }
 }
 
