@@ -98,7 +98,7 @@ async fn texts(parts: &mut Parts) -> Result<Texts, (&'static str, &'static str)>
     })?;
     let places = places
         .iter()
-        .map(|(key, text)| (key.to_owned(), text.to_owned()))
+        .map(|(key, text)| (key.to_owned(), place(key, text)))
         .collect();
     let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
     let Query(query) = query.map_err(|_| {
@@ -106,6 +106,15 @@ async fn texts(parts: &mut Parts) -> Result<Texts, (&'static str, &'static str)>
         ("query", wrong)
     })?;
     Ok(Texts { places, query })
+}
+
+/// What a place of a path says. Every file is meant from the root down, whether
+/// its first slash is written twice, as `%2F`, or not at all.
+fn place(key: &str, text: &str) -> String {
+    if key == "filepath" && !text.starts_with('/') {
+        return format!("/{text}");
+    }
+    text.to_owned()
 }
 
 /// A refusal of what never becomes a call, and so passes no guard.

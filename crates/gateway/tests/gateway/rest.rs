@@ -74,7 +74,7 @@ async fn a_sandbox_lives_and_ends_over_rest() {
     let file = json!({ "filepath": "/tmp/a b", "fileContents": "aGk=" });
     let written = rest("POST", &format!("{path}/files"), Some(file)).await;
     assert_eq!(written.json["success"], true);
-    for spelled in ["%2Ftmp%2Fa%20b", "/tmp/a%20b"] {
+    for spelled in ["%2Ftmp%2Fa%20b", "/tmp/a%20b", "tmp/a%20b", "tmp%2Fa%20b"] {
         let read = rest("GET", &format!("{path}/files/{spelled}"), None).await;
         assert_eq!(read.json["fileContents"], "aGk=", "{}", read.json);
     }
