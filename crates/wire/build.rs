@@ -15,7 +15,7 @@ const PROTOS: [&str; 6] = [
 ];
 
 /// Fields that carry payload: shared buffers instead of copies.
-const BYTES: [&str; 10] = [
+const BYTES: [&str; 12] = [
     ".coreweave.sandbox.v1beta2.ExecStreamData.data",
     ".coreweave.sandbox.v1beta2.ExecStreamOutput.data",
     ".coreweave.sandbox.v1beta2.LogStreamData.data",
@@ -24,6 +24,8 @@ const BYTES: [&str; 10] = [
     ".palisade.runner.v1.AttachUp",
     ".palisade.runner.v1.AttachDown",
     ".palisade.runner.v1.LogChunk",
+    ".palisade.runner.v1.FetchChunk",
+    ".palisade.runner.v1.ArchiveHead",
     ".palisade.v1.ConnectRequest",
     ".palisade.v1.ConnectResponse",
 ];

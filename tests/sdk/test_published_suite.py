@@ -20,7 +20,7 @@ SUITE = ROOT / ".palisade" / "sdk-suite"
 # client ends the stream by itself at that, so that it passes only where sandboxes are told to run
 # later than they do.
 BY_ITSELF = "test_stream_logs_reconnects_after_transient_disconnect"
-PASSED_AT_LEAST = 110
+PASSED_AT_LEAST = 113
 
 EGRESS = {
     "default": "internet",

@@ -34,6 +34,11 @@ const RULES: &[Rule] = &[
         must_not_name: &["tonic", "kube"],
     },
     Rule {
+        name: "palisade-blob",
+        may_name: &["palisade-model"],
+        must_not_name: &["tonic", "sqlx", "kube", "clap"],
+    },
+    Rule {
         name: "palisade-backend",
         may_name: &["palisade-model"],
         must_not_name: &["kube", "nix"],
@@ -86,6 +91,7 @@ const RULES: &[Rule] = &[
             "palisade-wire",
             "palisade-store",
             "palisade-backend",
+            "palisade-blob",
         ],
         must_not_name: &["kube", "nix", "clap"],
     },
@@ -119,6 +125,7 @@ const RULES: &[Rule] = &[
             "palisade-backend",
             "palisade-backend-kube",
             "palisade-backend-linux",
+            "palisade-blob",
             "palisade-image",
             "palisade-control-plane",
             "palisade-gateway",

@@ -139,6 +139,8 @@ impl Facts {
             privileged: true,
             // Pods have no freezer.
             pause: false,
+            // Nobody archives a volume of theirs.
+            file_systems: false,
             largest: self.largest(),
         }
     }

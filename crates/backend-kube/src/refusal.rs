@@ -20,6 +20,7 @@ pub(crate) fn check(
         runtime_class(launch, offered),
         gpu(launch, offered),
         ingress(launch, offered),
+        file_system(launch, offered),
     ];
     match refused.into_iter().flatten().next() {
         Some(what) => Err(EnsureError::Unsupported { what }),
@@ -30,6 +31,12 @@ pub(crate) fn check(
 fn egress(launch: &Launch, why: &str) -> String {
     let kind = launch.egress.mode.kind().as_str();
     format!("this runner cannot enforce the egress type {kind}: {why}")
+}
+
+fn file_system(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    launch.file_system.as_ref()?;
+    (!offered.file_systems)
+        .then(|| "this cluster cannot give a sandbox a file system of its own".to_owned())
 }
 
 fn runtime_class(launch: &Launch, offered: &Capabilities) -> Option<String> {

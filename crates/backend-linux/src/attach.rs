@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use palisade_backend::{
-    Attach, AttachError, Exec, ExecSpec, LogChunk, LogQuery, Logs, Tunnel, View,
+    Archive, Attach, AttachError, Exec, ExecSpec, LogChunk, LogQuery, Logs, Tunnel, View,
 };
 use palisade_model::id::SandboxId;
 use tokio::sync::mpsc;
@@ -147,5 +147,9 @@ impl Attach for LinuxBackend {
 
     async fn connect(&self, id: SandboxId, port: NonZeroU16) -> Result<Tunnel, AttachError> {
         init_client::connect(&self.client(id)?, port, &self.shared.attached).await
+    }
+
+    async fn save_file_system(&self, id: SandboxId) -> Result<Archive, AttachError> {
+        self.capture(id).await
     }
 }

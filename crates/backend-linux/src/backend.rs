@@ -158,7 +158,13 @@ impl LinuxBackend {
 impl Backend for LinuxBackend {
     fn capabilities(&self) -> Capabilities {
         let can_freeze = self.shared.cgroups.can_freeze();
-        refusal::capabilities(&self.shared.config, self.shared.total, can_freeze)
+        let has_file_systems = self.shared.file_systems.is_some();
+        refusal::capabilities(
+            &self.shared.config,
+            self.shared.total,
+            can_freeze,
+            has_file_systems,
+        )
     }
 
     fn surroundings(&self) -> Surroundings {

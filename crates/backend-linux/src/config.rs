@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use palisade_backend::SnapshotSource;
 use palisade_image::Images;
 use palisade_model::clock::Clock;
 use palisade_model::name::RuntimeClass;
@@ -55,6 +56,9 @@ pub struct LinuxConfig {
     pub address_wait: Duration,
     /// The file that tells under which names sandboxes are to be found, if any.
     pub dns_records: Option<PathBuf>,
+    /// Where the content of restored file systems comes from. Without it sandboxes
+    /// have no file systems of their own.
+    pub snapshots: Option<Arc<dyn SnapshotSource>>,
     /// Labels that a node selector can match.
     pub node_labels: BTreeMap<String, String>,
     /// The classes of machines that this one belongs to.
@@ -153,6 +157,7 @@ impl LinuxConfig {
             https: None,
             address_wait: Duration::from_mins(2),
             dns_records: None,
+            snapshots: None,
             node_labels: BTreeMap::new(),
             instance_types: BTreeSet::new(),
         }
@@ -164,7 +169,7 @@ fn crun() -> RuntimeClass {
 }
 
 /// Where a program is, among the places where hosts have them.
-fn installed(name: &str) -> Option<PathBuf> {
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let places = ["/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin"];
     let mut paths = places.iter().map(|place| PathBuf::from(place).join(name));
     paths.find(|path| path.is_file())

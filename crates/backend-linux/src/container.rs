@@ -20,7 +20,7 @@ mod seccomp;
 mod spawn;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,7 +41,8 @@ use crate::services;
 use crate::state::{Held, SandboxState};
 
 pub(crate) use self::bundle::Limits;
-pub(crate) use self::identity::{Identities, Identity};
+pub(crate) use self::identity::{Identities, Identity, namespace as owners_of};
+pub(crate) use self::mounts::map_owners;
 pub use self::probe::ProbeError;
 pub(crate) use self::probe::probe;
 
@@ -53,6 +54,8 @@ pub(crate) struct Start<'a> {
     pub(crate) launch: &'a Launch,
     pub(crate) image: Arc<Image>,
     pub(crate) identity: &'a Identity,
+    /// The detached mount of the file system that it has to itself.
+    pub(crate) file_system: Option<&'a OwnedFd>,
     pub(crate) limits: Limits,
     pub(crate) config: Config,
     pub(crate) runtime: Runtime<'a>,
@@ -60,6 +63,14 @@ pub(crate) struct Start<'a> {
     pub(crate) host: Host<'a>,
     /// Inherited by the runtime, so that it is known whether one still runs.
     pub(crate) starting: Held,
+}
+
+impl Start<'_> {
+    fn file_system_path(&self) -> Option<&str> {
+        self.file_system?;
+        let wanted = self.launch.file_system.as_ref();
+        wanted.map(|wanted| wanted.mount_path.as_str())
+    }
 }
 
 /// The OCI runtime to use.
@@ -135,6 +146,7 @@ fn on_this_thread(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> 
         disk: start.state.disk(),
         lower: &start.image.lower_dirs,
         owners: start.identity.owners(),
+        file_system: start.file_system,
         init: start.host.init,
         hidden: start.host.cgroups.unified_to_hide(),
     };
@@ -161,6 +173,7 @@ fn on_this_thread(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> 
         cgroup: start.host.cgroups.path(start.launch.id),
         sees_cgroup: start.host.cgroups.is_v2(),
         mount_point: start.host.mount_point,
+        file_system: start.file_system_path(),
         limits: start.limits,
         files: &files,
     };

@@ -11,6 +11,7 @@
 
 mod booking;
 pub(crate) mod ending;
+mod filling;
 mod freezing;
 mod starting;
 pub(crate) mod watching;

@@ -11,6 +11,7 @@ mod config;
 mod container;
 pub mod dns;
 mod driver;
+mod file_system;
 mod ingress;
 pub mod init_binary;
 pub mod init_client;

@@ -30,6 +30,7 @@ use crate::container::{self, Identities, ProbeError};
 use crate::driver::ending::{instant, status};
 use crate::driver::watching::running;
 use crate::driver::{self, Driver};
+use crate::file_system::Maker;
 use crate::ingress::{Ingress, IngressError};
 use crate::machine;
 use crate::network::{self, Attached, Known, Network, Opening};
@@ -152,6 +153,8 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
     let pids = machine::pids_max().map_err(OpenError::Machine)?;
     cgroups.prepare(total, pids)?;
     container::probe(&state, config.first_uid)?;
+    let maker = config.snapshots.as_ref();
+    let file_systems = maker.and_then(|_| Maker::detect(&state, config.first_uid));
     let init = program::install(&state).map_err(in_directory(&state.programs()))?;
     let found = find(&state).map_err(OpenError::TakeOver)?;
     let known = known(&found, &cgroups);
@@ -167,6 +170,7 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
         ingress,
         records: OnceLock::new(),
         cgroups,
+        file_systems,
         init,
         total,
         tasks: TaskTracker::new(),
@@ -313,6 +317,10 @@ fn whence(shared: &Shared, sandbox: &Sandbox, is_connected: bool) -> io::Result<
         shared.free(state)?;
         sandbox.show(end.view());
         return Ok(driver::From::End);
+    }
+    if state.is_capture_marked() {
+        shared.cgroups.thaw(sandbox.id())?;
+        state.unmark_capture()?;
     }
     let status = status(state);
     if let Some(started) = status.started {

@@ -25,7 +25,12 @@ const POD_FIELDS: [&str; 2] = ["metadata.labels", "metadata.annotations"];
 const DOORS_MAX: usize = 128;
 
 /// What this backend can do.
-pub(crate) fn capabilities(config: &LinuxConfig, total: Resources, pause: bool) -> Capabilities {
+pub(crate) fn capabilities(
+    config: &LinuxConfig,
+    total: Resources,
+    pause: bool,
+    file_systems: bool,
+) -> Capabilities {
     Capabilities {
         egress: BTreeSet::from(EgressType::ALL),
         services: services(&config.network.services),
@@ -40,6 +45,8 @@ pub(crate) fn capabilities(config: &LinuxConfig, total: Resources, pause: bool) 
         pod_fields: pod_fields(),
         privileged: false,
         pause,
+        // They are archived while nothing in the sandbox runs.
+        file_systems: file_systems && pause,
         largest: total,
     }
 }
@@ -72,6 +79,7 @@ pub(crate) fn check(launch: &Launch, offered: &Capabilities) -> Result<(), Ensur
         node_selector(launch, offered),
         pod(launch, offered),
         limits(launch),
+        file_system(launch, offered),
     ];
     match refused.into_iter().flatten().next() {
         Some(what) => Err(EnsureError::Unsupported { what }),
@@ -113,6 +121,12 @@ fn doors(launch: &Launch) -> Option<String> {
     (len > DOORS_MAX).then(|| {
         format!("{len} ports are exposed, and at most {DOORS_MAX} are possible on this runner")
     })
+}
+
+fn file_system(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    launch.file_system.as_ref()?;
+    (!offered.file_systems)
+        .then(|| "this runner cannot give a sandbox a file system of its own".to_owned())
 }
 
 fn gpu(launch: &Launch, offered: &Capabilities) -> Option<String> {

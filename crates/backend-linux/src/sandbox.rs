@@ -4,7 +4,7 @@
 //! Nothing in here is the truth about a sandbox: that is in its directory and
 //! in the kernel.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use palisade_backend::{Sighting, View};
@@ -25,6 +25,9 @@ pub(crate) struct Sandbox {
     recorded: watch::Sender<Recorded>,
     removal: watch::Sender<Removal>,
     frozen: watch::Sender<Frozen>,
+    /// Whoever holds this decides whether the sandbox is frozen: the driver, or an
+    /// archiving for as long as it reads.
+    pub(crate) stillness: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is wished of a sandbox.
@@ -98,6 +101,7 @@ impl Sandbox {
                 attempt: 0,
                 outcome: Ok(()),
             }),
+            stillness: Arc::default(),
         }
     }
 

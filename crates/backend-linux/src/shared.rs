@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::cgroup::Cgroups;
 use crate::config::LinuxConfig;
 use crate::container::Identities;
+use crate::file_system::Maker;
 use crate::ingress::{self, EntryError, Ingress};
 use crate::network::{DetachError, Network};
 use crate::records::{Record, Records};
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) records: OnceLock<Records>,
     pub(crate) cgroups: Cgroups,
     pub(crate) identities: Identities,
+    /// What makes file systems for sandboxes, if this host can.
+    pub(crate) file_systems: Option<Maker>,
     /// The program that becomes process 1.
     pub(crate) init: PathBuf,
     /// Everything that sandboxes may use together.

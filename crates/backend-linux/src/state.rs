@@ -11,6 +11,8 @@
 //!     log, log.index, status       written by process 1
 //!     bundle/config.json           what the OCI runtime was told
 //!     runtime.log                  what it says when it fails
+//!     file-system                  the file system that it has to itself
+//!     capture                      there while that is archived and nobody wished it frozen
 //!     disk/upper, disk/work        what it has written; owned by its user ids
 //! <run>/<instance>/                gone after a reboot
 //!     mount/                       where each start mounts things that only it sees
@@ -55,6 +57,8 @@ const STATUS: &str = "status";
 const LAUNCH: &str = "launch";
 const STOP: &str = "stop";
 const END: &str = "end";
+const FILE_SYSTEM: &str = "file-system";
+const CAPTURE: &str = "capture";
 
 /// How long to wait for an OCI runtime that was left running; longer than one
 /// that is waited for may take.
@@ -128,6 +132,11 @@ impl State {
     /// Where the disks of the sandboxes will be.
     pub(crate) fn sandboxes(&self) -> PathBuf {
         self.root.join("sandboxes")
+    }
+
+    /// Where a file system is made that nobody needs; no sandbox is called so.
+    pub(crate) fn trial_file(&self) -> PathBuf {
+        self.sandboxes().join("trial-file-system")
     }
 
     /// The place of one sandbox.
@@ -284,6 +293,27 @@ impl SandboxState {
         self.directory.join("runtime.log")
     }
 
+    /// The file system that the sandbox has to itself.
+    pub(crate) fn file_system(&self) -> PathBuf {
+        self.directory.join(FILE_SYSTEM)
+    }
+
+    /// Remembers that the sandbox is frozen for no longer than an archiving takes.
+    pub(crate) fn mark_capture(&self) -> io::Result<()> {
+        self.write(CAPTURE, b"")?;
+        Ok(())
+    }
+
+    /// Forgets that.
+    pub(crate) fn unmark_capture(&self) -> io::Result<()> {
+        erase::file(&self.directory.join(CAPTURE))
+    }
+
+    /// Whether the sandbox was left frozen by an archiving.
+    pub(crate) fn is_capture_marked(&self) -> bool {
+        self.directory.join(CAPTURE).exists()
+    }
+
     /// What the sandbox has written.
     pub(crate) fn disk(&self) -> PathBuf {
         self.directory.join("disk")
@@ -304,6 +334,8 @@ impl SandboxState {
     /// Removes everything but what a sandbox that has ended keeps.
     pub(crate) fn free(&self) -> io::Result<()> {
         erase::tree(&self.disk())?;
+        erase::file(&self.file_system())?;
+        self.unmark_capture()?;
         erase::tree(&self.bundle())?;
         erase::file(&self.runtime_log())?;
         erase::file(&self.starting_file())?;

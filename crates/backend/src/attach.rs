@@ -10,6 +10,7 @@ use bytes::Bytes;
 use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Exit;
+use palisade_model::snapshot::Content;
 use tokio::sync::mpsc;
 
 /// Talks to sandboxes of a backend.
@@ -35,6 +36,9 @@ use tokio::sync::mpsc;
 /// * The end of one direction of a tunnel is not that of the other.
 /// * A port at which nobody listens is refused as such.
 /// * Dropping the events of a [`Tunnel`] ends its connection.
+/// * An archive holds the file system of a sandbox as it was at one moment at
+///   which nothing in the sandbox ran; the sandbox goes on before the archive is
+///   read. Dropping it leaves nothing behind.
 #[async_trait]
 pub trait Attach: Debug + Send + Sync + 'static {
     /// Starts a command in a running sandbox.
@@ -61,6 +65,16 @@ pub trait Attach: Debug + Send + Sync + 'static {
 
     /// Connects to a port of the sandbox's loopback.
     async fn connect(&self, id: SandboxId, port: NonZeroU16) -> Result<Tunnel, AttachError>;
+
+    /// Archives the file system that the sandbox has to itself.
+    ///
+    /// This one is for backends without the capability.
+    async fn save_file_system(&self, id: SandboxId) -> Result<Archive, AttachError> {
+        let _ = id;
+        Err(AttachError::FileSystem {
+            message: "this runner takes no snapshots of file systems".to_owned(),
+        })
+    }
 }
 
 /// A command to run.
@@ -186,6 +200,16 @@ impl Debug for TunnelEvent {
     }
 }
 
+/// The archive of a file system.
+#[derive(Debug)]
+pub struct Archive {
+    /// What it is.
+    pub content: Content,
+    /// The bytes, in order, and an error if they could not all be read. The
+    /// channel closes at the end.
+    pub chunks: mpsc::Receiver<Result<Bytes, AttachError>>,
+}
+
 /// Which part of the logs to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
@@ -273,6 +297,12 @@ pub enum AttachError {
     /// There is no connection to the port, or none any more.
     #[error("{message}")]
     TunnelFailed {
+        /// Why, in words for a person.
+        message: String,
+    },
+    /// The file system of the sandbox could not be archived.
+    #[error("{message}")]
+    FileSystem {
         /// Why, in words for a person.
         message: String,
     },

@@ -119,6 +119,7 @@ pub fn launch_command(harness: &dyn Harness, command: Vec<String>) -> Launch {
         exposure: None,
         ports: Vec::new(),
         mounted_files: Vec::new(),
+        file_system: None,
         metadata: PodMetadata::default(),
         pod: None,
         max_lifetime: None,

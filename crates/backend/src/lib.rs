@@ -11,12 +11,14 @@ pub mod backend;
 pub mod conformance;
 #[cfg(feature = "testing")]
 pub mod fake;
+mod snapshots;
 
 pub use attach::{
-    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk,
-    LogQuery, Logs, Terminal, Tunnel, TunnelEvent,
+    Archive, Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError,
+    LogChunk, LogQuery, Logs, Terminal, Tunnel, TunnelEvent,
 };
 pub use backend::{
     Backend, CapacityError, EnsureError, ListError, PauseError, RemoveError, Sighting, StopError,
     Usage, View,
 };
+pub use snapshots::{FetchError, SnapshotSource};

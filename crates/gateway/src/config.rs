@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::snapshots::SnapshotSettings;
+
 /// The settings of a gateway.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
@@ -23,6 +25,8 @@ pub struct GatewayConfig {
     /// A sandbox that was asked to end counts as over once its runner is away
     /// for so long.
     pub lost_after: Duration,
+    /// How snapshots of file systems are kept; `None` refuses all about them.
+    pub snapshots: Option<SnapshotSettings>,
     /// How often old records and lost sandboxes are looked for.
     pub upkeep_period: Duration,
     /// What is kept of commands whose clients were cut off.
@@ -68,6 +72,7 @@ impl Default for GatewayConfig {
             records_kept: Duration::from_hours(7 * 24),
             changes_kept: 100_000,
             lost_after: Duration::from_mins(5),
+            snapshots: None,
             upkeep_period: Duration::from_secs(30),
             exec_sessions: SessionLimits::default(),
         }

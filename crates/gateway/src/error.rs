@@ -100,6 +100,7 @@ pub(crate) fn attach_refusal(error: AttachError, operation: &'static str) -> Ref
             Refusal::new(Reason::PortClosed, text).with("port", port.to_string())
         }
         AttachError::TunnelFailed { .. } => Refusal::new(Reason::TunnelFailed, text),
+        AttachError::FileSystem { .. } => Refusal::new(Reason::FssCreateFailed, text),
         AttachError::Draining => Refusal::new(Reason::RunnerUnavailable, text).retry_after(RETRY),
         AttachError::Lost => Refusal::new(
             Reason::RunnerUnavailable,

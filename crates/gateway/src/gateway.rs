@@ -42,6 +42,7 @@ use crate::picture::Picture;
 use crate::queue::Queue;
 use crate::rest;
 use crate::service::{Admission, Discovery, NoSecretStores, SandboxService};
+use crate::snapshots::{SnapshotUpkeep, Snapshots};
 use crate::tools::Tools;
 use crate::upkeep::Upkeep;
 
@@ -60,6 +61,7 @@ pub struct Gateway {
     progress: Progress,
     queue: Queue,
     health: HealthReporter,
+    snapshots: Snapshots,
     router: Router,
     rest: Router,
 }
@@ -146,12 +148,14 @@ impl Gateway {
         let (follower, progress) =
             Follower::new(tools.clone(), picture.clone(), gate.clone(), hub.clone());
         let queue = Queue::default();
+        let snapshots = Snapshots::new(tools.clone(), hub.clone());
         let admission = Admission {
             tools: tools.clone(),
             picture: picture.clone(),
             progress: progress.clone(),
             hub: hub.clone(),
             queue: queue.clone(),
+            snapshots: snapshots.clone(),
         };
         let (health, health_service) = health_reporter();
         let (router, rest) = routers(admission, gate);
@@ -164,6 +168,7 @@ impl Gateway {
             progress,
             queue,
             health,
+            snapshots,
             router,
             rest,
         }
@@ -199,6 +204,7 @@ impl Gateway {
             progress,
             queue: _,
             health,
+            snapshots,
             router: _,
             rest: _,
         } = self;
@@ -209,6 +215,7 @@ impl Gateway {
             hub,
         };
         tools.tasks.spawn(upkeep.run());
+        tools.tasks.spawn(SnapshotUpkeep(snapshots).run());
         let telling = tell_health(health.clone(), progress, stop.clone());
         tools.tasks.spawn(telling);
         info!("gateway started");
@@ -244,6 +251,7 @@ async fn tell_health(health: HealthReporter, progress: Progress, stop: Cancellat
 fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
     let tools = admission.tools.clone();
     let hub = admission.hub.clone();
+    let snapshots = admission.snapshots.clone();
     let discovery = Discovery {
         picture: admission.picture.clone(),
         hub: hub.clone(),
@@ -264,7 +272,7 @@ fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
     let streams = serving(data.streaming()).merge(serving(data.tunnels()));
     let streams = streams.layer(from_fn_with_state(guard.clone(), guard::stream));
     let runners = serving(
-        RunnerServiceServer::new(RunnerGate::new(hub))
+        RunnerServiceServer::new(RunnerGate::new(hub, snapshots))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
     )

@@ -40,9 +40,11 @@ const INTERNAL: &[u8] = b"13";
 /// How long a caller is told to wait when there is too much to do.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// Calls that last as long as what they run or wait for; they keep their own time.
-const LONG_CALLS: [&str; 2] = [
+const LONG_CALLS: [&str; 4] = [
     "/coreweave.sandbox.v1beta2.GatewayService/Exec",
     "/coreweave.sandbox.v1beta2.GatewayService/Start",
+    "/coreweave.sandbox.v1beta2.GatewayService/Stop",
+    "/coreweave.sandbox.v1beta2.GatewayService/CreateFileSystemSnapshot",
 ];
 
 /// Lets callers in. Cheap to clone.

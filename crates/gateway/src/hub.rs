@@ -18,6 +18,7 @@ use palisade_model::name::OrganizationId;
 use palisade_model::placement::{Live, Presence};
 use palisade_model::policy::Surroundings;
 use palisade_model::sandbox::{Sandbox, State};
+use palisade_model::token::RunnerIdentity;
 use palisade_wire::rest::{DenialTotals, RunnerObservation};
 use palisade_wire::v1beta2::UsageNow;
 
@@ -237,6 +238,15 @@ impl Hub {
     /// What was refused to the sandboxes of every profile.
     pub(crate) fn denials_by_profile(&self) -> Vec<(OrganizationId, ProfileId, DenialTotals)> {
         self.inner.denials.profiles()
+    }
+
+    /// Whether this is the runner that is connected as `uid`.
+    pub(crate) fn is_of(&self, runner: &RunnerIdentity, uid: RunnerUid) -> bool {
+        let session = self.session(uid);
+        session.is_some_and(|session| {
+            session.identity.organization == runner.organization
+                && session.identity.cluster == runner.cluster
+        })
     }
 
     fn session(&self, runner: RunnerUid) -> Option<Arc<Session>> {

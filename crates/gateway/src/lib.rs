@@ -20,8 +20,10 @@ mod picture;
 mod queue;
 mod rest;
 mod service;
+mod snapshots;
 mod tools;
 mod upkeep;
 
 pub use config::{GatewayConfig, SessionLimits};
 pub use gateway::{Gateway, LiveView};
+pub use snapshots::{BadBucket, Buckets, SnapshotSettings};

@@ -10,6 +10,7 @@ mod archive;
 mod config;
 mod debian;
 mod digest;
+pub mod directory;
 mod document;
 mod error;
 mod image;

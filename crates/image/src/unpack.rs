@@ -24,7 +24,7 @@ use crate::error::ImageError;
 use crate::limits::{Budget, Limits};
 use crate::stream::{Charged, Watched};
 pub(crate) use compression::{Compression, unpacked};
-use tree::Tree;
+pub(crate) use tree::Tree;
 #[cfg(test)]
 pub(crate) use tree::is_whiteout;
 

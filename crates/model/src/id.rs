@@ -69,6 +69,10 @@ uuid_id! {
     SandboxId
 }
 uuid_id! {
+    /// A snapshot of a file system. `UUIDv7`: ids sort by the time of creation.
+    SnapshotId
+}
+uuid_id! {
     /// The public half of a token; its secret is never stored.
     TokenId
 }

@@ -26,6 +26,7 @@ pub mod refusal;
 pub mod resolve;
 pub mod runner;
 pub mod sandbox;
+pub mod snapshot;
 pub mod template;
 pub mod tenant;
 #[cfg(any(test, feature = "testing"))]

@@ -183,6 +183,30 @@ reasons! {
     FileTooLarge = "FILE_TOO_LARGE", FailedPrecondition;
     /// File-system snapshots are not available here.
     FssNotSupported = "FSS_NOT_SUPPORTED", FailedPrecondition;
+    /// The caller's organization has no such snapshot.
+    FssNotFound = "FSS_NOT_FOUND", NotFound;
+    /// The snapshot cannot be restored, or not yet.
+    FssNotReady = "FSS_NOT_READY", FailedPrecondition;
+    /// The file system is larger than allowed, or too small for the snapshot.
+    FssSizeExceeded = "FSS_SIZE_EXCEEDED", FailedPrecondition;
+    /// The organization has as many snapshots as it may.
+    FssQuotaExceeded = "FSS_QUOTA_EXCEEDED", ResourceExhausted;
+    /// As many snapshots are being taken at once as may be.
+    FssInflightLimit = "FSS_INFLIGHT_LIMIT", Unavailable;
+    /// The snapshot lies in another bucket than the organization uses now.
+    FssBucketMismatch = "FSS_BUCKET_MISMATCH", FailedPrecondition;
+    /// The bucket for snapshots cannot be used.
+    FssBucketUnavailable = "FSS_BUCKET_UNAVAILABLE", FailedPrecondition;
+    /// The snapshot could not be taken.
+    FssCreateFailed = "FSS_CREATE_FAILED", FailedPrecondition;
+    /// The snapshot took longer than it may.
+    FssCreateTimedOut = "FSS_CREATE_TIMED_OUT", DeadlineExceeded;
+    /// The snapshot could not be put into a sandbox.
+    FssRestoreFailed = "FSS_RESTORE_FAILED", FailedPrecondition;
+    /// The snapshot is not ready yet, and goes on being taken.
+    FssWaitTimeout = "FSS_WAIT_TIMEOUT", DeadlineExceeded;
+    /// The snapshot was deleted while it was taken.
+    FssCanceled = "FSS_CANCELED", Aborted;
     /// The feature does not exist on this server.
     NotImplemented = "NOT_IMPLEMENTED", Unimplemented;
     /// The request breaks a rule that does not depend on any state.

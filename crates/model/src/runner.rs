@@ -343,6 +343,10 @@ fn duplicate_errors(list: &[Binding]) -> Vec<BindingsError> {
 
 /// What a runner can do; measured or configured there, not here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a capability of its own, and none follows from another"
+)]
 pub struct Capabilities {
     /// The egress types that it enforces.
     pub egress: BTreeSet<EgressType>,
@@ -370,6 +374,9 @@ pub struct Capabilities {
     pub privileged: bool,
     /// Whether it can freeze a sandbox that runs, and let it go on.
     pub pause: bool,
+    /// Whether it gives a sandbox a file system of its own, of enforced size, and
+    /// takes and restores snapshots of it.
+    pub file_systems: bool,
     /// The largest sandbox that fits on one of its machines.
     pub largest: Resources,
 }

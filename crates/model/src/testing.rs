@@ -16,9 +16,11 @@ use serde_json::{Map, Value, json};
 
 pub mod fleet;
 mod launch;
+mod snapshot;
 mod standing;
 
 pub use launch::{launch, sample_launch};
+pub use snapshot::{file_system, sample_snapshot};
 pub use standing::{knock, standing};
 
 use crate::cidr::Cidr;

@@ -5,6 +5,7 @@
 mod ingress;
 mod kube;
 mod sessions;
+mod snapshot;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use palisade_model::name::{ClusterName, OrganizationId, UserId};
 pub(crate) use ingress::IngressArgs;
 pub(crate) use kube::{EnforcementArg, KubeArgs};
 pub(crate) use sessions::SessionArgs;
+pub(crate) use snapshot::SnapshotArgs;
 
 /// The exit code of a command line that is wrong, as in `cwic`.
 const USAGE: u8 = 64;
@@ -124,6 +126,8 @@ pub(crate) struct DevArgs {
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
     #[command(flatten)]
+    pub(crate) snapshots: SnapshotArgs,
+    #[command(flatten)]
     pub(crate) host: HostArgs,
 }
 
@@ -131,6 +135,8 @@ pub(crate) struct DevArgs {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
+    #[command(flatten)]
+    pub(crate) snapshots: SnapshotArgs,
     #[command(flatten)]
     pub(crate) state: StateArgs,
 }

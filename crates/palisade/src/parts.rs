@@ -7,5 +7,6 @@ pub(crate) mod ingress;
 mod metrics;
 pub(crate) mod platform;
 pub(crate) mod runner;
+pub(crate) mod snapshots;
 pub(crate) mod store;
 pub(crate) mod supervisor;

@@ -64,6 +64,11 @@ impl StateDir {
         self.0.join("sandboxes")
     }
 
+    /// The bytes of snapshots.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots")
+    }
+
     /// A token that `palisade dev` made for somebody.
     pub(crate) fn token(&self, name: &str) -> PathBuf {
         self.0.join("tokens").join(name)

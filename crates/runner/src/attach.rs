@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use palisade_backend::{
-    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, FileError, Logs, Tunnel,
+    Archive, Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, FileError, Logs,
+    Tunnel,
 };
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Exit;
@@ -21,7 +22,7 @@ use palisade_wire::proto::runner_v1::attach_down::Input;
 use palisade_wire::proto::runner_v1::attach_up::Event;
 use palisade_wire::proto::runner_v1::open::Work;
 use palisade_wire::runner::{
-    connect_port, exec_spec, failure, log_chunk_message, log_query, terminal,
+    archive_head_message, connect_port, exec_spec, failure, log_chunk_message, log_query, terminal,
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time;
@@ -180,6 +181,9 @@ impl Worker {
                 Ok(Started::Read(content))
             }
             Work::WriteFile(write) => Ok(Started::Write(id, write)),
+            Work::SaveFileSystem(pb::SaveFileSystem {}) => {
+                Ok(Started::Save(self.attach.save_file_system(id).await?))
+            }
             Work::Connect(connect) => {
                 let port = connect_port(connect).map_err(|_| AttachError::Lost)?;
                 Ok(Started::Tunnel(self.attach.connect(id, port).await?))
@@ -194,6 +198,7 @@ impl Worker {
             Started::Read(content) => stream.read(content).await,
             Started::Write(id, write) => self.write(id, write, stream).await,
             Started::Tunnel(tunnel) => stream.tunnel(tunnel).await,
+            Started::Save(archive) => stream.archive(archive).await,
         }
     }
 
@@ -241,6 +246,7 @@ enum Started {
     Read(Bytes),
     Write(SandboxId, pb::WriteFile),
     Tunnel(Tunnel),
+    Save(Archive),
 }
 
 impl Stream {
@@ -305,6 +311,26 @@ impl Stream {
             tokio::select! {
                 chunk = logs.chunks.recv() => match chunk {
                     Some(Ok(chunk)) => self.send(Event::Log(log_chunk_message(chunk))).await?,
+                    Some(Err(error)) => return self.fail(&error).await,
+                    None => return self.send(Event::Done(pb::Done {})).await,
+                },
+                // A gateway has nothing to say here but that it is enough.
+                _ = self.down.message() => return Err(Gone),
+            }
+        }
+    }
+
+    async fn archive(&mut self, archive: Archive) -> Result<(), Gone> {
+        let Archive {
+            content,
+            mut chunks,
+        } = archive;
+        self.send(Event::ArchiveHead(archive_head_message(&content)))
+            .await?;
+        loop {
+            tokio::select! {
+                chunk = chunks.recv() => match chunk {
+                    Some(Ok(chunk)) => self.send(Event::FileData(chunk)).await?,
                     Some(Err(error)) => return self.fail(&error).await,
                     None => return self.send(Event::Done(pb::Done {})).await,
                 },

@@ -33,6 +33,7 @@ use crate::denials::{Journal, Told};
 use crate::driver::Tools;
 use crate::registry::Registry;
 use crate::runner::{Dial, RunnerConfig};
+use crate::snapshots::GatewaySnapshots;
 use crate::usage::Meter;
 
 /// Messages that may wait for the network.
@@ -100,6 +101,7 @@ pub(crate) struct Connection {
     pub(crate) tools: Tools,
     pub(crate) registry: std::sync::Arc<Registry>,
     pub(crate) worker: Worker,
+    pub(crate) snapshots: GatewaySnapshots,
     /// Of all connections.
     pub(crate) journal: Journal,
 }
@@ -133,6 +135,7 @@ impl Connection {
         match self.connect(dial).await {
             Ok((client, outgoing, incoming)) => {
                 info!("connected to the gateway");
+                let _connected = self.snapshots.over(&client);
                 self.work(client, outgoing, incoming).await
             }
             Err(loss) => loss,

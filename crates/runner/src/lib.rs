@@ -13,6 +13,8 @@ mod outbox;
 mod plan;
 mod registry;
 mod runner;
+mod snapshots;
 mod usage;
 
 pub use runner::{Dial, Runner, RunnerConfig};
+pub use snapshots::GatewaySnapshots;

@@ -21,6 +21,7 @@ use crate::denials::Journal;
 use crate::driver::Tools;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
+use crate::snapshots::GatewaySnapshots;
 
 /// How long clients may take to be told that the runner ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -58,6 +59,7 @@ pub struct Runner {
     config: RunnerConfig,
     tools: Tools,
     attach: Arc<dyn Attach>,
+    snapshots: GatewaySnapshots,
 }
 
 impl Runner {
@@ -77,7 +79,14 @@ impl Runner {
             config,
             tools,
             attach,
+            snapshots: GatewaySnapshots::default(),
         }
+    }
+
+    /// Has archives for a backend come over the connection of this runner.
+    #[must_use]
+    pub fn with_snapshots(self, snapshots: GatewaySnapshots) -> Self {
+        Self { snapshots, ..self }
     }
 
     /// Adopts what is there, then serves gateways until `stop`.
@@ -94,11 +103,13 @@ impl Runner {
         info!(adopted, "runner started");
         let work = TaskTracker::new();
         let worker = Worker::new(self.attach, work.clone(), stop.clone());
+        let snapshots = self.snapshots.clone();
         let connection = Connection {
             config: self.config,
             tools: self.tools,
             registry,
             worker,
+            snapshots: self.snapshots,
             journal: Journal::default(),
         };
         // The life line outlasts the work, or the gateway would take what it is
@@ -114,6 +125,7 @@ impl Runner {
         };
         tokio::join!(connection.serve(dial, &is_told), farewell);
         tasks.close();
+        snapshots.closed().await;
         if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
             warn!(
                 left = tasks.len(),

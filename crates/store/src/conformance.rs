@@ -24,6 +24,7 @@ pub mod runners;
 pub mod sandbox_lists;
 pub mod sandbox_status;
 pub mod sandboxes;
+pub mod snapshots;
 pub mod tenancy;
 pub mod tokens;
 pub mod whole;
@@ -117,6 +118,18 @@ macro_rules! conformance_tests {
             files_are_gone_once_the_sandbox_is_over,
             purging_forgets_what_ended_before,
             purging_takes_at_most_as_many_as_asked_for,
+        );
+        $crate::conformance_tests!(@snapshots $harness;
+            a_snapshot_reads_back_as_it_became,
+            nothing_of_another_organization_is_seen_or_changed,
+            a_key_names_one_snapshot_of_an_organization,
+            snapshots_beyond_a_limit_are_refused,
+            bytes_beyond_a_limit_are_refused,
+            the_newest_snapshots_are_listed_first,
+            content_is_removed_with_the_last_snapshot_that_names_it,
+            a_snapshot_that_is_only_begun_goes_at_once,
+            finishing_leaves_what_is_not_being_deleted,
+            a_bucket_is_kept_for_each_organization,
         );
         $crate::conformance_tests!(@quotas $harness;
             a_sandbox_beyond_a_limit_is_refused_and_says_which,

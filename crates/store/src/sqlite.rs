@@ -35,6 +35,7 @@ mod sandbox_count;
 mod sandbox_list;
 mod sandbox_quota;
 mod sandbox_write;
+mod snapshot;
 mod token;
 mod transaction;
 

@@ -8,6 +8,7 @@ use crate::organization::Organizations;
 use crate::profile::Profiles;
 use crate::runner::Runners;
 use crate::sandbox::Sandboxes;
+use crate::snapshot::Snapshots;
 use crate::token::Tokens;
 
 /// Everything that Palisade remembers.
@@ -29,9 +30,12 @@ use crate::token::Tokens;
 ///   whole. All others have not.
 /// * Calls may come from many tasks and, where the database allows, from many
 ///   processes. They have some order in which all of this holds.
-pub trait Store: Organizations + Tokens + Profiles + Runners + Sandboxes + Changes {}
+pub trait Store:
+    Organizations + Tokens + Profiles + Runners + Sandboxes + Snapshots + Changes
+{
+}
 
-impl<T: Organizations + Tokens + Profiles + Runners + Sandboxes + Changes> Store for T {}
+impl<T: Organizations + Tokens + Profiles + Runners + Sandboxes + Snapshots + Changes> Store for T {}
 
 /// Who made a change, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]

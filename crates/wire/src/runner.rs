@@ -11,8 +11,8 @@ mod observation;
 mod surroundings;
 
 pub use attach::{
-    attach_error, connect_port, exec_spec, failure, log_chunk, log_chunk_message, log_query,
-    open_connect, open_exec, open_logs, terminal, terminal_message,
+    archive_head, archive_head_message, attach_error, connect_port, exec_spec, failure, log_chunk,
+    log_chunk_message, log_query, open_connect, open_exec, open_logs, terminal, terminal_message,
 };
 pub use denials::{denials, denials_message};
 pub use facts::{capabilities, capabilities_message, capacity, capacity_message};

@@ -9,6 +9,7 @@ mod exec;
 mod file;
 mod log;
 mod sandbox;
+mod snapshot;
 mod start;
 mod time;
 mod wait;
@@ -29,6 +30,7 @@ pub use sandbox::{
     UsageNow, as_summary, phase_filter, sandbox_id, sandbox_not_found, sandbox_response,
     sandbox_summary, start_response,
 };
+pub use snapshot::{snapshot_id, snapshot_message, snapshot_not_found};
 pub use start::start_request;
 pub use time::{from_timestamp, timestamp};
 pub use wait::{WAIT_ANNOTATION, WAIT_HEADER, WAIT_MAX, take_wait};

@@ -4,12 +4,8 @@
 //! side by side.
 
 mod conformance;
-mod crashes;
-mod faults;
 mod lease;
 mod namespaces;
 mod network;
-mod node;
 mod objects;
-mod proxy;
 mod support;

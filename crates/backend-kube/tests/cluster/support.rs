@@ -23,7 +23,7 @@ const IMAGE: &str = "127.0.0.1:5000/busybox:1";
 #[derive(Debug)]
 pub(crate) struct Harness {
     backend: Option<Arc<KubeBackend>>,
-    pub(crate) settings: Settings,
+    settings: Settings,
 }
 
 impl Harness {
@@ -59,12 +59,8 @@ impl Harness {
 }
 
 async fn open(settings: &Settings) -> Arc<KubeBackend> {
-    open_at(&cluster().await, settings).await
-}
-
-/// A backend that reaches the cluster in this way.
-pub(crate) async fn open_at(cluster: &Cluster, settings: &Settings) -> Arc<KubeBackend> {
-    let backend = KubeBackend::open(cluster, settings.clone(), Arc::new(RealClock)).await;
+    let cluster = cluster().await;
+    let backend = KubeBackend::open(&cluster, settings.clone(), Arc::new(RealClock)).await;
     backend.expect("the cluster can be watched")
 }
 
@@ -84,7 +80,7 @@ pub(crate) async fn cluster() -> Cluster {
 }
 
 /// A way to the cluster that `make test-kube` brought up.
-pub(crate) fn named(variable: &str) -> PathBuf {
+fn named(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable);
     path.expect("run make test-kube, which brings up a cluster and names it")
         .into()

@@ -89,6 +89,8 @@ pub(super) struct Bundle<'a> {
     /// Whether it sees its own control group.
     pub(super) sees_cgroup: bool,
     pub(super) mount_point: &'a Path,
+    /// Where it has a file system to itself, if it does.
+    pub(super) file_system: Option<&'a str>,
     pub(super) limits: Limits,
     /// Files that lie over those of the image.
     pub(super) files: &'a [Bound],
@@ -161,6 +163,11 @@ impl Bundle<'_> {
         if self.sees_cgroup {
             mounts.push(json!({ "destination": "/sys/fs/cgroup", "type": "cgroup",
                 "source": "cgroup", "options": ["ro", "nosuid", "noexec", "nodev"] }));
+        }
+        if let Some(path) = self.file_system {
+            mounts.push(json!({ "destination": path, "type": "bind",
+                "source": below(mounts::FILE_SYSTEM),
+                "options": ["bind", "rw", "nosuid", "nodev"] }));
         }
         // Last, so that a file of the request lies on top of everything else.
         mounts.extend(self.files.iter().map(|file| {
@@ -244,6 +251,7 @@ mod tests {
             sees_cgroup: false,
             kind: HandlerKind::Crun,
             mount_point: Path::new("/m"),
+            file_system: None,
             limits,
             files: &[Bound {
                 source: "/m/disk/files/0".into(),

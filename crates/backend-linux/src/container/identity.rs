@@ -129,7 +129,7 @@ impl Identities {
 }
 
 /// Makes a user namespace in which root is `first`, and so on.
-pub(super) fn namespace(first: u32, count: u32) -> io::Result<OwnedFd> {
+pub(crate) fn namespace(first: u32, count: u32) -> io::Result<OwnedFd> {
     let child = Child::in_namespace_of(first)?;
     let map = format!("0 {first} {count}");
     fs::write(child.file("uid_map"), &map)?;

@@ -25,6 +25,8 @@ pub(super) const INIT: &str = "init";
 pub(super) const SYS: &str = "sys";
 /// The user namespace that the sandbox runs in, below the mount point.
 pub(super) const OWNERS: &str = "owners";
+/// The file system that it has to itself, below the mount point.
+pub(super) const FILE_SYSTEM: &str = "file-system";
 /// What the sandbox writes, below the mount point.
 pub(super) const DISK: &str = "disk";
 
@@ -40,6 +42,8 @@ pub(super) struct Mounts<'a> {
     /// The user namespace of the sandbox: it says who the owners of the layers
     /// become.
     pub(super) owners: BorrowedFd<'a>,
+    /// The detached mount of the file system that the sandbox has to itself.
+    pub(super) file_system: Option<&'a OwnedFd>,
     /// The program that becomes process 1.
     pub(super) init: &'a Path,
     /// A directory whose content OCI runtimes must not see.
@@ -57,7 +61,18 @@ impl Mounts<'_> {
             what: "its layers could not be mounted",
             source,
         })?;
+        self.file_system()
+            .map_err(step("mount the file system of the sandbox"))?;
         system().map_err(step("mount /sys"))
+    }
+
+    fn file_system(&self) -> io::Result<()> {
+        let Some(mount) = self.file_system else {
+            return Ok(());
+        };
+        map_owners(mount, self.owners, false)?;
+        std::fs::create_dir(FILE_SYSTEM)?;
+        attach(mount, FILE_SYSTEM)
     }
 
     fn workplace(&self) -> io::Result<()> {
@@ -125,14 +140,29 @@ fn attach(tree: &OwnedFd, name: &str) -> io::Result<()> {
 
 /// A detached, read-only copy of the mount at a path whose owners are mapped as
 /// in a user namespace.
+fn owned_by(path: &Path, owners: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let tree = open(path)?;
+    map_owners(&tree, owners, true)?;
+    Ok(tree)
+}
+
+/// Maps the owners of what is in a detached mount as in a user namespace.
 #[expect(
     unsafe_code,
     reason = "mapping the owners of a mount has no safe wrapper"
 )]
-fn owned_by(path: &Path, owners: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let tree = open(path)?;
+pub(crate) fn map_owners(
+    tree: &OwnedFd,
+    owners: BorrowedFd<'_>,
+    is_read_only: bool,
+) -> io::Result<()> {
+    let read_only = if is_read_only {
+        libc::MOUNT_ATTR_RDONLY
+    } else {
+        0
+    };
     let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_IDMAP | libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV,
+        attr_set: libc::MOUNT_ATTR_IDMAP | libc::MOUNT_ATTR_NODEV | read_only,
         attr_clr: 0,
         propagation: 0,
         userns_fd: u64::from(owners.as_raw_fd().unsigned_abs()),
@@ -150,7 +180,7 @@ fn owned_by(path: &Path, owners: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         )
     };
     if result == 0 {
-        Ok(tree)
+        Ok(())
     } else {
         Err(io::Error::last_os_error())
     }

@@ -50,6 +50,8 @@ impl Driver {
 
     async fn set_frozen(&self, is_frozen: bool) -> io::Result<()> {
         let (shared, id) = (Arc::clone(&self.shared), self.sandbox.id());
+        // An archiving that is given up by this very wish ends soon.
+        let _still = self.sandbox.stillness.lock().await;
         self.blocking(move || {
             if is_frozen {
                 shared.cgroups.freeze(id)

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::{Driver, chain};
 use crate::container::{self, Host, Identity, Limits, Runtime, Start};
+use crate::file_system::Made;
 use crate::init_config;
 use crate::laps::{Lap, Laps};
 use crate::machine;
@@ -23,6 +24,7 @@ impl Driver {
         self.book().await?;
         self.show_starting("getting the image");
         let image = self.image().await?;
+        let file_system = self.file_system().await?;
         self.show_starting("waiting for its turn to start");
         let turn = Arc::clone(&self.shared.starts).acquire_owned().await;
         let turn = turn.map_err(|_| self.failed("the runner is closing"))?;
@@ -37,7 +39,7 @@ impl Driver {
             sandbox: Arc::clone(&self.sandbox),
         };
         let started = self.blocking(move || {
-            let outcome = attempt.run(image);
+            let outcome = attempt.run(image, file_system.as_ref());
             drop(turn);
             Ok(outcome)
         });
@@ -96,6 +98,13 @@ impl Driver {
     }
 }
 
+/// What a sandbox is put together from.
+struct Parts<'a> {
+    image: Arc<Image>,
+    identity: &'a Identity,
+    file_system: Option<&'a Made>,
+}
+
 /// One attempt to start a sandbox, on a thread that may block.
 struct Attempt {
     shared: Arc<Shared>,
@@ -103,7 +112,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn run(&self, image: Arc<Image>) -> Result<(), String> {
+    fn run(&self, image: Arc<Image>, file_system: Option<&Made>) -> Result<(), String> {
         let state = &self.sandbox.state;
         let held = state::hold(&state.starting_file()).map_err(|error| chain(&error))?;
         let held = held.ok_or("another attempt to start it is under way")?;
@@ -122,18 +131,27 @@ impl Attempt {
             chain(&error)
         })?;
         laps.end(Lap::Disk);
-        self.start(image, &identity, held, &mut laps)?;
+        let made = Parts {
+            image,
+            identity: &identity,
+            file_system,
+        };
+        self.start(made, held, &mut laps)?;
         laps.tell(self.sandbox.id());
         Ok(())
     }
 
     fn start(
         &self,
-        image: Arc<Image>,
-        identity: &Identity,
+        parts: Parts<'_>,
         starting: state::Held,
         laps: &mut Laps,
     ) -> Result<(), String> {
+        let Parts {
+            image,
+            identity,
+            file_system,
+        } = parts;
         let (shared, launch) = (&self.shared, &self.sandbox.launch);
         let class = launch.runtime_class.as_ref();
         let class = class.unwrap_or(&shared.config.default_class);
@@ -147,6 +165,7 @@ impl Attempt {
             launch,
             image,
             identity,
+            file_system: file_system.map(Made::mount),
             limits: self.limits(launch),
             config,
             runtime: Runtime {

@@ -19,7 +19,17 @@ pub(super) fn by_reason(reason: Reason) -> Option<&'static str> {
         Reason::TunnelFailed => Some("connect again"),
         Reason::FileIsDirectory => Some("name a file in it"),
         Reason::FileTooLarge => Some("copy it in parts, or stream it through a command"),
-        Reason::FssNotSupported => Some("start the sandbox without a snapshot"),
+        Reason::FssNotSupported => Some("start the sandbox without a file system of its own"),
+        Reason::FssNotReady => Some("wait until the snapshot is ready, or take another one"),
+        Reason::FssSizeExceeded => Some("ask for another size of the file system"),
+        Reason::FssQuotaExceeded => Some("delete snapshots that nobody needs"),
+        Reason::FssBucketMismatch => Some("set the bucket back to the one of the snapshot"),
+        Reason::FssBucketUnavailable => {
+            Some("give the server access to the bucket, or go back to the store of the server")
+        }
+        Reason::FssRestoreFailed => Some("restore another snapshot"),
+        Reason::FssCreateTimedOut => Some("give it more time"),
+        Reason::FssWaitTimeout => Some("read the snapshot until it is ready"),
         Reason::NotImplemented => {
             Some("this server cannot do that; compare versions with cwic version")
         }
@@ -60,6 +70,10 @@ pub(super) fn by_reason(reason: Reason) -> Option<&'static str> {
         | Reason::Unauthenticated
         | Reason::PermissionDenied
         | Reason::EtagMismatch
+        | Reason::FssNotFound
+        | Reason::FssInflightLimit
+        | Reason::FssCreateFailed
+        | Reason::FssCanceled
         | Reason::Internal => None,
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn not_started(error: AttachError, context: &Context) -> End<pb::Exec
         | AttachError::LogOffset { .. }
         | AttachError::PortClosed { .. }
         | AttachError::TunnelFailed { .. }
+        | AttachError::FileSystem { .. }
         | AttachError::Draining
         | AttachError::Lost => Err(context.status(&attach_refusal(error, "exec").into())),
     }
@@ -73,6 +74,7 @@ pub(super) fn lost_log(error: AttachError, context: &Context) -> End<pb::LogStre
         | AttachError::File { .. }
         | AttachError::PortClosed { .. }
         | AttachError::TunnelFailed { .. }
+        | AttachError::FileSystem { .. }
         | AttachError::Lost => Err(context.status(&attach_refusal(error, "read").into())),
     }
 }
@@ -85,7 +87,8 @@ fn code(error: &AttachError) -> &'static str {
         AttachError::ExecFailed { .. }
         | AttachError::File { .. }
         | AttachError::PortClosed { .. }
-        | AttachError::TunnelFailed { .. } => EXEC_FAILED,
+        | AttachError::TunnelFailed { .. }
+        | AttachError::FileSystem { .. } => EXEC_FAILED,
         // A log that ends before what was delivered is another log.
         AttachError::LogGap { .. } | AttachError::LogOffset { .. } => REPLAY_GAP,
         AttachError::Draining => RUNNER_DRAINING,

@@ -31,6 +31,7 @@ use super::Hub;
 use super::drive::Driver;
 use super::record::{OBSERVATIONS_MAX, Recorder};
 use super::session::{Deaf, OUTGOING_MAX, Opening, Outgoing, Session};
+use crate::snapshots::{Chunks, Snapshots};
 
 /// A runner that does not say who it is for so long is given up.
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
@@ -41,6 +42,7 @@ const TEXT_LEN_MAX: usize = 128;
 #[derive(Clone, Debug)]
 pub(crate) struct RunnerGate {
     pub(super) hub: Hub,
+    snapshots: Snapshots,
 }
 
 /// Why a connection ended.
@@ -61,8 +63,8 @@ pub(super) enum Loss {
 }
 
 impl RunnerGate {
-    pub(crate) fn new(hub: Hub) -> Self {
-        Self { hub }
+    pub(crate) fn new(hub: Hub, snapshots: Snapshots) -> Self {
+        Self { hub, snapshots }
     }
 }
 
@@ -70,6 +72,7 @@ impl RunnerGate {
 impl RunnerService for RunnerGate {
     type JoinStream = ReceiverStream<Result<pb::GatewayMessage, Status>>;
     type AttachStream = ReceiverStream<Result<pb::AttachDown, Status>>;
+    type FetchStream = Chunks;
 
     async fn join(
         &self,
@@ -94,6 +97,15 @@ impl RunnerService for RunnerGate {
         let identity = identity(&request)?;
         let messages = self.deliver(&identity, request.into_inner()).await?;
         Ok(Response::new(messages))
+    }
+
+    async fn fetch(
+        &self,
+        request: Request<pb::FetchRequest>,
+    ) -> Result<Response<Self::FetchStream>, Status> {
+        let identity = identity(&request)?;
+        let chunks = self.snapshots.give(&identity, request.into_inner());
+        Ok(Response::new(chunks.await?))
     }
 }
 

@@ -8,10 +8,11 @@
 use bytes::{Bytes, BytesMut};
 use palisade_backend::{AttachError, ExecEvent, ExecInput, LogChunk, TunnelEvent};
 use palisade_model::sandbox::Exit;
+use palisade_model::snapshot::Content;
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::attach_down::Input;
 use palisade_wire::proto::runner_v1::attach_up::Event;
-use palisade_wire::runner::{attach_error, log_chunk, terminal_message};
+use palisade_wire::runner::{archive_head, attach_error, log_chunk, terminal_message};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
@@ -101,6 +102,7 @@ pub(super) fn output(event: Event) -> Result<ExecEvent, AttachError> {
         Event::ExitCode(code) => Ok(ExecEvent::Exit(Exit(code))),
         Event::Failure(failure) => Ok(ExecEvent::Failed(attach_error(failure))),
         Event::AttachId(_)
+        | Event::ArchiveHead(_)
         | Event::Log(_)
         | Event::FileData(_)
         | Event::TunnelData(_)
@@ -165,6 +167,7 @@ async fn pass_from_port(
             Event::Done(pb::Done {}) => return Ok(Outcome::Told),
             Event::Failure(failure) => return Err(attach_error(failure)),
             Event::AttachId(_)
+            | Event::ArchiveHead(_)
             | Event::Started(_)
             | Event::Stdout(_)
             | Event::Stderr(_)
@@ -230,6 +233,7 @@ async fn pass_logs(
             Event::Done(pb::Done {}) => return Ok(()),
             Event::Failure(failure) => return Err(attach_error(failure)),
             Event::AttachId(_)
+            | Event::ArchiveHead(_)
             | Event::Started(_)
             | Event::Stdout(_)
             | Event::Stderr(_)
@@ -237,6 +241,71 @@ async fn pass_logs(
             | Event::TunnelData(_)
             | Event::TunnelEnd(_)
             | Event::FileData(_) => return Err(AttachError::Lost),
+        }
+    }
+}
+
+/// What the archive of a file system is, which the runner tells first.
+pub(super) fn head(event: Event) -> Result<Content, AttachError> {
+    match event {
+        Event::ArchiveHead(head) => archive_head(head).map_err(|_| AttachError::Lost),
+        Event::Failure(failure) => Err(attach_error(failure)),
+        Event::AttachId(_)
+        | Event::Started(_)
+        | Event::Stdout(_)
+        | Event::Stderr(_)
+        | Event::ExitCode(_)
+        | Event::Log(_)
+        | Event::TunnelData(_)
+        | Event::TunnelEnd(_)
+        | Event::FileData(_)
+        | Event::Done(_) => Err(AttachError::Lost),
+    }
+}
+
+/// Passes an archive on until it ends, its reader left or the runner is gone.
+pub(super) async fn archive(
+    link: Link,
+    chunks: mpsc::Sender<Result<Bytes, AttachError>>,
+    ended: impl Future<Output = ()>,
+) {
+    let Link {
+        mut up,
+        down: _down,
+    } = link;
+    let lost = tokio::select! {
+        biased;
+        outcome = pass_archive(&mut up, &chunks) => outcome.err(),
+        () = chunks.closed() => None,
+        () = ended => Some(AttachError::Lost),
+    };
+    if let Some(error) = lost {
+        let _ = chunks.send(Err(error)).await;
+    }
+}
+
+async fn pass_archive(
+    up: &mut Streaming<pb::AttachUp>,
+    chunks: &mpsc::Sender<Result<Bytes, AttachError>>,
+) -> Result<(), AttachError> {
+    loop {
+        match event(up).await? {
+            Event::FileData(data) => {
+                if chunks.send(Ok(data)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Event::Done(pb::Done {}) => return Ok(()),
+            Event::Failure(failure) => return Err(attach_error(failure)),
+            Event::AttachId(_)
+            | Event::ArchiveHead(_)
+            | Event::Started(_)
+            | Event::Stdout(_)
+            | Event::Stderr(_)
+            | Event::ExitCode(_)
+            | Event::TunnelData(_)
+            | Event::TunnelEnd(_)
+            | Event::Log(_) => return Err(AttachError::Lost),
         }
     }
 }
@@ -268,6 +337,7 @@ pub(super) async fn write(link: Link, content: Bytes) -> Result<(), AttachError>
         Event::Done(pb::Done {}) => Ok(()),
         Event::Failure(failure) => Err(attach_error(failure)),
         Event::AttachId(_)
+        | Event::ArchiveHead(_)
         | Event::Started(_)
         | Event::Stdout(_)
         | Event::Stderr(_)
@@ -298,6 +368,7 @@ pub(super) async fn read(link: Link, bytes_max: u64) -> Result<Bytes, AttachErro
             Event::Done(pb::Done {}) => return Ok(content.freeze()),
             Event::Failure(failure) => return Err(attach_error(failure)),
             Event::AttachId(_)
+            | Event::ArchiveHead(_)
             | Event::Started(_)
             | Event::Stdout(_)
             | Event::Stderr(_)

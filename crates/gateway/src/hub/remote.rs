@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use palisade_backend::{
-    Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecSpec, LogQuery, Logs, Tunnel,
+    Archive, Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecSpec, LogQuery, Logs, Tunnel,
 };
 use palisade_model::id::SandboxId;
 use palisade_wire::proto::runner_v1 as pb;
@@ -31,6 +31,8 @@ use super::session::Session;
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
 /// Work that has not begun within this time is given up on.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
+/// How long the archiving of a file system may take before the first byte comes.
+const ARCHIVE_LIMIT: Duration = Duration::from_hours(1);
 /// How long one file may take.
 const FILE_LIMIT: Duration = Duration::from_mins(2);
 
@@ -187,6 +189,22 @@ impl Attach for RemoteAttach {
         };
         self.hub.inner.tools.tasks.spawn(relay);
         Ok(Tunnel { input, events })
+    }
+
+    async fn save_file_system(&self, id: SandboxId) -> Result<Archive, AttachError> {
+        let work = Work::SaveFileSystem(pb::SaveFileSystem {});
+        let (mut link, _) = self.open(id, work).await?;
+        let first = tokio::select! {
+            biased;
+            first = time::timeout(ARCHIVE_LIMIT, event(&mut link.up)) => first,
+            () = self.session.ended() => return Err(AttachError::Lost),
+        };
+        let content = relay::head(first.unwrap_or(Err(AttachError::Lost))?)?;
+        let (sender, chunks) = mpsc::channel(EXEC_QUEUE_MAX);
+        let session = self.session.clone();
+        let relay = async move { relay::archive(link, sender, session.ended()).await };
+        self.hub.inner.tools.tasks.spawn(relay);
+        Ok(Archive { content, chunks })
     }
 }
 

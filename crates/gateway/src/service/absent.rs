@@ -5,17 +5,7 @@ use palisade_model::refusal::Refusal;
 
 use crate::error::ApiError;
 
-/// File-system snapshots, which clients look for under a reason of their own.
-pub(super) fn snapshots_not_supported(feature: &str) -> ApiError {
-    Refusal::new(
-        Reason::FssNotSupported,
-        "this server has no file-system snapshots",
-    )
-    .with("feature", feature)
-    .into()
-}
-
-/// Another feature of the protocol; `name` is how programs know it.
+/// A feature of the protocol; `name` is how programs know it.
 pub(super) fn not_implemented(name: &str, feature: &str) -> ApiError {
     let message = format!("this server has no {feature}");
     Refusal::new(Reason::NotImplemented, message)

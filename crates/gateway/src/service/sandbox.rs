@@ -15,7 +15,7 @@ use palisade_wire::v1beta2::{
 use tokio::time;
 use tonic::{Request, Response, Status};
 
-use super::absent::{not_implemented, snapshots_not_supported};
+use super::absent::not_implemented;
 use super::pause::Pausing;
 use super::start::Admission;
 use crate::access::Access;
@@ -25,6 +25,7 @@ use crate::error::ApiError;
 use crate::guard::{self, AfterReply};
 use crate::hub::Hub;
 use crate::picture::Picture;
+use crate::snapshots::Snapshots;
 use crate::tools::Tools;
 
 /// What is left of a client's deadline for the answer to a start that waited.
@@ -39,6 +40,7 @@ pub(crate) struct SandboxService {
     pub(super) access: Access,
     admission: Admission,
     pub(super) data: DataPlane,
+    pub(super) snapshots: Snapshots,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -50,6 +52,7 @@ impl SandboxService {
             picture: admission.picture.clone(),
             hub: admission.hub.clone(),
             access,
+            snapshots: admission.snapshots.clone(),
             admission,
             data,
         }
@@ -76,10 +79,6 @@ impl SandboxService {
 /// Refuses a call for a feature that there is none of.
 fn absent<I, O>(request: &Request<I>, error: ApiError) -> Answer<O> {
     Context::of(request)?.tell(Err(error))
-}
-
-fn no_snapshots<I, O>(request: &Request<I>) -> Answer<O> {
-    absent(request, snapshots_not_supported("file_system_snapshots"))
 }
 
 fn no_object_storage<I, O>(request: &Request<I>) -> Answer<O> {
@@ -236,42 +235,56 @@ impl GatewayService for SandboxService {
         &self,
         request: Request<pb::CreateFileSystemSnapshotRequest>,
     ) -> Answer<pb::CreateFileSystemSnapshotResponse> {
-        no_snapshots(&request)
+        let context = Context::of(&request)?;
+        let done = self.snapshots.create(&context.caller, request.into_inner());
+        context.tell(done.await)
     }
 
     async fn get_file_system_snapshot(
         &self,
         request: Request<pb::GetFileSystemSnapshotRequest>,
     ) -> Answer<pb::FileSystemSnapshot> {
-        no_snapshots(&request)
+        let context = Context::of(&request)?;
+        let done = self.snapshots.get(&context.caller, request.into_inner());
+        context.tell(done.await)
     }
 
     async fn list_file_system_snapshots(
         &self,
         request: Request<pb::ListFileSystemSnapshotsRequest>,
     ) -> Answer<pb::ListFileSystemSnapshotsResponse> {
-        no_snapshots(&request)
+        let context = Context::of(&request)?;
+        let done = self.snapshots.list(&context.caller, request.into_inner());
+        context.tell(done.await)
     }
 
     async fn delete_file_system_snapshot(
         &self,
         request: Request<pb::DeleteFileSystemSnapshotRequest>,
     ) -> Answer<pb::DeleteFileSystemSnapshotResponse> {
-        no_snapshots(&request)
+        let context = Context::of(&request)?;
+        let done = self.snapshots.delete(&context.caller, request.into_inner());
+        context.tell(done.await)
     }
 
     async fn get_file_system_snapshot_bucket_config(
         &self,
         request: Request<pb::GetFileSystemSnapshotBucketConfigRequest>,
     ) -> Answer<pb::FileSystemSnapshotBucketConfig> {
-        no_snapshots(&request)
+        let context = Context::of(&request)?;
+        let pb::GetFileSystemSnapshotBucketConfigRequest {} = request.into_inner();
+        context.tell(self.snapshots.get_bucket(&context.caller).await)
     }
 
     async fn set_file_system_snapshot_bucket_config(
         &self,
         request: Request<pb::SetFileSystemSnapshotBucketConfigRequest>,
     ) -> Answer<pb::FileSystemSnapshotBucketConfig> {
-        no_snapshots(&request)
+        let context = Context::of(&request)?;
+        let set = self
+            .snapshots
+            .set_bucket(&context.caller, request.into_inner());
+        context.tell(set.await)
     }
 
     async fn get_object_storage_wif_config(

@@ -26,6 +26,7 @@ use crate::follow::Progress;
 use crate::hub::Hub;
 use crate::picture::{Picture, Reservation};
 use crate::queue::{Queue, Served, can_wait};
+use crate::snapshots::Snapshots;
 use crate::tools::Tools;
 
 /// How often a stale choice is made again.
@@ -47,6 +48,7 @@ pub(crate) struct Admission {
     pub(crate) progress: Progress,
     pub(crate) hub: Hub,
     pub(crate) queue: Queue,
+    pub(crate) snapshots: Snapshots,
 }
 
 /// How recording a sandbox went.
@@ -193,6 +195,8 @@ impl Admission {
         request: &StartRequest,
         note: Option<String>,
     ) -> ApiResult<Sandbox> {
+        let (organization, wish) = (&owner.organization, request.file_system.as_ref());
+        let file_system = self.snapshots.file_system(organization, wish).await?;
         for _ in 0..TRIES_MAX {
             let id = SandboxId::new(self.tools.ids.uuid());
             let (placement, reservation) = self.place(id, owner, request).await?;
@@ -201,6 +205,7 @@ impl Admission {
                 profile: placement.profile_revision,
             };
             let mut sandbox = self.sandbox(id, owner, &placement, request.clone());
+            sandbox.launch.file_system.clone_from(&file_system);
             if let Some(note) = note.as_ref().filter(|_| sandbox.status.reason.is_empty()) {
                 sandbox.status.reason.clone_from(note);
             }
@@ -264,7 +269,7 @@ impl Admission {
             requests: request.requests.clone(),
             limits: request.limits.clone(),
         };
-        let Launched { launch, dropped } = placement::launch(id, owner, placement, request);
+        let Launched { launch, dropped } = placement::launch(id, owner, placement, request, None);
         let mut status = Status::admitted();
         if !dropped.is_empty() {
             status.reason = format!(

@@ -9,6 +9,7 @@ use std::time::Duration;
 use palisade_model::id::SandboxId;
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{Sandbox, State, StopWish};
+use palisade_model::snapshot::Trigger;
 use palisade_model::tenant::Principal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_store::GetError;
@@ -17,13 +18,28 @@ use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::sandbox_not_found;
 use tracing::info;
 
-use super::absent::snapshots_not_supported;
 use super::sandbox::SandboxService;
 use crate::error::{ApiError, ApiResult};
 use crate::hub::Held;
+use crate::snapshots::{Wanted, limit};
 
 /// The longest time that a sandbox may take to end by itself.
 const GRACE_MAX: Duration = Duration::from_hours(1);
+
+/// The same, if a snapshot is taken first.
+const SNAPSHOT_GRACE_MAX: Duration = Duration::from_mins(5);
+/// How long it may take then if nobody says.
+const SNAPSHOT_GRACE_DEFAULT: Duration = Duration::from_secs(30);
+/// How much longer than its limit the end of a snapshot is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a sandbox is to end after its snapshot.
+struct SnapshotWish {
+    grace: Duration,
+    limit: Duration,
+    idempotency_key: String,
+    is_waited_for: bool,
+}
 
 impl SandboxService {
     /// Asks a sandbox to end. What is returned beside the answer is to be
@@ -37,18 +53,23 @@ impl SandboxService {
             sandbox_id,
             graceful_shutdown_seconds,
             file_system_snapshot_on_stop,
-            // The time-out is the client's own; it travels as the deadline.
-            max_timeout_seconds: _,
-            // Stopping twice is stopping once, whatever the key.
-            idempotency_key: _,
-            // About the snapshot, which there is none of.
-            wait_for_ready: _,
+            // Without a snapshot, the client's own; it travels as the deadline.
+            max_timeout_seconds,
+            // Without a snapshot, stopping twice is stopping once, whatever the key.
+            idempotency_key,
+            wait_for_ready,
         } = request;
-        if file_system_snapshot_on_stop {
-            return Err(snapshots_not_supported("file_system_snapshot_on_stop"));
-        }
         let grace = grace(graceful_shutdown_seconds)?;
         let sandbox = self.access.sandbox(caller, &sandbox_id).await?;
+        if file_system_snapshot_on_stop {
+            let wish = SnapshotWish {
+                grace,
+                limit: limit(max_timeout_seconds)?,
+                idempotency_key,
+                is_waited_for: wait_for_ready == Some(true),
+            };
+            return self.stop_after_snapshot(caller, sandbox, wish).await;
+        }
         let held = self.hub.hold(sandbox.placement.runner_uid, sandbox.id);
         let wish = StatusChange::StopWished(StopWish {
             grace,
@@ -60,6 +81,63 @@ impl SandboxService {
             success: true,
             error_message: String::new(),
             file_system_snapshot_id: String::new(),
+        };
+        Ok((answer, held))
+    }
+
+    /// Takes a snapshot first. A sandbox whose snapshot fails goes on: what it
+    /// holds is nowhere else.
+    async fn stop_after_snapshot(
+        &self,
+        caller: &Principal,
+        sandbox: Sandbox,
+        wish: SnapshotWish,
+    ) -> ApiResult<(pb::StopSandboxResponse, Held)> {
+        let SnapshotWish {
+            grace,
+            limit,
+            idempotency_key,
+            is_waited_for,
+        } = wish;
+        if grace > SNAPSHOT_GRACE_MAX {
+            let most = SNAPSHOT_GRACE_MAX.as_secs();
+            let description = format!("must be at most {most} with a snapshot");
+            return Err(wrong_grace(description));
+        }
+        let grace = if grace.is_zero() {
+            SNAPSHOT_GRACE_DEFAULT
+        } else {
+            grace
+        };
+        let (id, runner) = (sandbox.id, sandbox.placement.runner_uid);
+        let wanted = Wanted {
+            sandbox,
+            trigger: Trigger::Stop,
+            idempotency_key,
+            stop_grace: Some(grace),
+            limit: Some(limit),
+            is_waited_for,
+        };
+        let snapshots = &self.snapshots;
+        let mut snapshot = snapshots.take_or_find(wanted).await?;
+        let held = if is_waited_for {
+            let organization = &caller.organization;
+            // Longer than it may last, so that its own end is what is told.
+            let patience = limit.saturating_add(PATIENCE);
+            snapshot = snapshots
+                .until_ready(organization, snapshot.id, patience)
+                .await?;
+            let held = self.hub.hold(runner, id);
+            snapshots.ask_to_stop(&snapshot).await?;
+            held
+        } else {
+            self.hub.hold(runner, id)
+        };
+        info!(sandbox.id = %id, snapshot.id = %snapshot.id, "stop after a snapshot was asked for");
+        let answer = pb::StopSandboxResponse {
+            success: true,
+            error_message: String::new(),
+            file_system_snapshot_id: snapshot.id.to_string(),
         };
         Ok((answer, held))
     }
@@ -117,18 +195,19 @@ impl SandboxService {
 }
 
 fn grace(seconds: i32) -> Result<Duration, ApiError> {
-    let wrong = |description: String| {
-        let path = FieldPath::root().key("graceful_shutdown_seconds");
-        let violation = Violation::new(path, ViolationKind::Invalid, description);
-        Refusal::invalid(vec![violation])
-    };
     let seconds = u64::try_from(seconds)
-        .map_err(|_| wrong(format!("is {seconds}; it must not be negative")))?;
+        .map_err(|_| wrong_grace(format!("is {seconds}; it must not be negative")))?;
     let grace = Duration::from_secs(seconds);
     if grace > GRACE_MAX {
         let most = GRACE_MAX.as_secs();
         let description = format!("is {seconds}; at most {most} are allowed");
-        return Err(wrong(description).into());
+        return Err(wrong_grace(description));
     }
     Ok(grace)
+}
+
+fn wrong_grace(description: String) -> ApiError {
+    let path = FieldPath::root().key("graceful_shutdown_seconds");
+    let violation = Violation::new(path, ViolationKind::Invalid, description);
+    Refusal::invalid(vec![violation]).into()
 }

@@ -11,7 +11,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -24,7 +24,7 @@ use crate::error::ImageError;
 
 /// The directory that a layer is unpacked into.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     root: OwnedFd,
     /// Where replaced directories go; they are deleted with the whole later.
     trash: OwnedFd,
@@ -53,6 +53,9 @@ pub(super) enum Present {
 /// Bytes of content that are copied at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// So many zeros are not written.
+const HOLE_BYTES_MIN: usize = 4 << 10;
+
 /// The kernel wants a path with `..` in a link to be tried again when anything
 /// anywhere was renamed meanwhile.
 const OPEN_AGAIN_MAX: usize = 1000;
@@ -70,7 +73,7 @@ const IMPLICIT_MODES: [(&[u8], Mode); 4] = [
 ];
 
 impl Tree {
-    pub(super) fn new(root: OwnedFd, trash: OwnedFd, depth_max: usize) -> Self {
+    pub(crate) fn new(root: OwnedFd, trash: OwnedFd, depth_max: usize) -> Self {
         Self {
             root,
             trash,
@@ -83,7 +86,7 @@ impl Tree {
     }
 
     /// Makes the directory of an entry, or changes the one that is there.
-    pub(super) fn directory(&mut self, entry: &Entry) -> Result<(), ImageError> {
+    pub(crate) fn directory(&mut self, entry: &Entry) -> Result<(), ImageError> {
         let directory = self.own_directory(&entry.path)?;
         attribute::set_owner_and_mode(&directory, entry)?;
         attribute::set_xattrs(&directory, entry)?;
@@ -92,7 +95,7 @@ impl Tree {
     }
 
     /// Writes a file with the content that `content` gives.
-    pub(super) fn file(
+    pub(crate) fn file(
         &mut self,
         entry: &Entry,
         content: &mut impl Read,
@@ -112,8 +115,16 @@ impl Tree {
             if count == 0 {
                 break;
             }
-            file.write_all(&self.buffer[..count]).map_err(io_failed)?;
+            let piece = &self.buffer[..count];
+            // What is empty takes no place: it may be the hole of a sparse file.
+            if count >= HOLE_BYTES_MIN && piece.iter().all(|byte| *byte == 0) {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                file.seek(SeekFrom::Current(count)).map_err(io_failed)?;
+            } else {
+                file.write_all(piece).map_err(io_failed)?;
+            }
         }
+        file.set_len(entry.bytes).map_err(io_failed)?;
         // Changing the owner clears setuid bits and capabilities, so it is first.
         attribute::set_owner_and_mode(&file, entry)?;
         attribute::set_xattrs(&file, entry)?;
@@ -121,14 +132,14 @@ impl Tree {
     }
 
     /// Makes a symbolic link; nothing ever follows it here.
-    pub(super) fn symlink(&mut self, entry: &Entry, target: &[u8]) -> Result<(), ImageError> {
+    pub(crate) fn symlink(&mut self, entry: &Entry, target: &[u8]) -> Result<(), ImageError> {
         let (parent, name) = self.place(&entry.path)?;
         rustix::fs::symlinkat(os(target), &parent, os(name)).map_err(failed)?;
         finish_leaf(&parent, name, entry)
     }
 
     /// Makes a named pipe.
-    pub(super) fn fifo(&mut self, entry: &Entry) -> Result<(), ImageError> {
+    pub(crate) fn fifo(&mut self, entry: &Entry) -> Result<(), ImageError> {
         let (parent, name) = self.place(&entry.path)?;
         rustix::fs::mkfifoat(&parent, os(name), Mode::empty()).map_err(failed)?;
         let mode = Mode::from_raw_mode(entry.mode);
@@ -137,7 +148,7 @@ impl Tree {
     }
 
     /// Gives another name to an earlier entry of this layer.
-    pub(super) fn hardlink(&mut self, entry: &Entry, target: &EntryPath) -> Result<(), ImageError> {
+    pub(crate) fn hardlink(&mut self, entry: &Entry, target: &EntryPath) -> Result<(), ImageError> {
         let refuse = |why| Err(ImageError::hostile(entry.path.as_bytes(), why));
         let Some((target_parent, target_name)) = target.split() else {
             return refuse("is a hard link to the root of the image");
@@ -191,7 +202,7 @@ impl Tree {
     }
 
     /// Sets what could not be set before everything was there.
-    pub(super) fn finish(self) -> Result<(), ImageError> {
+    pub(crate) fn finish(self) -> Result<(), ImageError> {
         for (path, mtime) in &self.times {
             // One that was replaced since has its time from its successor.
             if let Some(directory) = self.open(path)? {

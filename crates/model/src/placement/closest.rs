@@ -61,7 +61,7 @@ pub struct Lowered {
 const TRIED_MAX: usize = 16;
 
 /// Constraints that no request can help.
-const FIXED: [Constraint; 12] = [
+const FIXED: [Constraint; 13] = [
     Constraint::RunnerKept,
     Constraint::ProfileResolves,
     Constraint::Image,
@@ -70,6 +70,7 @@ const FIXED: [Constraint; 12] = [
     Constraint::NodeSelector,
     Constraint::PodFields,
     Constraint::Privileged,
+    Constraint::FileSystem,
     Constraint::SlotsConfigured,
     Constraint::Connected,
     Constraint::NotDraining,

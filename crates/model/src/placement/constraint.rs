@@ -132,6 +132,8 @@ constraints! {
     PodFields = "pod_fields", Machine, Pair;
     /// The runner runs what the pod patch weakens.
     Privileged = "privileged", Machine, Pair;
+    /// The runner makes file systems of which snapshots can be taken.
+    FileSystem = "file_system", Machine, Pair;
     /// CPU within the ceiling of the profile.
     CpuCeiling = "cpu_ceiling", Ceiling, Spec;
     /// Memory within the ceiling of the profile.

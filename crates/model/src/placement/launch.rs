@@ -4,6 +4,7 @@ use crate::id::SandboxId;
 use crate::namespace::{self, Occupant};
 use crate::pod::{self, Dropped};
 use crate::sandbox::{Environment, Launch, LaunchNamespace, Owner, StartRequest, Workload};
+use crate::snapshot::FileSystem;
 
 use super::place::Placement;
 
@@ -21,12 +22,14 @@ pub struct Launched {
 
 /// Puts together what a backend needs to make the sandbox `id`.
 ///
-/// `placement` must have been decided for this request.
+/// `placement` must have been decided for this request, and `file_system` be what
+/// the request's wish for one came to.
 pub fn launch(
     id: SandboxId,
     owner: &Owner,
     placement: &Placement,
     request: StartRequest,
+    file_system: Option<FileSystem>,
 ) -> Launched {
     let spec = &placement.resolved.spec;
     let metadata = pod::launch_metadata(spec.pod.as_ref(), &request.annotations);
@@ -50,6 +53,7 @@ pub fn launch(
         exposure: placement.exposure.clone(),
         ports: request.ports,
         mounted_files: request.mounted_files,
+        file_system,
         metadata: metadata.metadata,
         pod: spec.pod.clone(),
         max_lifetime: placement.max_lifetime,

@@ -146,6 +146,9 @@ fn clause(violated: &Violated) -> String {
         }
         C::PodFields => format!("{runner} cannot honour {asked} of {profile}"),
         C::Privileged => format!("{runner} runs nothing privileged, and {profile} sets {asked}"),
+        C::FileSystem => {
+            format!("{runner} cannot give a sandbox {asked} of which snapshots can be taken")
+        }
         C::CpuCeiling => format!("the request comes to {asked} CPU and {profile} allows {allowed}"),
         C::MemoryCeiling => {
             format!("the request comes to {asked} of memory and {profile} allows {allowed}")

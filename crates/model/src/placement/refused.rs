@@ -133,7 +133,13 @@ impl From<Refused> for Refusal {
 
 impl From<Unplaced> for Refusal {
     fn from(unplaced: Unplaced) -> Self {
-        let reason = if unplaced.names_profile {
+        let lacks_file_systems = unplaced
+            .violations
+            .first()
+            .is_some_and(|violated| violated.constraint == Constraint::FileSystem);
+        let reason = if lacks_file_systems {
+            Reason::FssNotSupported
+        } else if unplaced.names_profile {
             Reason::ProfileMismatch
         } else {
             Reason::NoSuitableRunner

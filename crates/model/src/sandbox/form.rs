@@ -21,6 +21,8 @@ use crate::sandbox::{
 };
 use crate::violation::{FieldPath, Violation, ViolationKind};
 
+mod file_system;
+
 /// The version of the document that is written. Readers refuse any other.
 pub const LAUNCH_FORMAT: u32 = 1;
 
@@ -30,7 +32,7 @@ const ENTRIES_MAX: usize = 65_536;
 // What can be asked for can be read back.
 const _: () = assert!(ENTRIES_MAX >= crate::sandbox::PROCESS_WORDS_MAX);
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "format",
     "id",
     "organization",
@@ -49,6 +51,7 @@ const FIELDS: [&str; 18] = [
     "labels",
     "annotations",
     "max_lifetime_ms",
+    "file_system",
 ];
 
 /// Writes a launch, the contents of its mounted files included.
@@ -69,6 +72,7 @@ pub fn encode_launch(launch: &Launch) -> Value {
         exposure,
         ports,
         mounted_files,
+        file_system,
         metadata: PodMetadata {
             labels,
             annotations,
@@ -76,7 +80,7 @@ pub fn encode_launch(launch: &Launch) -> Value {
         pod: _,
         max_lifetime,
     } = launch;
-    json!({
+    let mut document = json!({
         "format": LAUNCH_FORMAT,
         "id": id.to_string(),
         "organization": organization.as_str(),
@@ -95,7 +99,12 @@ pub fn encode_launch(launch: &Launch) -> Value {
         "labels": text_map(labels),
         "annotations": text_map(annotations),
         "max_lifetime_ms": max_lifetime.map(millis),
-    })
+    });
+    // Not written where there is none: runners that know of none read the rest.
+    if let Some(file_system) = file_system {
+        document["file_system"] = file_system::encode(file_system);
+    }
+    document
 }
 
 /// Reads a launch, or finds everything that is wrong with the document.
@@ -224,6 +233,10 @@ fn read_launch(reader: &mut Reader, root: &Node<'_>) -> Option<Launch> {
         Some(node) => Some(read_millis(reader, &node)?),
         None => None,
     };
+    let file_system = match fields.get("file_system") {
+        Some(node) => Some(file_system::read(reader, &node)?),
+        None => None,
+    };
     let command = list(reader, &fields.get("command")?, |reader, node| {
         reader.text(node).map(str::to_owned)
     })?;
@@ -250,6 +263,7 @@ fn read_launch(reader: &mut Reader, root: &Node<'_>) -> Option<Launch> {
         exposure,
         ports,
         mounted_files,
+        file_system,
         metadata: PodMetadata {
             labels: read_text_map(reader, &fields.get("labels")?)?,
             annotations: read_text_map(reader, &fields.get("annotations")?)?,

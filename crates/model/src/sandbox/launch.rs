@@ -13,6 +13,7 @@ use crate::name::{
 };
 use crate::profile::{EgressMode, Exposure, PodPatch};
 use crate::sandbox::{GrantedResources, MountedFile, Owner, Port, Workload};
+use crate::snapshot::FileSystem;
 
 /// Everything that a backend needs to make one sandbox.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,8 @@ pub struct Launch {
     pub ports: Vec<Port>,
     /// Files to be in place before the main process starts.
     pub mounted_files: Vec<MountedFile>,
+    /// The file system that it has to itself, if any.
+    pub file_system: Option<FileSystem>,
     /// Labels and annotations for the pod, reserved keys already dropped.
     pub metadata: PodMetadata,
     /// The patch of the generated pod.

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::id::SnapshotId;
 use crate::image::ImageReference;
 use crate::name::{LevelName, ModeName, Tag};
 use crate::quantity::Quantity;
+use crate::snapshot::MountPath;
 
 mod check;
 
@@ -35,6 +37,8 @@ pub struct StartRequest {
     pub network: Network,
     /// Files to be in place before the main process starts.
     pub mounted_files: Vec<MountedFile>,
+    /// The file system that it has to itself, if any.
+    pub file_system: Option<FileSystemWish>,
     /// Free tags.
     pub tags: Vec<Tag>,
     /// Annotations of the pod.
@@ -147,6 +151,17 @@ impl std::fmt::Debug for MountedFile {
             .field("bytes", &self.content.len())
             .finish_non_exhaustive()
     }
+}
+
+/// A file system that a sandbox should have to itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileSystemWish {
+    /// Where it should be.
+    pub mount_path: MountPath,
+    /// How large it should be; `None` takes what the server or the snapshot has.
+    pub size: Option<Quantity>,
+    /// What should be in it.
+    pub snapshot: Option<SnapshotId>,
 }
 
 /// Which profiles and runners are acceptable. Empty lists accept any.

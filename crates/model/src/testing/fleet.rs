@@ -119,6 +119,7 @@ pub fn sample_live() -> Live {
                 architectures: BTreeSet::from(["amd64".to_owned()]),
                 pod_fields: PodFieldSupport::All,
                 pause: true,
+                file_systems: true,
                 largest,
                 ..Capabilities::default()
             },
@@ -276,6 +277,7 @@ fn report() -> impl Strategy<Value = Report> {
                         pod_fields: PodFieldSupport::All,
                         privileged: false,
                         pause: true,
+                        file_systems: true,
                         largest,
                     },
                     capacity: Capacity {

@@ -10,7 +10,8 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use super::{
-    distinct, egress_mode, image, ingress, instance_type, node_labels, parsed, pod, resources,
+    distinct, egress_mode, file_system, image, ingress, instance_type, node_labels, parsed, pod,
+    resources,
 };
 use crate::id::{ProfileId, SandboxId};
 use crate::profile::EgressMode;
@@ -53,6 +54,7 @@ pub fn sample_launch() -> Launch {
         exposure: None,
         ports: Vec::new(),
         mounted_files: Vec::new(),
+        file_system: None,
         metadata: PodMetadata::default(),
         pod: None,
         max_lifetime: None,
@@ -75,14 +77,15 @@ pub fn launch() -> impl Strategy<Value = Launch> {
         granted(),
         vec(port(), 0..3),
         vec(file(), 0..3),
-        option::of(0u64..1 << 40),
+        (option::of(0u64..1 << 40), option::of(file_system())),
     );
     (any::<(u128, u128)>(), placement, network, texts, payload).prop_map(
         |(ids, placement, network, texts, payload)| {
             let (runtime_class, instance_types, node_selector, pod) = placement;
             let (name, mode, exposure) = network;
             let (environment, labels, annotations, namespace_labels) = texts;
-            let (image, command, resources, ports, mounted_files, lifetime) = payload;
+            let (image, command, resources, ports, mounted_files, rest) = payload;
+            let (lifetime, file_system) = rest;
             let sample = sample_launch();
             Launch {
                 id: SandboxId::new(Uuid::from_u128(ids.0)),
@@ -106,6 +109,7 @@ pub fn launch() -> impl Strategy<Value = Launch> {
                 exposure,
                 ports,
                 mounted_files,
+                file_system,
                 metadata: PodMetadata {
                     labels,
                     annotations,

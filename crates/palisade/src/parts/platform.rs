@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use palisade_control_plane::{ControlPlane, Deletions, RunnerLive};
-use palisade_gateway::{Gateway, GatewayConfig, LiveView};
+use palisade_gateway::{Gateway, GatewayConfig, LiveView, SnapshotSettings};
 use palisade_model::denial::Denials;
 use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
@@ -65,6 +65,7 @@ impl RunnerLive for Live {
 /// Puts the platform together and starts it under `supervisor`.
 pub(crate) async fn start(
     store: Arc<dyn Store>,
+    snapshots: SnapshotSettings,
     args: &ListenArgs,
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Platform> {
@@ -76,6 +77,7 @@ pub(crate) async fn start(
     let gateway = Gateway::new(
         GatewayConfig {
             exec_sessions: args.sessions.limits(),
+            snapshots: Some(snapshots),
             ..GatewayConfig::default()
         },
         Arc::clone(&store),

@@ -11,7 +11,7 @@ use palisade_backend_linux::network::{self, Instance, Pool4, Pool6, PoolChoice};
 use palisade_backend_linux::{Handler, HandlerKind, LinuxBackend, LinuxConfig};
 use palisade_model::clock::Ids as _;
 use palisade_model::name::RuntimeClass;
-use palisade_runner::{Dial, Runner, RunnerConfig};
+use palisade_runner::{Dial, GatewaySnapshots, Runner, RunnerConfig};
 
 use crate::cli::HostArgs;
 use crate::parts::supervisor::Supervisor;
@@ -32,7 +32,10 @@ pub(crate) async fn start(
     dial: Dial,
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<()> {
-    let backend = LinuxBackend::open(config(args).await?)
+    let snapshots = GatewaySnapshots::default();
+    let mut settings = config(args).await?;
+    settings.snapshots = Some(Arc::new(snapshots.clone()));
+    let backend = LinuxBackend::open(settings)
         .await
         .context("this machine cannot run sandboxes as it is; palisade doctor says more")?;
     let resolver = open_resolver(&backend, args).await?;
@@ -65,7 +68,8 @@ pub(crate) async fn start(
         backend.clone(),
         backend.clone(),
         Arc::new(SystemClock),
-    );
+    )
+    .with_snapshots(snapshots);
     supervisor.spawn("runner", async move {
         let ended = runner.run(dial, stop).await;
         backend.close().await;

@@ -11,10 +11,11 @@ use super::fault::fault;
 use crate::error::Fault;
 
 /// The steps, the first of which makes version 1.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_drain.sql"),
     include_str!("migrations/0003_quota.sql"),
+    include_str!("migrations/0004_snapshots.sql"),
 ];
 
 /// Says in the header of the file whose database it is: `pali`.

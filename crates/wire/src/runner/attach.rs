@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 
 use palisade_backend::{AttachError, ExecSpec, FileError, LogChunk, LogQuery, Terminal};
 use palisade_model::clock::Timestamp;
+use palisade_model::snapshot::{Content, ContentDigest};
 
 use crate::proto::runner_v1 as pb;
 use crate::runner::BadMessage;
@@ -104,6 +105,35 @@ pub fn connect_port(message: pb::Connect) -> Result<NonZeroU16, BadMessage> {
     port.ok_or_else(|| BadMessage::new("port", "is none"))
 }
 
+/// What an archive is, as the protocol carries it.
+pub fn archive_head_message(content: &Content) -> pb::ArchiveHead {
+    let Content {
+        digest,
+        bytes,
+        file_bytes,
+    } = content;
+    pb::ArchiveHead {
+        sha256: digest.as_bytes().to_vec().into(),
+        size_bytes: *bytes,
+        file_bytes: *file_bytes,
+    }
+}
+
+/// What an archive is, as a runner sent it.
+pub fn archive_head(message: pb::ArchiveHead) -> Result<Content, BadMessage> {
+    let pb::ArchiveHead {
+        sha256,
+        size_bytes,
+        file_bytes,
+    } = message;
+    let digest = ContentDigest::try_from(sha256.as_ref());
+    Ok(Content {
+        digest: digest.map_err(|_| BadMessage::new("sha256", "is no SHA-256"))?,
+        bytes: size_bytes,
+        file_bytes,
+    })
+}
+
 /// A piece of a log as the protocol carries it.
 pub fn log_chunk_message(chunk: LogChunk) -> pb::LogChunk {
     let LogChunk { offset, at, data } = chunk;
@@ -133,9 +163,9 @@ pub fn failure(error: &AttachError) -> pb::Failure {
         | AttachError::Draining
         | AttachError::Lost => (String::new(), String::new(), 0, 0),
         AttachError::Busy { limit } => (String::new(), String::new(), 0, wide(*limit)),
-        AttachError::ExecFailed { message } | AttachError::TunnelFailed { message } => {
-            (message.clone(), String::new(), 0, 0)
-        }
+        AttachError::ExecFailed { message }
+        | AttachError::TunnelFailed { message }
+        | AttachError::FileSystem { message } => (message.clone(), String::new(), 0, 0),
         AttachError::File { path, error } => file_failure(path, error),
         AttachError::LogGap { first_kept } => (String::new(), String::new(), *first_kept, 0),
         AttachError::LogOffset { end } => (String::new(), String::new(), *end, 0),
@@ -175,6 +205,7 @@ fn failure_kind(error: &AttachError) -> pb::FailureKind {
         AttachError::LogOffset { .. } => pb::FailureKind::LogOffset,
         AttachError::PortClosed { .. } => pb::FailureKind::PortClosed,
         AttachError::TunnelFailed { .. } => pb::FailureKind::TunnelFailed,
+        AttachError::FileSystem { .. } => pb::FailureKind::FileSystem,
         AttachError::Draining => pb::FailureKind::Draining,
         AttachError::Lost => pb::FailureKind::Lost,
         AttachError::File { error, .. } => match error {
@@ -223,6 +254,7 @@ pub fn attach_error(message: pb::Failure) -> AttachError {
             port: u16::try_from(number).unwrap_or(0),
         },
         Ok(pb::FailureKind::TunnelFailed) => AttachError::TunnelFailed { message },
+        Ok(pb::FailureKind::FileSystem) => AttachError::FileSystem { message },
         Ok(pb::FailureKind::Draining) => AttachError::Draining,
         Ok(pb::FailureKind::Lost | pb::FailureKind::Unspecified) | Err(_) => AttachError::Lost,
     }
@@ -264,6 +296,9 @@ mod tests {
             AttachError::PortClosed { port: 80 },
             AttachError::TunnelFailed {
                 message: "reset".into(),
+            },
+            AttachError::FileSystem {
+                message: "too deep".into(),
             },
             AttachError::Draining,
             AttachError::Lost,

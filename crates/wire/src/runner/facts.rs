@@ -24,6 +24,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         pod_fields,
         privileged,
         pause,
+        file_systems,
         largest,
     } = capabilities;
     let (unknown_address_pools, address_pools) = match address_pools {
@@ -51,6 +52,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         pod_fields,
         privileged: *privileged,
         pause: *pause,
+        file_systems: *file_systems,
         largest: Some(resources_message(*largest)),
         unknown_address_pools,
         address_pools,
@@ -79,6 +81,7 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         unknown_address_pools,
         address_pools,
         pause,
+        file_systems,
     } = message;
     Capabilities {
         egress: known(&egress_types, &EgressType::ALL, EgressType::as_str),
@@ -105,6 +108,7 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         },
         privileged,
         pause,
+        file_systems,
         largest: resources(largest.unwrap_or_default()),
     }
 }
@@ -186,6 +190,7 @@ mod tests {
             pod_fields: PodFieldSupport::Only(["metadata".to_owned()].into()),
             privileged: true,
             pause: true,
+            file_systems: true,
             largest: Resources {
                 cpu_millis: 1,
                 memory_bytes: 2,

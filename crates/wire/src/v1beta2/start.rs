@@ -12,8 +12,8 @@ use palisade_model::quantity::Quantity;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{
-    GpuKind, GpuRequest, MountedFile, Network, Port, Protocol, ResourceAmounts, Selectors,
-    StartRequest,
+    FileSystemWish, GpuKind, GpuRequest, MountedFile, Network, Port, Protocol, ResourceAmounts,
+    Selectors, StartRequest,
 };
 use palisade_model::violation::{FieldPath, Violation, ViolationKind, did_you_mean};
 
@@ -68,9 +68,6 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
     if let Some((field, feature, _)) = absent.into_iter().find(|(_, _, present)| *present) {
         return Err(not_implemented(field, feature));
     }
-    if file_system.is_some() {
-        return Err(snapshots_not_supported());
-    }
 
     let mut reader = Reader::default();
     let (requests, limits) = reader.resources(resources, resource_requests, resource_limits);
@@ -87,6 +84,7 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
         mounted_files: reader.list("mounted_files", mounted_files, |_, _, file| {
             Some(mounted_file(file))
         }),
+        file_system: file_system.and_then(|mount| reader.file_system(mount)),
         tags: reader.list("tags", tags, |reader, path, text: String| {
             reader.parse::<Tag>(path.clone(), &text)
         }),
@@ -109,14 +107,6 @@ fn not_implemented(field: &str, feature: &str) -> Refusal {
         format!("this server has no {feature}; leave out the field {field}"),
     )
     .with("feature", field)
-}
-
-fn snapshots_not_supported() -> Refusal {
-    Refusal::new(
-        Reason::FssNotSupported,
-        "this server has no file-system snapshots; leave out the field file_system",
-    )
-    .with("feature", "file_system")
 }
 
 /// The ports of a request. Clients may leave the list out and say only what to
@@ -278,6 +268,33 @@ impl Reader {
             return None;
         }
         self.parse(path, text)
+    }
+
+    fn file_system(&mut self, message: pb::SandboxFileSystemMount) -> Option<FileSystemWish> {
+        use pb::sandbox_file_system_mount::Source;
+        let pb::SandboxFileSystemMount {
+            mount_path,
+            size,
+            source,
+        } = message;
+        let path = FieldPath::root().key("file_system");
+        let snapshot = match source {
+            Some(Source::FileSystemSnapshot(pb::FileSystemSnapshotSource {
+                file_system_snapshot_id: id,
+            })) if !id.is_empty() => {
+                let path = path
+                    .key("file_system_snapshot")
+                    .key("file_system_snapshot_id");
+                self.parse(path, &id)
+            }
+            Some(Source::FileSystemSnapshot(_)) | None => None,
+        };
+        let size = self.quantity(path.key("size"), &size);
+        Some(FileSystemWish {
+            mount_path: self.parse(path.key("mount_path"), &mount_path)?,
+            size,
+            snapshot,
+        })
     }
 
     fn gpu(&mut self, path: &FieldPath, message: pb::GpuRequest) -> Option<GpuRequest> {

@@ -58,3 +58,10 @@ pub(super) fn privileged<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let allowed = Side::Text("unprivileged pods");
     (!fields.is_empty()).then(|| Gap::new(Side::Strings(fields), allowed))
 }
+
+pub(super) fn file_system<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    case.request().file_system.as_ref()?;
+    let can = case.report()?.capabilities.file_systems;
+    let wanted = Side::Text("a file system of its own");
+    (!can).then(|| Gap::new(wanted, Side::Text("none")))
+}

@@ -7,7 +7,7 @@ fn launched(profile: &Value, request: StartRequest) -> Launched {
     let caller = Caller::new(request);
     let placement = caller.select(&fleet(vec![spec(profile)], 1)).unwrap();
     let id = SandboxId::new(uuid::Uuid::from_u128(7));
-    launch(id, &caller.owner, &placement, caller.request)
+    launch(id, &caller.owner, &placement, caller.request, None)
 }
 
 #[test]

@@ -305,7 +305,7 @@ proptest! {
     fn the_launch_lands_in_the_namespace_of_its_owner(plan in fleet_plan(), caller in caller()) {
         if let Ok(placement) = caller.select(&plan.build()) {
             let id = crate::id::SandboxId::new(uuid::Uuid::from_u128(7));
-            let launched = launch(id, &caller.owner, &placement, caller.request.clone());
+            let launched = launch(id, &caller.owner, &placement, caller.request.clone(), None);
             let occupant = namespace::Occupant {
                 owner: &caller.owner,
                 profile: placement.profile_id,

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::{ResourceAmounts, StartRequest};
 use crate::pod;
 use crate::quantity::Quantity;
+use crate::snapshot::MOUNT_BYTES_MIN;
 use crate::violation::{FieldPath, Violation, ViolationKind};
 
 /// The most profiles, and the most runners, that a request may name.
@@ -39,6 +40,7 @@ impl StartRequest {
         violations.extend(self.exposure_violations());
         violations.extend(self.process_violations());
         violations.extend(self.file_violations());
+        violations.extend(self.file_system_violations());
         violations.extend(self.amount_violations());
         violations
     }
@@ -166,6 +168,29 @@ impl StartRequest {
                 let description = "is the path of another file, too";
                 violations.push(Violation::new(path, ViolationKind::Duplicate, description));
             }
+        }
+        violations
+    }
+
+    fn file_system_violations(&self) -> Vec<Violation> {
+        let Some(wish) = &self.file_system else {
+            return Vec::new();
+        };
+        let path = FieldPath::from(["file_system"]);
+        let mut violations = Vec::new();
+        for file in &self.mounted_files {
+            if wish.mount_path.collides_with(&file.path) {
+                let description = "is where a mounted file is, or above or below one";
+                let path = path.key("mount_path");
+                violations.push(Violation::new(path, ViolationKind::Conflict, description));
+                break;
+            }
+        }
+        let units = wish.size.as_ref().map(Quantity::to_units);
+        if units.is_some_and(|units| units.is_none_or(|bytes| bytes < MOUNT_BYTES_MIN)) {
+            let description = format!("must be from {MOUNT_BYTES_MIN} bytes to what a disk has");
+            let path = path.key("size");
+            violations.push(Violation::new(path, ViolationKind::Invalid, description));
         }
         violations
     }

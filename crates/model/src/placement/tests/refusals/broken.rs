@@ -3,7 +3,7 @@
 use super::*;
 use crate::profile::EgressType;
 use crate::runner::{AddressPools, PodFieldSupport};
-use crate::sandbox::{GpuKind, GpuRequest, Port, Protocol};
+use crate::sandbox::{FileSystemWish, GpuKind, GpuRequest, Port, Protocol};
 
 type Case = (Constraint, FleetPlan, Caller);
 type Change = fn(&mut Live);
@@ -96,6 +96,16 @@ fn gpu(kind: GpuKind) -> StartRequest {
     request
 }
 
+fn with_file_system() -> StartRequest {
+    let mut request = nothing();
+    request.file_system = Some(FileSystemWish {
+        mount_path: "/workspace".parse().unwrap(),
+        size: None,
+        snapshot: None,
+    });
+    request
+}
+
 fn machine() -> Vec<Case> {
     let none = json!({});
     let arm = json!({ "node_selector": { "kubernetes.io/arch": "arm64" } });
@@ -118,6 +128,9 @@ fn machine() -> Vec<Case> {
         case(Constraint::NodeSelector, &disk, nothing(), SAME),
         case(Constraint::PodFields, &pod, nothing(), |live| {
             report(live).capabilities.pod_fields = PodFieldSupport::default();
+        }),
+        case(Constraint::FileSystem, &none, with_file_system(), |live| {
+            report(live).capabilities.file_systems = false;
         }),
     ]
 }

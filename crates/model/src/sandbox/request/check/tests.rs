@@ -1,5 +1,6 @@
 use super::*;
-use crate::sandbox::{GpuKind, GpuRequest, MountedFile, Port, Protocol};
+use crate::sandbox::{FileSystemWish, GpuKind, GpuRequest, MountedFile, Port, Protocol};
+use crate::snapshot::MountPath;
 
 /// The fields that are wrong, in the order in which they are told.
 fn wrong(request: &StartRequest) -> Vec<String> {
@@ -178,4 +179,41 @@ fn keys_of_the_platform_are_refused_in_a_request() {
     request.annotations.insert(key.to_owned(), "x".to_owned());
     assert_eq!(request.violations().len(), 1);
     assert!(wrong(&request)[0].starts_with("pod_annotations"));
+}
+
+#[test]
+fn a_file_system_hides_no_mounted_file_and_has_a_size() {
+    let wish = |path: &str, size: Option<&str>| StartRequest {
+        file_system: Some(FileSystemWish {
+            mount_path: MountPath::new(path).unwrap(),
+            size: size.map(|size| size.parse().unwrap()),
+            snapshot: None,
+        }),
+        mounted_files: vec![MountedFile {
+            path: "/work/config/a.toml".to_owned(),
+            content: Vec::new(),
+        }],
+        ..StartRequest::default()
+    };
+    let paths = |request: StartRequest| {
+        let violations = request.violations().into_iter();
+        violations
+            .map(|violation| violation.path.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(paths(wish("/work/data", Some("1Gi"))), [""; 0]);
+    for path in ["/work", "/work/config", "/work/config/a.toml"] {
+        assert_eq!(
+            paths(wish(path, None)),
+            ["file_system.mount_path"],
+            "{path}"
+        );
+    }
+    for size in ["0", "1k", "100E"] {
+        assert_eq!(
+            paths(wish("/data", Some(size))),
+            ["file_system.size"],
+            "{size}"
+        );
+    }
 }
