@@ -11,14 +11,14 @@ mkdir -p "$work"
 
 # An image of one layer out of a directory, with a command.
 image() {
-  local name="$1" root="$2" layout="$work/$1"
+  local name="$1" root="$2" layout="$work/${1//[\/:]/-}"
   shift 2
   umoci init --layout "$layout"
   umoci new --image "$layout:1"
   umoci insert --image "$layout:1" "$root" /
   umoci config --image "$layout:1" "$@"
   nsenter --target "$holder" --net -- skopeo copy -q --dest-tls-verify=false \
-    "oci:$layout:1" "docker://127.0.0.1:5000/$name:1"
+    "oci:$layout:1" "docker://127.0.0.1:5000/$name"
 }
 
 mkdir -p "$work/root"/{bin,tmp,etc,root}
@@ -29,6 +29,9 @@ printf 'root:x:0:\napp:x:1000:\n' >"$work/root/etc/group"
 for applet in $(/usr/bin/busybox --list); do
   [ "$applet" = busybox ] || ln -sf busybox "$work/root/bin/$applet"
 done
-image busybox "$work/root" --config.env=PATH=/bin --config.cmd=/bin/sh
-image pause "$work/root" --config.env=PATH=/bin --config.entrypoint=/bin/sleep --config.cmd=infinity
+image busybox:1 "$work/root" --config.env=PATH=/bin --config.cmd=/bin/sh
+image pause:1 "$work/root" --config.env=PATH=/bin --config.entrypoint=/bin/sleep --config.cmd=infinity
+# What the profiles of the workflow page name; the node takes other registries for this one.
+image library/busybox:latest "$work/root" --config.env=PATH=/bin --config.cmd=/bin/sh --config.user=1000
+image myorg/python-ds:3.11-pytorch-2.3 "$work/root" --config.env=PATH=/bin --config.cmd=/bin/sh
 rm -rf "$work"

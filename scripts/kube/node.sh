@@ -9,6 +9,8 @@
 #   scripts/kube/node.sh api DIR     start the API server alone
 #   scripts/kube/node.sh down DIR    stop it and remove DIR
 #   scripts/kube/node.sh netns DIR   print the name of its network namespace
+#   scripts/kube/node.sh kill DIR PART    kill one of its programs, as a crash would
+#   scripts/kube/node.sh start DIR PART   start it again, and wait until it is of use
 #
 # Beside the kubeconfig lies runner.kubeconfig, with the rights of a runner.
 #
@@ -17,7 +19,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-verb="${1:?up, api, down or netns}"
+verb="${1:?up, api, down, netns, kill or start}"
 dir="$(realpath -m "${2:?a directory}")"
 # Names that two of them on one machine do not share.
 tag="$(printf '%s' "$dir" | sha256sum | cut -c1-8)"
@@ -64,10 +66,48 @@ stop() {
   kill -9 "$pid" 2>/dev/null || true
 }
 
-if [ "$verb" = netns ]; then
-  echo "$netns"
-  exit 0
-fi
+# Starts a program in there, with its output in a file. How it was started is kept.
+start() {
+  local name="$1"
+  shift
+  printf '%q ' "$@" >"$dir/run/$name.command"
+  nsenter --target "$holder" --net --mount -- "$@" </dev/null >>"$dir/log/$name.log" 2>&1 &
+  echo $! >"$dir/run/$name.pid"
+}
+
+wait_for() {
+  local what="$1"
+  shift
+  for _ in $(seq 900); do
+    "$@" >/dev/null 2>&1 && return 0
+    sleep 0.1
+  done
+  echo "kube: $what did not come up in time" >&2
+  return 1
+}
+
+api() { kubectl --kubeconfig "$dir/kubeconfig" "$@"; }
+ready() { api get node node-1 -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -q True; }
+
+case "$verb" in
+  netns)
+    echo "$netns"
+    exit 0
+    ;;
+  kill)
+    kill -9 "$(cat "$dir/run/$3.pid")"
+    exit 0
+    ;;
+  start)
+    kube="$(scripts/kube/get.sh)"
+    export PATH="$kube/bin:$PATH"
+    holder="$(cat "$dir/run/holder.pid")"
+    eval "start $3 $(cat "$dir/run/$3.command")"
+    wait_for "the API server" api get --raw /readyz
+    wait_for "the node" ready
+    exit 0
+    ;;
+esac
 if [ "$verb" = down ]; then
   down
   exit 0
@@ -105,24 +145,6 @@ for _ in $(seq 50); do
   sleep 0.05
 done
 
-# Starts a program in there, with its output in a file.
-start() {
-  local name="$1"
-  shift
-  nsenter --target "$holder" --net --mount -- "$@" </dev/null >"$dir/log/$name.log" 2>&1 &
-  echo $! >"$dir/run/$name.pid"
-}
-
-wait_for() {
-  local what="$1"
-  shift
-  for _ in $(seq 600); do
-    "$@" >/dev/null 2>&1 && return 0
-    sleep 0.1
-  done
-  echo "kube: $what did not come up in time" >&2
-  return 1
-}
 
 token="$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')"
 echo "$token,admin,admin,system:masters" >"$dir/tokens.csv"
@@ -160,8 +182,8 @@ start apiserver kube-apiserver "${plugins[@]}" --etcd-servers=http://127.0.0.1:2
   --service-account-key-file="$dir/certs/accounts.key" \
   --service-account-signing-key-file="$dir/certs/accounts.key" \
   --allow-privileged=true --endpoint-reconciler-type=none \
-  --kubelet-preferred-address-types=InternalIP
-api() { kubectl --kubeconfig "$dir/kubeconfig" "$@"; }
+  --kubelet-preferred-address-types=InternalIP \
+  --default-unreachable-toleration-seconds=10 --default-not-ready-toleration-seconds=10
 wait_for "the API server" api get --raw /readyz
 api apply -f deploy/kubernetes/rbac.yaml >/dev/null
 if [ "$verb" = api ]; then
@@ -192,6 +214,8 @@ restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "$kube/cni"
 conf_dir = "$dir/cni"
+[plugins."io.containerd.grpc.v1.cri".registry.mirrors."*"]
+endpoint = ["http://127.0.0.1:5000"]
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "overlayfs"
 default_runtime_name = "runc"
@@ -236,7 +260,6 @@ start kubelet kubelet --kubeconfig="$dir/kubeconfig" --config="$dir/kubelet.yaml
   --root-dir="$dir/kubelet" --cert-dir="$dir/certs" --hostname-override=node-1 --node-ip="$inside" \
   --container-runtime=remote --container-runtime-endpoint="unix://$dir/run/containerd.sock" \
   --node-labels=disk=ssd,node.kubernetes.io/instance-type=test.small
-ready() { api get node node-1 -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -q True; }
 wait_for "the node" ready
 account() { api -n default get serviceaccount default; }
 wait_for "the service account" account

@@ -3,13 +3,16 @@
 #
 # Needs root. The first run builds Kubernetes, see scripts/kube/get.sh.
 #
-#   scripts/kube/test.sh [ARGUMENTS OF NEXTEST]
+#   scripts/kube/test.sh                         everything
+#   scripts/kube/test.sh [ARGUMENTS OF NEXTEST]  some tests of the backend
 #   PALISADE_TEST_KUBECONFIG=FILE, PALISADE_TEST_RUNNER_KUBECONFIG=FILE
 #       use this cluster instead, as its administrator and as a runner; it must have
 #       the image 127.0.0.1:5000/busybox:1
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+PATH="$(scripts/kube/tools.sh):$PATH"
+export PATH
 cargo clippy --locked -p palisade-backend-kube --features cluster-tests --all-targets -- -D warnings
 cargo test --locked --no-run -p palisade-backend-kube --features cluster-tests --test cluster
 
@@ -20,7 +23,21 @@ if [ -z "${PALISADE_TEST_KUBECONFIG:-}" ]; then
   export PALISADE_TEST_KUBECONFIG
   export PALISADE_TEST_RUNNER_KUBECONFIG="$dir/runner.kubeconfig"
   PALISADE_TEST_KUBE_NETNS="$(scripts/kube/node.sh netns "$dir")"
-  export PALISADE_TEST_KUBE_NETNS
+  export PALISADE_TEST_KUBE_NETNS PALISADE_TEST_KUBE_DIR="$dir"
 fi
-cargo nextest run --locked -p palisade-backend-kube --features cluster-tests --test cluster \
-  --test-threads 8 --no-fail-fast "$@"
+# What a test of a whole node takes depends on what else the machine does.
+run() {
+  cargo nextest run --locked --profile kube -p palisade-backend-kube --features cluster-tests \
+    --test cluster --no-fail-fast "$@"
+}
+if [ "$#" -gt 0 ]; then
+  run --test-threads 1 "$@"
+  exit
+fi
+run --test-threads 4 -E 'not test(/^node::/)'
+cargo build --locked -p palisade -p cwic
+target="$(cargo metadata --no-deps --format-version 1 | jq -r .target_directory)"
+export PALISADE_BIN_DIR="${PALISADE_BIN_DIR:-$target/debug}"
+"$(scripts/venv.sh)" -m pytest -p no:cacheprovider -p no:asyncio --quiet tests/kube
+# These stop parts of the node, so that nothing else may run.
+run --test-threads 1 -E 'test(/^node::/)'

@@ -4,8 +4,12 @@
 //! side by side.
 
 mod conformance;
+mod crashes;
+mod faults;
 mod lease;
 mod namespaces;
 mod network;
+mod node;
 mod objects;
+mod proxy;
 mod support;

@@ -23,7 +23,7 @@ const IMAGE: &str = "127.0.0.1:5000/busybox:1";
 #[derive(Debug)]
 pub(crate) struct Harness {
     backend: Option<Arc<KubeBackend>>,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Harness {
@@ -59,8 +59,12 @@ impl Harness {
 }
 
 async fn open(settings: &Settings) -> Arc<KubeBackend> {
-    let cluster = cluster().await;
-    let backend = KubeBackend::open(&cluster, settings.clone(), Arc::new(RealClock)).await;
+    open_at(&cluster().await, settings).await
+}
+
+/// A backend that reaches the cluster in this way.
+pub(crate) async fn open_at(cluster: &Cluster, settings: &Settings) -> Arc<KubeBackend> {
+    let backend = KubeBackend::open(cluster, settings.clone(), Arc::new(RealClock)).await;
     backend.expect("the cluster can be watched")
 }
 
@@ -80,7 +84,7 @@ pub(crate) async fn cluster() -> Cluster {
 }
 
 /// A way to the cluster that `make test-kube` brought up.
-fn named(variable: &str) -> PathBuf {
+pub(crate) fn named(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable);
     path.expect("run make test-kube, which brings up a cluster and names it")
         .into()

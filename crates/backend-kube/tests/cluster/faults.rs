@@ -1,0 +1,142 @@
+//! What the API server, and the way to it, may do wrong.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::Api;
+use kube::api::DeleteParams;
+use palisade_backend::conformance::{self, Job};
+use palisade_backend::{Backend as _, EnsureError, View};
+use palisade_backend_kube::KubeBackend;
+use palisade_model::id::SandboxId;
+use tokio::time;
+
+use crate::proxy::{Plan, Proxy};
+use crate::support::{Harness, client, open_at};
+
+const LIMIT: Duration = Duration::from_mins(2);
+
+async fn wait_for(backend: &KubeBackend, id: SandboxId, holds: impl Fn(&View) -> bool) -> View {
+    let waited = time::timeout(LIMIT, async {
+        loop {
+            let seen = backend.get(id).await.expect("it can be looked at");
+            if let Some(seen) = seen.filter(|seen| holds(&seen.view)) {
+                return seen.view;
+            }
+            time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let last = backend.get(id).await;
+    waited
+        .await
+        .unwrap_or_else(|_| unreachable!("it was first seen as {last:?}"))
+}
+
+fn runs(view: &View) -> bool {
+    matches!(view, View::Running { .. })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_takes_three_writes() {
+    let harness = Harness::new().await;
+    let proxy = Proxy::start().await;
+    let backend = open_at(&proxy.cluster, &harness.settings).await;
+    // The namespace is there from here on.
+    let first = conformance::launch(&harness, &Job::RunUntilStopped);
+    backend.ensure(&first).await.expect("it is taken on");
+    wait_for(&backend, first.id, runs).await;
+    proxy.take_writes();
+    let launch = conformance::launch(&harness, &Job::RunUntilStopped);
+    backend.ensure(&launch).await.expect("it is taken on");
+    wait_for(&backend, launch.id, runs).await;
+    let writes = proxy.take_writes();
+    let kinds: Vec<&str> = writes
+        .iter()
+        .filter_map(|write| write.rsplit('/').nth(1))
+        .collect();
+    assert_eq!(kinds, ["secrets", "networkpolicies", "pods"], "{writes:?}");
+    for id in [first.id, launch.id] {
+        backend.remove(id).await.expect("it can be removed");
+    }
+    backend.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_now_and_then_is_asked_again() {
+    let harness = Harness::new().await;
+    let proxy = Proxy::start().await;
+    let backend = open_at(&proxy.cluster, &harness.settings).await;
+    let launch = conformance::launch(&harness, &Job::RunUntilStopped);
+    proxy.plan(Plan::Refuse(8));
+    // Whoever asked is told of a failure that passes, and asks again.
+    let taken_on = time::timeout(LIMIT, async {
+        while let Err(error) = backend.ensure(&launch).await {
+            assert!(matches!(error, EnsureError::Internal(_)), "{error}");
+        }
+    });
+    taken_on.await.expect("it is taken on in the end");
+    wait_for(&backend, launch.id, runs).await;
+    let stopped = time::timeout(LIMIT, async {
+        while backend.stop(launch.id, Duration::ZERO).await.is_err() {}
+    });
+    stopped.await.expect("it stops in the end");
+    wait_for(&backend, launch.id, View::is_over).await;
+    let removed = time::timeout(LIMIT, async {
+        while backend.remove(launch.id).await.is_err() {}
+    });
+    removed.await.expect("it is removed in the end");
+    backend.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_while_the_watches_are_broken_is_seen_afterwards() {
+    let harness = Harness::new().await;
+    let proxy = Proxy::start().await;
+    let backend = open_at(&proxy.cluster, &harness.settings).await;
+    let launch = conformance::launch(&harness, &Job::RunUntilStopped);
+    backend.ensure(&launch).await.expect("it is taken on");
+    wait_for(&backend, launch.id, runs).await;
+    // Nothing goes through any more, and the pod goes meanwhile.
+    proxy.take_writes();
+    proxy.plan(Plan::DieAfter(0));
+    proxy.break_watches();
+    let pods: Api<Pod> = Api::namespaced(client().await, launch.namespace.name.as_str());
+    let now = DeleteParams {
+        grace_period_seconds: Some(0),
+        ..DeleteParams::default()
+    };
+    let name = launch.id.to_string();
+    pods.delete(&name, &now).await.expect("it can be deleted");
+    proxy.plan(Plan::Pass);
+    let view = wait_for(&backend, launch.id, View::is_over).await;
+    let View::Failed { reason, .. } = &view else {
+        unreachable!("it failed: {view:?}");
+    };
+    assert!(reason.contains("deleted"), "{reason}");
+    backend.remove(launch.id).await.expect("it can be removed");
+    backend.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_is_deleted_takes_its_sandbox_along_with_the_reason() {
+    let harness = Harness::new().await;
+    let backend = harness.open();
+    let mut launch = conformance::launch(&harness, &Job::RunUntilStopped);
+    let name = format!("doomed-{}", launch.id);
+    launch.namespace.name = name.parse().expect("it is a name");
+    backend.ensure(&launch).await.expect("it is taken on");
+    wait_for(&backend, launch.id, runs).await;
+    let namespaces: Api<Namespace> = Api::all(client().await);
+    let deleted = namespaces.delete(&name, &DeleteParams::default()).await;
+    deleted.expect("it can be deleted");
+    let view = wait_for(&backend, launch.id, View::is_over).await;
+    let reason = match &view {
+        View::Failed { reason, .. } | View::Ended { reason, .. } => reason.clone(),
+        View::Starting(_) | View::Running { .. } | View::Paused { .. } | View::Stopping { .. } => {
+            unreachable!("it is over")
+        }
+    };
+    assert!(reason.contains("deleted"), "{reason}");
+    backend.remove(launch.id).await.expect("it can be removed");
+    backend.close().await;
+}
