@@ -22,6 +22,10 @@ PROFILE = {
         "container_image": "python:3.11",
         "namespace": {"strategy": "per-user"},
         "network": {
+            "egress": {
+                "default": "none",
+                "modes": {mode: {"type": mode} for mode in ("none", "org", "internet")},
+            },
             "ingress": {
                 "public": {
                     "scope": "any",
@@ -169,11 +173,49 @@ def test_no_game_with_host_names_leads_to_another_sandbox(web):
         box.stop().result()
 
 
-def test_a_host_name_for_others_than_everybody_is_refused(web):
-    ours = NetworkOptions(ingress_mode="ours", exposed_ports=[8080])
-    with pytest.raises(CWSandboxError) as refused:
-        Sandbox.run("sleep", "infinity", ports=EXPOSED["ports"], network=ours).wait(timeout=60)
-    assert "scope any" in str(refused.value)
+ASK = """
+import socket, sys
+host, port = sys.argv[1], int(sys.argv[2])
+try:
+    with socket.create_connection((host, port), timeout=5) as stream:
+        stream.sendall(f'GET /who HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n'.encode())
+        answer = stream.makefile('rb').read().decode(errors='replace')
+        print(answer.splitlines()[0].split()[1], answer.rsplit('\\r\\n', 1)[-1])
+except socket.gaierror:
+    print('no name')
+except OSError as error:
+    print('refused')
+"""
+
+
+def ask(box, host, port):
+    """What a program in a sandbox gets from a host name, by the resolver of the runner."""
+    return box.exec(["python3", "-c", ASK, host, str(port)]).result().stdout.strip()
+
+
+def test_a_host_name_for_the_organization_is_for_its_sandboxes_and_nobody_else(web):
+    port = int(web.http.rpartition(":")[2])
+    server = ["python3", "-m", "http.server", "8080", "--directory", "/srv"]
+    ours = {**EXPOSED, "network": NetworkOptions(ingress_mode="ours", exposed_ports=[8080])}
+    box = Sandbox.run(*server, **ours)
+    callers = {
+        mode: Sandbox.run("sleep", "infinity", network=NetworkOptions(egress_mode=mode))
+        for mode in ("org", "internet", "none")
+    }
+    for each in (box, *callers.values()):
+        each.wait(timeout=60)
+    box.write_file("/srv/who", b"ours").result()
+    host = f"{box.sandbox_id}.ours.test"
+    web.wait_for(lambda: ask(callers["org"], host, port) == "200 ours", "the server in the sandbox")
+    # For others there is no such name, neither in DNS nor at the router.
+    assert ask(callers["org"], f"{callers['org'].sandbox_id}.ours.test", port) == "no name"
+    assert {ask(callers[mode], host, port) for mode in ("internet", "none")} <= {"no name", "refused"}
+    seen = {name: get(web, name)[:2] for name in (host, "00000000-0000-0000-0000-000000000000.ours.test")}
+    assert set(seen.values()) == {(404, "no-sandbox")}, seen
+    box.stop().result()
+    web.wait_for(lambda: ask(callers["org"], host, port) == "no name", "the name to be gone")
+    for each in callers.values():
+        each.stop().result()
 
 
 def secure_get(platform, host, path, trusted):

@@ -249,12 +249,39 @@ def reason(platform, box):
     return seen(platform, box).status_reason
 
 
+def refused_start(level):
+    """A start that is refused for lack of room: code, sentence, and how long to wait."""
+    with pytest.raises(CWSandboxError) as caught:
+        start(level).wait(timeout=60)
+    error = caught.value
+    cause = error.__cause__
+    assert error.reason == "CWSANDBOX_NO_SUITABLE_RUNNER", error
+    assert isinstance(cause, grpc.RpcError) and cause.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, cause
+    violations = json.loads(error.metadata["violations"])
+    assert violations[0]["constraint"] == "free_pool", violations
+    # As RetryInfo, in the details of the status.
+    details = dict(cause.trailing_metadata())["grpc-status-details-bin"]
+    assert b"google.rpc.RetryInfo" in details
+    return str(error)
+
+
+def start_when_free(platform, level):
+    """What was given back rests for ten seconds."""
+    def attempt():
+        try:
+            return start(level)
+        except CWSandboxError as error:
+            assert "in use" in str(error), error
+            return None
+    box = platform.wait_for(attempt, f"room for {level}")
+    box.wait(timeout=60)
+    return box
+
+
 def test_a_pool_that_is_taken_up_refuses_or_makes_wait(services):
     first = start("single")
     first.wait(timeout=60)
-    refused = start("single")
-    failure(refused)
-    assert "all 1 addresses of version 4 in the address pool single are taken" in reason(services, refused)
+    assert "single, 1 of 1 in use" in refused_start("single")
     waiting = start("patient")
     services.wait_for(lambda: "waiting for an external address" in reason(services, waiting), "it to wait")
     assert "pool single" in reason(services, waiting)
@@ -267,6 +294,52 @@ def test_a_pool_that_is_taken_up_refuses_or_makes_wait(services):
     failure(late)
     assert "it got no external address within 20 s" in reason(services, late)
     waiting.stop().result()
+
+
+@pytest.fixture
+def scarce(tmp_path, platform):
+    """A platform with one port and one address."""
+    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
+    own = new_platform(tmp_path)
+    own.options = ["--node-ports", "30190-30190", "--address-pool", "default=198.51.100.48/32"]
+    own.start()
+    try:
+        profile = json.loads(json.dumps(PROFILE))
+        own.create_runner([{"profile_template_id": own.create_profile(profile), "is_default": True}])
+        os.environ["CWSANDBOX_BASE_URL"] = own.url
+        os.environ["CWSANDBOX_API_KEY"] = own.token("user")
+        yield own
+    finally:
+        code = own.stop()
+        os.environ.update(kept)
+    assert code == 0, own.log()[-4000:]
+    tables = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    assert "30190" not in tables and "198.51.100.48" not in tables
+
+
+def explained(platform, level):
+    request = {"network": {"ingress_mode": level, "exposed_ports": [8080]}, "ports": PORTS}
+    done = platform.cwic(
+        "sandbox", "explain", "-f", "-", "-o", "json", stdin=json.dumps(request), check=False, token="user")
+    assert done.returncode == 2, done
+    return done.stdout
+
+
+@pytest.mark.parametrize("level,pool", [("node-any", "node ports"), ("balanced-any", "default")])
+def test_the_last_of_a_pool_is_refused_to_the_next_and_free_again_after_the_end(scarce, level, pool):
+    first = start(level)
+    # Before the runner could tell of it as well as after.
+    assert f"{pool}, 1 of 1 in use" in refused_start(level)
+    first.wait(timeout=60)
+    address = seen(scarce, first).service_address
+    assert f"{pool}, 1 of 1 in use" in refused_start(level)
+    told = explained(scarce, level)
+    assert "free_pool" in told and f"{pool}, 1 of 1 in use" in told, told
+    for _ in range(2):
+        first.stop().result()
+        first = start_when_free(scarce, level)
+        assert seen(scarce, first).service_address == address
+    first.stop().result()
 
 
 def test_a_pool_that_is_none_is_refused_with_those_that_are(services):

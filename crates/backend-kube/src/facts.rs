@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1;
 use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
-use palisade_model::runner::{AddressPools, Capabilities, Capacity, PodFieldSupport, Resources};
+use palisade_model::runner::{
+    AddressPools, Capabilities, Capacity, PodFieldSupport, Resources, RouteSupport,
+};
 
 use crate::settings::Settings;
 
@@ -126,7 +128,12 @@ impl Facts {
             egress,
             services: BTreeSet::from(ServiceType::ALL),
             address_pools: AddressPools::Unknown,
-            routes: !self.ingress_classes.is_empty(),
+            // Nobody tells the controller of a cluster whose its clients are.
+            routes: if self.ingress_classes.is_empty() {
+                RouteSupport::None
+            } else {
+                RouteSupport::Public
+            },
             runtime_classes: classes
                 .filter_map(|name| RuntimeClass::new(name.clone()).ok())
                 .collect(),
@@ -253,9 +260,10 @@ mod tests {
         );
         assert_eq!(offered.node_labels["disk"], "ssd");
         assert!(!offered.node_labels.contains_key("kubernetes.io/hostname"));
-        assert!(!offered.routes);
+        assert_eq!(offered.routes, RouteSupport::None);
         facts.put_ingress_class("nginx", true);
-        assert!(facts.capabilities(BTreeSet::new()).routes);
+        let routes = facts.capabilities(BTreeSet::new()).routes;
+        assert_eq!(routes, RouteSupport::Public);
     }
 
     #[test]

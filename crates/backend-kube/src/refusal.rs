@@ -5,7 +5,7 @@
 
 use palisade_backend::EnsureError;
 use palisade_model::name::RuntimeClass;
-use palisade_model::runner::Capabilities;
+use palisade_model::runner::{Capabilities, RouteSupport};
 use palisade_model::sandbox::{GpuKind, Launch};
 
 /// Refuses a launch that asks for more than there is, or whose egress is not taken
@@ -70,9 +70,15 @@ fn ingress(launch: &Launch, offered: &Capabilities) -> Option<String> {
     let level = launch.exposure.as_ref()?;
     let name = level.name.as_str();
     let route = level.exposure.route.as_ref()?;
-    if !offered.routes {
+    if offered.routes == RouteSupport::None {
         return Some(format!(
             "ingress level {name:?} wants a host name, and the cluster has no ingress class"
+        ));
+    }
+    if !offered.routes.serves(level.exposure.scope) {
+        let scope = level.exposure.scope.as_str();
+        return Some(format!(
+            "ingress level {name:?} wants a host name for scope {scope}, and clients of a cluster do not say who they are"
         ));
     }
     let host = route.template.render(launch.id, &launch.namespace.name);
@@ -155,7 +161,7 @@ mod tests {
                 .contains("ingress class")
         );
         let mut with_class = offered();
-        with_class.routes = true;
+        with_class.routes = RouteSupport::Public;
         assert_eq!(refused(&launch, &with_class), None);
     }
 }

@@ -14,6 +14,7 @@ use palisade_model::clock::Timestamp;
 use palisade_model::denial::{Denials, DeniedFlow};
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
+use palisade_model::pool::Rooms;
 use palisade_model::runner::{Capabilities, Capacity};
 use palisade_model::sandbox::Launch;
 use tokio::sync::watch;
@@ -171,6 +172,10 @@ impl Backend for LinuxBackend {
         self.shared.network.directory().surroundings()
     }
 
+    fn rooms(&self) -> Rooms {
+        self.shared.network.rooms()
+    }
+
     async fn capacity(&self) -> Result<Capacity, CapacityError> {
         Ok(Capacity {
             total: self.shared.total,
@@ -263,14 +268,16 @@ impl Backend for LinuxBackend {
         let shared = Arc::clone(&self.shared);
         let counted = self.shared.tasks.spawn_blocking(move || {
             let packets = shared.network.denials(id)?;
-            Ok::<_, KernelError>((packets, shared.network.refused(id)))
+            let incoming = shared.network.turned_away(id)?;
+            Ok::<_, KernelError>((packets, incoming, shared.network.refused(id)))
         });
-        let (packets, refused) = counted.await.ok()?.ok()?;
+        let (packets, incoming, refused) = counted.await.ok()?.ok()?;
         let now = self.shared.config.clock.now();
         Some(Denials {
             profile: sandbox.launch.profile,
             mode: sandbox.launch.egress.name.clone(),
             packets,
+            incoming,
             questions: self.shared.network.questions_refused(id),
             recent: refused.iter().map(|refused| denied(refused, now)).collect(),
         })
@@ -278,10 +285,16 @@ impl Backend for LinuxBackend {
 }
 
 fn denied(refused: &Refused, now: Timestamp) -> DeniedFlow {
-    let Refused { packet, at, times } = *refused;
+    let Refused {
+        direction,
+        packet,
+        at,
+        times,
+    } = *refused;
     let ago = i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX);
     DeniedFlow {
         at: Timestamp::from_micros(now.as_micros().saturating_sub(ago)),
+        direction,
         protocol: packet.protocol,
         source: packet.source,
         source_port: packet.source_port,

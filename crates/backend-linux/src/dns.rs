@@ -11,8 +11,8 @@
 //! private, shared, link-local, metadata, host or sandbox addresses, however
 //! they are written (DNS rebinding), and with `allowlist` only addresses inside
 //! the list are told. With `org`, `user` and `profile` nothing is asked of others:
-//! the only names are those of sandboxes, `<sandbox-id>.<level>.sandbox.internal`,
-//! and each exists exactly for those who may open a connection there. Modes that
+//! the only names are those of sandboxes, `<sandbox-id>.<level>.sandbox.internal` and the host
+//! names of the HTTP entry point, and each exists exactly for those who may open a connection there. Modes that
 //! resolve nothing are refused, should a packet of theirs get here at all. Reverse names of addresses that are closed do not
 //! exist, since the names of a private network are nobody's business either. What was
 //! withheld is told by the extended error `Filtered` (RFC 8914).

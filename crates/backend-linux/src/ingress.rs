@@ -1,25 +1,30 @@
 //! The HTTP entry point of the sandboxes on this host.
 //!
 //! A sandbox whose ingress level has a host name is found under it from before it
-//! shows as running until it is freed. The router takes clients on the host and
-//! reaches sandboxes from inside the network's router, as a stranger: it gets in
-//! where the rules let strangers in, and nowhere else. Who has which name is not
-//! kept; the drivers of sandboxes say it anew after a restart.
+//! shows as running until it is freed. The router takes clients on the host, who are strangers,
+//! and sandboxes inside the network's router, who are known by their addresses. The model
+//! decides who may use a name; to the sandbox behind it the router gets from inside, with what
+//! the one who asks could show himself: it gets in where the rules let that one in, and nowhere
+//! else. Who has which name is not kept; the drivers of sandboxes say it anew after a restart.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use palisade_http_router::{
-    CertificateError, Certificates, HostNameError, Limits, Route, RouteError, Router,
+    CertificateError, Certificates, HostName, HostNameError, Limits, Route, RouteError, Router,
+    Side, Visitor, Ways,
 };
 use palisade_model::id::SandboxId;
-use palisade_model::sandbox::Launch;
+use palisade_model::policy::Door;
+use palisade_model::sandbox::{Launch, Protocol};
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Https, LinuxConfig};
-use crate::network::Network;
+use crate::config::Https;
+use crate::dns::Directory;
+use crate::network::{Network, RulesError};
 
 /// The port that needs no mention in an address.
 const HTTP_PORT: u16 = 80;
@@ -30,16 +35,18 @@ const HTTPS_PORT: u16 = 443;
 #[derive(Debug)]
 pub(crate) struct Ingress {
     router: Router,
+    directory: Directory,
     /// The port that clients are told, unless it needs no mention.
     port: Option<u16>,
     /// Taken by whoever serves them.
-    doors: Mutex<Vec<Door>>,
+    doors: Mutex<Vec<Entry>>,
 }
 
 /// A port at which clients come in.
 #[derive(Debug)]
-struct Door {
+struct Entry {
     listener: TcpListener,
+    side: Side,
     /// With TLS, if there are some.
     certificates: Option<Certificates>,
 }
@@ -56,6 +63,18 @@ pub enum IngressError {
         #[source]
         source: io::Error,
     },
+    /// Something else is at this port inside the router, such as the resolver.
+    #[error("could not listen for HTTP from sandboxes on port {port}; choose another port")]
+    Inside {
+        /// The port.
+        port: u16,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The entry point could not be opened to sandboxes.
+    #[error("could not open the HTTP entry point to sandboxes")]
+    Rules(#[source] RulesError),
     /// The way to sandboxes could not be opened.
     #[error("could not open the way from the HTTP entry point to sandboxes")]
     Inward(#[source] io::Error),
@@ -81,35 +100,27 @@ impl Ingress {
     /// Listens on the host, if it is to. Nothing is served until [`Self::serve`].
     pub(crate) fn open(
         network: &Network,
-        config: &LinuxConfig,
+        plain: Option<SocketAddr>,
+        secure: Option<&Https>,
         closing: CancellationToken,
     ) -> Result<Option<Self>, IngressError> {
-        let plain = config.http_listen.map(|listen| (listen, None));
-        let secure = config.https.as_ref();
+        let plain = plain.map(|listen| (listen, None));
         let secure = secure.map(|https| (https.listen, Some(https)));
         let doors = plain.into_iter().chain(secure);
-        let doors = doors
-            .map(|(listen, https)| Door::open(listen, https))
+        let mut doors = doors
+            .map(|(listen, https)| Entry::open(listen, https))
             .collect::<Result<Vec<_>, _>>()?;
         // Clients are told the plain one, as they are told no scheme.
         let Some(first) = doors.first() else {
             return Ok(None);
         };
         let port = first.told_port();
-        let inward = network.inward().map_err(IngressError::Inward)?;
-        let router = Router::new(
-            Limits::default(),
-            Arc::new(move |target| {
-                let inward = inward.clone();
-                Box::pin(async move {
-                    let socket = TcpSocket::from_std_stream(inward.stream(target).await?);
-                    socket.connect(target).await
-                })
-            }),
-            closing,
-        );
+        doors.extend(inside(network, &doors)?);
+        let directory = network.directory();
+        let router = Router::new(Limits::default(), ways(network)?, closing);
         Ok(Some(Self {
             router,
+            directory,
             port,
             doors: Mutex::new(doors),
         }))
@@ -121,12 +132,12 @@ impl Ingress {
             let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *doors)
         };
-        let serve = |door: Door| async {
-            let listener = tokio::net::TcpListener::from_std(door.listener)?;
+        let serve = |entry: Entry| async move {
+            let listener = tokio::net::TcpListener::from_std(entry.listener)?;
             let router = self.router.clone();
-            match door.certificates {
-                Some(certificates) => router.serve_tls(listener, certificates).await,
-                None => router.serve(listener).await,
+            match entry.certificates {
+                Some(certificates) => router.serve_tls(listener, certificates, entry.side).await,
+                None => router.serve(listener, entry.side).await,
             }
             io::Result::Ok(())
         };
@@ -142,12 +153,16 @@ impl Ingress {
         target: SocketAddr,
     ) -> Result<(), EntryError> {
         let route = Route { sandbox, target };
-        self.router.routes().insert(host.parse()?, route)?;
+        let name = host.parse::<HostName>()?;
+        let door = door(&route);
+        self.router.routes().insert(name.clone(), route)?;
+        self.directory.name_host(name.as_str(), sandbox, door);
         Ok(())
     }
 
     /// Has it found no more. Does nothing if it was not.
     pub(crate) fn close_to(&self, sandbox: SandboxId) {
+        self.directory.unname_host(sandbox);
         self.router.routes().remove(sandbox);
     }
 
@@ -160,7 +175,7 @@ impl Ingress {
     }
 }
 
-impl Door {
+impl Entry {
     fn open(listen: SocketAddr, https: Option<&Https>) -> Result<Self, IngressError> {
         let certificates =
             https.map(|https| Certificates::load(https.certificate.clone(), https.key.clone()));
@@ -170,6 +185,7 @@ impl Door {
         });
         Ok(Self {
             certificates: certificates.transpose()?,
+            side: Side::Outside,
             listener: bound.map_err(|source| IngressError::Listen { listen, source })?,
         })
     }
@@ -182,6 +198,56 @@ impl Door {
         };
         let port = self.listener.local_addr().ok()?.port();
         (port != usual).then_some(port)
+    }
+}
+
+/// The same ports for sandboxes, inside the router.
+fn inside(network: &Network, outside: &[Entry]) -> Result<Vec<Entry>, IngressError> {
+    let mut entries = Vec::new();
+    let mut ports = BTreeSet::new();
+    for door in outside {
+        let port = door.listener.local_addr().map_err(IngressError::Inward)?;
+        let port = port.port();
+        let listeners = network.listen_for_sandboxes(port);
+        let listeners = listeners.map_err(|source| IngressError::Inside { port, source })?;
+        entries.extend(listeners.into_iter().map(|listener| Entry {
+            listener,
+            side: Side::Inside,
+            certificates: door.certificates.clone(),
+        }));
+        ports.insert(port);
+    }
+    network.offer_entry(ports).map_err(IngressError::Rules)?;
+    network.directory().tell_entry(network.resolver());
+    Ok(entries)
+}
+
+/// What the router is told: who calls, who may come in, and how.
+fn ways(network: &Network) -> Result<Ways, IngressError> {
+    let inward = network.inward().map_err(IngressError::Inward)?;
+    let (callers, guests) = (network.directory(), network.directory());
+    Ok(Ways {
+        identify: Arc::new(move |address| callers.caller(address)),
+        admit: Arc::new(move |visitor, route| guests.admits(visitor, route.sandbox, door(route))),
+        connect: Arc::new(move |visitor, route| {
+            let inward = inward.clone();
+            Box::pin(async move {
+                let caller = match visitor {
+                    Visitor::Stranger => None,
+                    Visitor::Sandbox(caller) => Some(caller),
+                };
+                let made = inward.stream(caller, route.sandbox, route.target).await?;
+                TcpSocket::from_std_stream(made).connect(route.target).await
+            })
+        }),
+    })
+}
+
+/// The door that a route leads to.
+fn door(route: &Route) -> Door {
+    Door {
+        protocol: Protocol::Tcp,
+        port: route.target.port(),
     }
 }
 

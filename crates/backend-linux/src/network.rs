@@ -17,6 +17,7 @@ mod cable;
 mod checks;
 mod config;
 mod departures;
+mod entry;
 mod error;
 mod external;
 mod forwarding;
@@ -217,6 +218,11 @@ impl Network {
     /// How many packets of a sandbox were refused; zero if it is not connected.
     pub fn denials(&self, id: SandboxId) -> Result<u64, KernelError> {
         lock(&self.rules).denied(&layout::interface(id))
+    }
+
+    /// How many packets from outside for a sandbox were refused; zero if it is not connected.
+    pub fn turned_away(&self, id: SandboxId) -> Result<u64, KernelError> {
+        lock(&self.rules).turned_away(&layout::interface(id))
     }
 
     /// The last flows of a sandbox that were refused, the oldest first.

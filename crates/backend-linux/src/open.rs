@@ -160,7 +160,8 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
     let known = known(&found, &cgroups);
     let Opening { network, adopted } = Network::open(&config.network, &known)?;
     let closing = CancellationToken::new();
-    let ingress = Ingress::open(&network, &config, closing.clone())?;
+    let https = config.https.as_ref();
+    let ingress = Ingress::open(&network, config.http_listen, https, closing.clone())?;
     let shared = Arc::new(Shared {
         identities: Identities::new(config.first_uid, config.sandboxes_max),
         starts: Arc::new(Semaphore::new(config.starts_max.get())),

@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 use palisade_backend::EnsureError;
 use palisade_model::name::{InstanceType, RuntimeClass};
 use palisade_model::policy::Standing;
-use palisade_model::profile::{EgressType, Scope, ServiceType};
+use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
-use palisade_model::runner::{AddressPools, Capabilities, PodFieldSupport, Resources};
+use palisade_model::runner::{
+    AddressPools, Capabilities, PodFieldSupport, Resources, RouteSupport,
+};
 use palisade_model::sandbox::{Launch, Protocol};
 
 use crate::config::LinuxConfig;
@@ -35,7 +37,11 @@ pub(crate) fn capabilities(
         egress: BTreeSet::from(EgressType::ALL),
         services: services(&config.network.services),
         address_pools: pools(&config.network.services),
-        routes: config.http_listen.is_some() || config.https.is_some(),
+        routes: if config.http_listen.is_some() || config.https.is_some() {
+            RouteSupport::Scoped
+        } else {
+            RouteSupport::None
+        },
         runtime_classes: config.handlers.keys().cloned().collect(),
         architectures: BTreeSet::from([machine::architecture().to_owned()]),
         gpu_types: BTreeSet::new(),
@@ -101,8 +107,7 @@ fn ingress(launch: &Launch, offered: &Capabilities) -> Option<String> {
     let level = launch.exposure.as_ref()?;
     let kind = level.exposure.service.service_type;
     let is_offered = offered.services.contains(&kind);
-    let is_public = level.exposure.scope == Scope::Any;
-    let has_route = level.exposure.route.is_none() || (offered.routes && is_public);
+    let has_route = level.exposure.route.is_none() || offered.routes.serves(level.exposure.scope);
     (!is_offered || !has_route).then(|| {
         let name = level.name.as_str();
         format!("this runner cannot expose ports as ingress level {name:?} wants it")

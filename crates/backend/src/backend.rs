@@ -8,6 +8,7 @@ use palisade_model::clock::Timestamp;
 use palisade_model::denial::Denials;
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
+use palisade_model::pool::Rooms;
 use palisade_model::runner::{Capabilities, Capacity};
 use palisade_model::sandbox::{Exit, Launch};
 use tokio::sync::watch;
@@ -45,6 +46,12 @@ pub trait Backend: Debug + Send + Sync + 'static {
 
     /// What lies around the sandboxes. May change while it runs.
     fn surroundings(&self) -> Surroundings;
+
+    /// What there is of ports and addresses in front of sandboxes, if this backend gives them
+    /// out itself. A launch that finds none left fails with the reason.
+    fn rooms(&self) -> Rooms {
+        Rooms::default()
+    }
 
     /// How much there is in all for sandboxes to use.
     async fn capacity(&self) -> Result<Capacity, CapacityError>;

@@ -441,6 +441,7 @@ impl Entry {
             profile: self.launch.profile,
             mode: self.launch.egress.name.clone(),
             packets: self.denied_total,
+            incoming: 0,
             questions: 0,
             recent: self.denied.clone(),
         }

@@ -32,6 +32,7 @@ impl ControlPlane {
             profile: sandbox.placement.profile_id,
             mode: sandbox.placement.egress_mode,
             packets: 0,
+            incoming: 0,
             questions: 0,
             recent: Vec::new(),
         });

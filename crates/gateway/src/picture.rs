@@ -5,17 +5,18 @@
 //! one lock, so that of many launches at once only as many win as fit. The lock
 //! is never held across a wait.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{self, Asking, Fleet, Live, Placement, Usage};
+use palisade_model::pool::{Need, Pool};
 use palisade_model::profile::Profile;
 use palisade_model::quota::Quota;
 use palisade_model::refusal::Refusal;
 use palisade_model::runner::{Resources, Runner};
-use palisade_model::sandbox::{Owner, Sandbox, StartRequest};
+use palisade_model::sandbox::{AppliedExposure, Owner, Sandbox, StartRequest};
 use palisade_model::tenant::Organization;
 use tokio::sync::watch;
 
@@ -35,6 +36,8 @@ struct State {
     ledger: HashMap<SandboxId, Entry>,
     /// The sum of the ledger for each runner, known to the fleet or not.
     usage: HashMap<RunnerUid, Usage>,
+    /// Likewise, of what each runner has in its pools.
+    held: HashMap<RunnerUid, Arc<BTreeMap<Pool, u32>>>,
     /// What was last said of each runner's process, known to the fleet or not.
     live: HashMap<RunnerUid, Live>,
 }
@@ -45,6 +48,7 @@ struct Entry {
     organization: OrganizationId,
     runner: RunnerUid,
     reserved: Resources,
+    need: Option<Need>,
 }
 
 /// Everything that the store knows, to start a picture from.
@@ -100,6 +104,7 @@ impl Picture {
             organization: owner.organization.clone(),
             runner: placement.runner_uid,
             reserved: placement.reserved,
+            need: placement.exposure.as_ref().and_then(need),
         };
         state.hold(id, entry);
         let reservation = Reservation {
@@ -255,8 +260,16 @@ impl Entry {
             organization: sandbox.owner.organization.clone(),
             runner: sandbox.placement.runner_uid,
             reserved: sandbox.placement.reserved,
+            need: sandbox.launch.exposure.as_ref().and_then(need),
         }
     }
+}
+
+/// What a sandbox takes of the pools of its runner. One that waits there for its turn takes
+/// nothing yet; the runner says when it does.
+fn need(exposure: &AppliedExposure) -> Option<Need> {
+    let waits = exposure.exposure.expects_external_address;
+    Need::of(&exposure.exposure, &exposure.ports).filter(|_| !waits)
 }
 
 impl State {
@@ -267,6 +280,7 @@ impl State {
         }
         let usage = self.usage.entry(entry.runner).or_default();
         *usage = usage.with(entry.reserved);
+        self.take(entry.runner, entry.need.as_ref(), u32::saturating_add);
         self.tell_fleet(&entry.organization, entry.runner);
         self.ledger.insert(id, entry);
     }
@@ -280,7 +294,22 @@ impl State {
         if *usage == Usage::default() {
             self.usage.remove(&entry.runner);
         }
+        self.take(entry.runner, entry.need.as_ref(), u32::saturating_sub);
         self.tell_fleet(&entry.organization, entry.runner);
+    }
+
+    /// Counts what is taken of a pool, or given back.
+    fn take(&mut self, runner: RunnerUid, need: Option<&Need>, count: fn(u32, u32) -> u32) {
+        let Some(need) = need else {
+            return;
+        };
+        let held = Arc::make_mut(self.held.entry(runner).or_default());
+        let taken = held.entry(need.pool.clone()).or_default();
+        *taken = count(*taken, need.count);
+        held.retain(|_, taken| *taken > 0);
+        if held.is_empty() {
+            self.held.remove(&runner);
+        }
     }
 
     fn put_runner(&mut self, runner: Arc<Runner>) {
@@ -314,8 +343,14 @@ impl State {
     /// Hands on what is known of a runner, if the fleet has it.
     fn tell_fleet(&mut self, organization: &OrganizationId, uid: RunnerUid) {
         let usage = self.usage.get(&uid).copied().unwrap_or_default();
+        let held = self.held.get(&uid).cloned().unwrap_or_default();
         let said = self.live.get(&uid).cloned().unwrap_or_default();
-        self.fleet
-            .update(organization, uid, |live| *live = Live { usage, ..said });
+        self.fleet.update(organization, uid, |live| {
+            *live = Live {
+                usage,
+                held,
+                ..said
+            };
+        });
     }
 }

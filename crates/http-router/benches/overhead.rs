@@ -17,7 +17,7 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use palisade_http_router::{Connect, Limits, Route, Router};
+use palisade_http_router::{Limits, Route, Router, Side, Ways};
 use palisade_model::id::SandboxId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{self, Instant};
@@ -39,15 +39,19 @@ type Client = SendRequest<Empty<Bytes>>;
 async fn main() -> Result<(), Failure> {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let target = server(&tasks, &stop).await?;
-    let connect: Connect = Arc::new(|target| Box::pin(TcpStream::connect(target)));
-    let router = Router::new(Limits::default(), connect, stop.clone());
+    let ways = Ways {
+        identify: Arc::new(|_| None),
+        admit: Arc::new(|_, _| true),
+        connect: Arc::new(|_, route| Box::pin(TcpStream::connect(route.target))),
+    };
+    let router = Router::new(Limits::default(), ways, stop.clone());
     let sandbox = SandboxId::new(Uuid::now_v7());
     router
         .routes()
         .insert(HOST.parse()?, Route { sandbox, target })?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let front = listener.local_addr()?;
-    tasks.spawn(router.serve(listener));
+    tasks.spawn(router.serve(listener, Side::Outside));
 
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

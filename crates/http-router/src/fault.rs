@@ -20,7 +20,7 @@ const REASON: HeaderName = HeaderName::from_static("x-palisade-router");
 pub(crate) enum Fault {
     #[error("{0}")]
     Host(#[from] HostNameError),
-    #[error("no sandbox has the host name {0}")]
+    #[error("no sandbox that is open to you has the host name {0}")]
     NoSandbox(HostName),
     #[error("tunnels by CONNECT are not offered")]
     Connect,
@@ -75,7 +75,7 @@ impl Fault {
         match self {
             Self::Host(_) => "send one host name, in the header Host",
             Self::NoSandbox(_) => {
-                "check the name; a sandbox has one while it runs and exposes a port at a level with a host name"
+                "check the name; a sandbox has one while it runs and exposes a port at a level with a host name, and only for those whom the scope of the level admits"
             }
             Self::Connect => "send the request itself",
             Self::NotListening { .. } => {

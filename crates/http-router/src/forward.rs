@@ -27,6 +27,7 @@ struct Change {
     protocol: HeaderValue,
     client: OnUpgrade,
     room: OwnedSemaphorePermit,
+    from: Client,
 }
 
 /// For which host, and from whom, a request came.
@@ -60,10 +61,13 @@ impl Router {
         let is_folded = websocket::unfold(&mut request)?;
         let host = HostName::of(&request)?;
         let laid = self.routes.of_host(&host);
+        let is_admitted = |laid: &Laid| (self.ways.admit)(client.visitor, &laid.route);
+        // Whoever may not use a name learns nothing of it.
+        let laid = laid.filter(is_admitted);
         let laid = laid.ok_or_else(|| Fault::NoSandbox(host.clone()))?;
         let room = Arc::clone(&laid.room).try_acquire_owned();
         let room = room.map_err(|_| Fault::Busy)?;
-        let change = self.change(&mut request, is_folded)?;
+        let change = self.change(&mut request, is_folded, &client)?;
         let asker = Asker {
             host: &host,
             client: &client,
@@ -94,16 +98,18 @@ impl Router {
         &self,
         request: &mut Request<Incoming>,
         is_folded: bool,
+        client: &Client,
     ) -> Result<Option<Change>, Fault> {
         let folded = is_folded.then_some(websocket::PROTOCOL);
         let Some(protocol) = folded.or_else(|| headers::wanted_protocol(request)) else {
             return Ok(None);
         };
-        let room = Arc::clone(&self.tunnels).try_acquire_owned();
+        let room = Arc::clone(self.tunnels(client.visitor)).try_acquire_owned();
         Ok(Some(Change {
             protocol,
             client: hyper::upgrade::on(request),
             room: room.map_err(|_| Fault::TunnelsFull)?,
+            from: client.clone(),
         }))
     }
 
@@ -122,7 +128,7 @@ impl Router {
         if let Some(protocol) = protocol {
             headers::change_to(&mut head.headers, protocol);
         }
-        let uri = upstream::address(laid.route.sandbox, &head.uri);
+        let uri = upstream::address(laid.route.sandbox, asker.client.visitor, &head.uri);
         head.uri = uri.ok_or(Fault::Host(HostNameError::Malformed))?;
         head.version = if is_grpc {
             Version::HTTP_2
@@ -166,8 +172,9 @@ impl Router {
         let server = hyper::upgrade::on(&mut response);
         let (gone, limits) = (laid.gone, self.limits);
         let carried = async move {
-            gone.run_until_cancelled(carry(change, server, limits))
-                .await;
+            let ended = change.from.gone.clone();
+            let carried = ended.run_until_cancelled(carry(change, server, limits));
+            gone.run_until_cancelled(carried).await;
         };
         let stop = self.stop.clone();
         self.tasks.spawn(stop.run_until_cancelled_owned(carried));
@@ -191,7 +198,7 @@ async fn carry(change: Change, server: OnUpgrade, limits: Limits) {
     if let Err(error) = tunnel::carry(client, server, limits.tunnel_pause).await {
         debug!(%error, "a changed connection ended badly");
     }
-    drop(change.room);
+    drop((change.room, change.from));
 }
 
 /// gRPC speaks HTTP/2 only, on every part of its way.

@@ -115,10 +115,7 @@ mod tests {
         headers.append("x-forwarded-for", HeaderValue::from_static("8.8.8.8"));
         headers.insert("x-real-ip", HeaderValue::from_static("9.9.9.9"));
         let host = "a.example.com".parse().unwrap();
-        let client = Client {
-            address: [192, 0, 2, 1].into(),
-            scheme: Scheme::HTTPS,
-        };
+        let client = Client::stranger([192, 0, 2, 1].into(), Scheme::HTTPS);
         introduce(&mut headers, &host, &client);
         assert_eq!(headers["x-forwarded-proto"], "https");
         let all: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();

@@ -1,6 +1,6 @@
 //! Clients: taking their connections, within bounds.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use tracing::{debug, info, warn};
 use crate::limits::Limits;
 use crate::routes::Routes;
 use crate::tls::Certificates;
-use crate::upstream::{Connect, Upstream};
+use crate::upstream::Upstream;
+use crate::visitor::{Caller, Side, Visitor, Ways};
 
 /// The longest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -38,8 +39,63 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Who asks, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
+    pub(crate) visitor: Visitor,
     pub(crate) address: IpAddr,
     pub(crate) scheme: Scheme,
+    /// Ends what it does.
+    pub(crate) gone: CancellationToken,
+    /// Held as long as anything of its connection is open.
+    _places: Arc<Places>,
+}
+
+#[cfg(test)]
+impl Client {
+    /// Somebody from outside.
+    pub(crate) fn stranger(address: IpAddr, scheme: Scheme) -> Self {
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        Self {
+            visitor: Visitor::Stranger,
+            address,
+            scheme,
+            gone: CancellationToken::new(),
+            _places: Arc::new(Places {
+                _of_all: room.expect("it is new"),
+                _own: None,
+            }),
+        }
+    }
+}
+
+/// Where clients come in.
+struct Entry {
+    listener: TcpListener,
+    certificates: Option<Certificates>,
+    side: Side,
+}
+
+/// What a connection takes of the room that there is.
+#[derive(Debug)]
+struct Places {
+    _of_all: OwnedSemaphorePermit,
+    /// Of the sandbox that opened it.
+    _own: Option<OwnedSemaphorePermit>,
+}
+
+/// How much there may be at once of what comes from one side, which could take all of the
+/// other's.
+#[derive(Clone, Debug)]
+struct Room {
+    connections: Arc<Semaphore>,
+    tunnels: Arc<Semaphore>,
+}
+
+impl Room {
+    fn new(limits: Limits) -> Self {
+        Self {
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            tunnels: Arc::new(Semaphore::new(limits.tunnels)),
+        }
+    }
 }
 
 /// The HTTP entry point. Cheap to clone.
@@ -47,25 +103,27 @@ pub(crate) struct Client {
 pub struct Router {
     pub(crate) routes: Routes,
     pub(crate) upstream: Upstream,
+    pub(crate) ways: Ways,
     pub(crate) limits: Limits,
-    pub(crate) tunnels: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    room: Arc<Semaphore>,
+    outside: Room,
+    inside: Room,
 }
 
 impl Router {
     /// A router without routes. It ends with `stop`.
-    pub fn new(limits: Limits, connect: Connect, stop: CancellationToken) -> Self {
+    pub fn new(limits: Limits, ways: Ways, stop: CancellationToken) -> Self {
         let routes = Routes::new(limits.requests_each);
         Self {
-            upstream: Upstream::new(routes.clone(), connect, limits.connect),
+            upstream: Upstream::new(routes.clone(), Arc::clone(&ways.connect), limits.connect),
+            ways,
             routes,
             limits,
-            tunnels: Arc::new(Semaphore::new(limits.tunnels)),
             tasks: TaskTracker::new(),
             stop,
-            room: Arc::new(Semaphore::new(limits.connections)),
+            outside: Room::new(limits),
+            inside: Room::new(limits),
         }
     }
 
@@ -74,26 +132,40 @@ impl Router {
         &self.routes
     }
 
+    /// Bounds the connections of such a visitor that changed their protocol.
+    pub(crate) fn tunnels(&self, visitor: Visitor) -> &Arc<Semaphore> {
+        match visitor {
+            Visitor::Stranger => &self.outside.tunnels,
+            Visitor::Sandbox(_) => &self.inside.tunnels,
+        }
+    }
+
     /// Takes connections until it is to stop, then lets what runs end.
-    pub async fn serve(self, listener: TcpListener) {
-        self.serve_entry(listener, None).await;
+    pub async fn serve(self, listener: TcpListener, side: Side) {
+        let entry = Entry {
+            listener,
+            certificates: None,
+            side,
+        };
+        self.serve_entry(entry).await;
     }
 
     /// Likewise with TLS. Certificates that are replaced are in force within some seconds.
-    pub async fn serve_tls(self, listener: TcpListener, certificates: Certificates) {
-        self.serve_entry(listener, Some(certificates)).await;
+    pub async fn serve_tls(self, listener: TcpListener, certificates: Certificates, side: Side) {
+        let entry = Entry {
+            listener,
+            certificates: Some(certificates),
+            side,
+        };
+        self.serve_entry(entry).await;
     }
 
-    async fn serve_entry(self, listener: TcpListener, certificates: Option<Certificates>) {
+    async fn serve_entry(self, entry: Entry) {
         let stop = self.stop.clone();
-        let entry = async {
-            tokio::join!(
-                self.accept_all(&listener, certificates.as_ref()),
-                renew(certificates.as_ref())
-            )
-        };
-        stop.run_until_cancelled(entry).await;
-        drop(listener);
+        let both =
+            async { tokio::join!(self.accept_all(&entry), renew(entry.certificates.as_ref())) };
+        stop.run_until_cancelled(both).await;
+        drop(entry);
         self.tasks.close();
         if time::timeout(self.limits.drain, self.tasks.wait())
             .await
@@ -103,18 +175,17 @@ impl Router {
         }
     }
 
-    async fn accept_all(&self, listener: &TcpListener, certificates: Option<&Certificates>) {
+    async fn accept_all(&self, entry: &Entry) {
+        let room = match entry.side {
+            Side::Outside => &self.outside.connections,
+            Side::Inside => &self.inside.connections,
+        };
         loop {
-            let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
+            let Ok(room) = Arc::clone(room).acquire_owned().await else {
                 return;
             };
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    let router = self.clone();
-                    let acceptor = certificates.map(Certificates::acceptor);
-                    self.tasks
-                        .spawn(router.client(stream, peer, acceptor, room));
-                }
+            match entry.listener.accept().await {
+                Ok((stream, peer)) => self.let_in(entry, stream, peer.ip(), room),
                 Err(error) => {
                     warn!(%error, "could not accept a connection");
                     time::sleep(ACCEPT_PAUSE).await;
@@ -123,21 +194,67 @@ impl Router {
         }
     }
 
-    async fn client(
-        self,
+    fn let_in(
+        &self,
+        entry: &Entry,
         stream: TcpStream,
-        peer: SocketAddr,
-        acceptor: Option<TlsAcceptor>,
+        address: IpAddr,
         room: OwnedSemaphorePermit,
     ) {
+        if let Some(client) = self.identify(entry, address, room) {
+            let acceptor = entry.certificates.as_ref().map(Certificates::acceptor);
+            let served = self.clone().client(stream, client, acceptor);
+            self.tasks.spawn(served);
+        }
+    }
+
+    /// Who comes from an address; `None` if it is nobody who is known there, or has as many
+    /// connections as it may have: then the connection is dropped, and so closed.
+    fn identify(
+        &self,
+        entry: &Entry,
+        address: IpAddr,
+        room: OwnedSemaphorePermit,
+    ) -> Option<Client> {
+        let (visitor, own, gone) = match entry.side {
+            Side::Outside => (Visitor::Stranger, None, CancellationToken::new()),
+            Side::Inside => {
+                let Caller {
+                    sandbox,
+                    room,
+                    gone,
+                } = (self.ways.identify)(address)?;
+                let own = room.try_acquire_owned().ok()?;
+                (Visitor::Sandbox(sandbox), Some(own), gone)
+            }
+        };
+        let is_secure = entry.certificates.is_some();
+        Some(Client {
+            visitor,
+            address,
+            scheme: if is_secure {
+                Scheme::HTTPS
+            } else {
+                Scheme::HTTP
+            },
+            gone,
+            _places: Arc::new(Places {
+                _of_all: room,
+                _own: own,
+            }),
+        })
+    }
+
+    async fn client(self, stream: TcpStream, client: Client, acceptor: Option<TlsAcceptor>) {
         // Answers are waited for; without it they are only later.
         let _ = stream.set_nodelay(true);
         let Some(acceptor) = acceptor else {
-            return self.connection(stream, peer, Scheme::HTTP, room).await;
+            return self.connection(stream, client).await;
         };
+        let peer = client.address;
         let shaken = time::timeout(self.limits.head, acceptor.accept(stream));
         match self.stop.run_until_cancelled(shaken).await {
-            Some(Ok(Ok(stream))) => self.connection(stream, peer, Scheme::HTTPS, room).await,
+            Some(Ok(Ok(stream))) => self.connection(stream, client).await,
             Some(Ok(Err(error))) => debug!(%peer, %error, "a handshake of TLS failed"),
             Some(Err(_)) => debug!(%peer, "a handshake of TLS took too long"),
             None => {}
@@ -147,23 +264,17 @@ impl Router {
     async fn connection(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        peer: SocketAddr,
-        scheme: Scheme,
-        room: OwnedSemaphorePermit,
+        client: Client,
     ) {
         let builder = self.settings();
         let router = self.clone();
-        let service = service_fn(move |request| {
-            let client = Client {
-                address: peer.ip(),
-                scheme: scheme.clone(),
-            };
-            router.clone().answer(request, client)
-        });
+        let (peer, gone) = (client.address, client.gone.clone());
+        let service = service_fn(move |request| router.clone().answer(request, client.clone()));
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = gone.cancelled() => Ok(()),
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 time::timeout(self.limits.drain, connection).await.unwrap_or(Ok(()))
@@ -172,7 +283,6 @@ impl Router {
         if let Err(error) = ended {
             debug!(%peer, %error, "a connection ended badly");
         }
-        drop(room);
     }
 
     fn settings(&self) -> auto::Builder<TokioExecutor> {

@@ -1,12 +1,10 @@
 //! Connections to sandboxes.
 //!
-//! They are kept and used again by sandbox, never by address: addresses are
+//! They are kept and used again by sandbox and by caller, never by address: addresses are
 //! given to others in time.
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,10 +21,7 @@ use tokio::time;
 use crate::body::Body;
 use crate::fault::Fault;
 use crate::routes::Routes;
-
-/// How a sandbox is reached, given its address and port.
-pub type Connect =
-    Arc<dyn Fn(SocketAddr) -> BoxFuture<'static, io::Result<TcpStream>> + Send + Sync>;
+use crate::visitor::{Connect, Visitor};
 
 /// How long a connection that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(20);
@@ -80,16 +75,32 @@ impl fmt::Debug for Upstream {
     }
 }
 
-/// The URI by which a sandbox is asked for something.
-pub(crate) fn address(sandbox: SandboxId, uri: &Uri) -> Option<Uri> {
+/// The URI by which a sandbox is asked for something by somebody.
+pub(crate) fn address(sandbox: SandboxId, visitor: Visitor, uri: &Uri) -> Option<Uri> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let authority: Authority = sandbox.to_string().parse().ok()?;
+    let authority = match visitor {
+        Visitor::Stranger => sandbox.to_string(),
+        Visitor::Sandbox(caller) => format!("{sandbox}.{caller}"),
+    };
+    let authority: Authority = authority.parse().ok()?;
     Uri::builder()
         .scheme(Scheme::HTTP)
         .authority(authority)
         .path_and_query(path)
         .build()
         .ok()
+}
+
+/// Undoes [`address`]: who is asked, and by whom.
+fn parties(uri: &Uri) -> Option<(SandboxId, Visitor)> {
+    let host = uri.host()?;
+    Some(match host.split_once('.') {
+        None => (host.parse().ok()?, Visitor::Stranger),
+        Some((sandbox, caller)) => {
+            let caller = caller.parse().ok()?;
+            (sandbox.parse().ok()?, Visitor::Sandbox(caller))
+        }
+    })
 }
 
 /// What went wrong with a request that was sent.
@@ -120,11 +131,11 @@ struct Connector {
 
 impl Connector {
     async fn open(self, uri: Uri) -> io::Result<TokioIo<TcpStream>> {
-        let sandbox = uri.host().and_then(|host| host.parse::<SandboxId>().ok());
+        let (sandbox, visitor) = parties(&uri).ok_or(io::ErrorKind::NotFound)?;
         // Its route may have gone since the request came.
-        let route = sandbox.and_then(|sandbox| self.routes.of_sandbox(sandbox));
-        let target = route.ok_or(io::ErrorKind::NotFound)?.target;
-        let stream = time::timeout(self.limit, (self.connect)(target)).await??;
+        let route = self.routes.of_sandbox(sandbox);
+        let route = route.ok_or(io::ErrorKind::NotFound)?;
+        let stream = time::timeout(self.limit, (self.connect)(visitor, route)).await??;
         // Answers are waited for.
         stream.set_nodelay(true)?;
         Ok(TokioIo::new(stream))

@@ -17,8 +17,10 @@ pub struct Denials {
     pub profile: ProfileId,
     /// The egress mode in force.
     pub mode: ModeName,
-    /// Packets that the policy refused.
+    /// Packets of the sandbox that the policy refused.
     pub packets: u64,
+    /// Packets from outside, where no sandboxes are, that were for it and that its policy refused.
+    pub incoming: u64,
     /// Questions that the resolver refused, or answered without something.
     pub questions: u64,
     /// The last flows that were refused, the oldest first; at most
@@ -26,9 +28,33 @@ pub struct Denials {
     pub recent: Vec<DeniedFlow>,
 }
 
+/// Which way a flow was to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// Away from the sandbox.
+    Outgoing,
+    /// From outside, to the sandbox.
+    Incoming,
+}
+
+impl Direction {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Outgoing, Self::Incoming];
+
+    /// How it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Outgoing => "outgoing",
+            Self::Incoming => "incoming",
+        }
+    }
+}
+
 /// A flow that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeniedFlow {
+    /// Which way it was to go.
+    pub direction: Direction,
     /// When that was last seen.
     pub at: Timestamp,
     /// The protocol, by its number in packets.
@@ -51,6 +77,6 @@ impl Denials {
 
     /// Whether anything was refused at all.
     pub fn is_empty(&self) -> bool {
-        self.packets == 0 && self.questions == 0
+        self.packets == 0 && self.incoming == 0 && self.questions == 0
     }
 }

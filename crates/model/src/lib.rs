@@ -18,6 +18,7 @@ pub mod namespace;
 pub mod placement;
 pub mod pod;
 pub mod policy;
+pub mod pool;
 pub mod profile;
 pub mod quantity;
 pub mod quota;

@@ -13,7 +13,7 @@ use crate::id::{ClusterId, ProfileId, RunnerUid};
 use crate::name::{
     ClusterName, OrganizationId, ProfileName, RunnerGroupId, RunnerId, RuntimeClass, Zone,
 };
-use crate::profile::{EgressType, ProfileSpec, ResourceDefaults, Revision, ServiceType};
+use crate::profile::{EgressType, ProfileSpec, ResourceDefaults, Revision, Scope, ServiceType};
 
 /// A runner as the store keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -354,8 +354,8 @@ pub struct Capabilities {
     pub services: BTreeSet<ServiceType>,
     /// Where it gets the addresses of services with one of their own.
     pub address_pools: AddressPools,
-    /// Whether it can make HTTP entry points.
-    pub routes: bool,
+    /// Whether it can make HTTP entry points, and for whom.
+    pub routes: RouteSupport,
     /// The runtime classes that it has; the default one is always there.
     pub runtime_classes: BTreeSet<RuntimeClass>,
     /// The architectures of its machines, as OCI spells them.
@@ -379,6 +379,28 @@ pub struct Capabilities {
     pub file_systems: bool,
     /// The largest sandbox that fits on one of its machines.
     pub largest: Resources,
+}
+
+/// Which HTTP entry points a runner can make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteSupport {
+    /// None.
+    #[default]
+    None,
+    /// Those for everybody, as it cannot tell one caller from another.
+    Public,
+    /// Those for every scope.
+    Scoped,
+}
+
+impl RouteSupport {
+    /// Whether sandboxes of such a scope can have host names.
+    pub fn serves(self, scope: Scope) -> bool {
+        match (self, scope) {
+            (Self::None, _) | (Self::Public, Scope::Org | Scope::User | Scope::Profile) => false,
+            (Self::Public, Scope::Any) | (Self::Scoped, _) => true,
+        }
+    }
 }
 
 /// Where a runner gets external addresses.

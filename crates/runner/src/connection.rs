@@ -16,7 +16,7 @@ use palisade_wire::proto::runner_v1::runner_service_client::RunnerServiceClient;
 use palisade_wire::runner::denials_message;
 use palisade_wire::runner::{
     BadMessage, PROTOCOL, capabilities_message, capacity_message, observation_message,
-    surroundings_message,
+    rooms_message, surroundings_message,
 };
 use tokio::sync::mpsc;
 use tokio::time;
@@ -183,6 +183,7 @@ impl Connection {
             usage: _,
             surroundings,
             denials: _,
+            rooms,
         } = self.heartbeat(&mut Pulse::default()).await;
         pb::Hello {
             protocol: PROTOCOL,
@@ -191,6 +192,7 @@ impl Connection {
             capabilities,
             capacity,
             surroundings,
+            rooms,
             sandbox_ids: self
                 .registry
                 .ids()
@@ -218,6 +220,7 @@ impl Connection {
             capacity,
             usage: pulse.meter.read(&**backend, &ids, now).await,
             surroundings: Some(surroundings_message(&backend.surroundings())),
+            rooms: Some(rooms_message(&backend.rooms())),
             denials: (refused.iter())
                 .map(|(id, denials)| denials_message(*id, denials))
                 .collect(),

@@ -22,6 +22,7 @@ pub(crate) struct Told(BTreeMap<SandboxId, Extent>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Extent {
     packets: u64,
+    incoming: u64,
     questions: u64,
     seen: u64,
 }
@@ -31,6 +32,7 @@ impl Extent {
         let times = denials.recent.iter().map(|flow| u64::from(flow.times));
         Self {
             packets: denials.packets,
+            incoming: denials.incoming,
             questions: denials.questions,
             seen: times.sum(),
         }

@@ -8,6 +8,7 @@ mod denials;
 mod facts;
 mod launch;
 mod observation;
+mod rooms;
 mod surroundings;
 
 pub use attach::{
@@ -18,6 +19,7 @@ pub use denials::{denials, denials_message};
 pub use facts::{capabilities, capabilities_message, capacity, capacity_message};
 pub use launch::{launch, launch_message};
 pub use observation::{observation, observation_message};
+pub use rooms::{rooms, rooms_message};
 pub use surroundings::{surroundings, surroundings_message};
 
 /// The version of the protocol that this program speaks.

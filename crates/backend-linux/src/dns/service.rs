@@ -91,6 +91,11 @@ impl Service {
     /// others know.
     fn tell_sandbox(&self, asker: &Asker, question: &Question) -> Result<Decision, Objection> {
         let request = Box::new(question.request.clone());
+        if let Some(addresses) = self.directory.look_up_host(asker, &question.query.name) {
+            self.tally.answered(0);
+            let answer = answer::of_sandbox(question, addresses);
+            return Ok(Decision::Reply(request, Box::new(answer)));
+        }
         if !sandbox_name::is_within(&question.query.name) {
             return Err(Objection::Reply(
                 request,

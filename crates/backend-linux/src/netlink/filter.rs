@@ -59,6 +59,17 @@ pub(crate) struct Element {
     pub(crate) value: Option<Vec<u8>>,
 }
 
+impl Element {
+    /// An element that is there or not, and says no more.
+    pub(crate) fn key(key: Vec<u8>) -> Self {
+        Self {
+            key,
+            key_end: None,
+            value: None,
+        }
+    }
+}
+
 /// Whether elements come or go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -19,6 +19,7 @@ const NFULA_CFG_TIMEOUT: u16 = 4;
 const NFULNL_CFG_CMD_BIND: u8 = 1;
 const NFULNL_COPY_PACKET: u8 = 2;
 const NFULA_IFINDEX_INDEV: u16 = 4;
+const NFULA_IFINDEX_OUTDEV: u16 = 5;
 const NFULA_PAYLOAD: u16 = 9;
 
 /// Headers without options, and the ports behind them.
@@ -37,7 +38,9 @@ pub(crate) struct Log(Socket);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// The index of the interface that it came through.
-    pub(crate) interface: u32,
+    pub(crate) from: u32,
+    /// Likewise of that through which it would have gone, if that was known already.
+    pub(crate) to: Option<u32>,
     pub(crate) packet: Packet,
 }
 
@@ -94,10 +97,14 @@ impl AsFd for Log {
 
 fn seen(message: &[u8]) -> Option<Seen> {
     let attributes = message.get(HEADER_LEN..)?;
-    let interface = attribute::find(attributes, NFULA_IFINDEX_INDEV)?;
+    let index = |attribute| {
+        let bytes = attribute::find(attributes, attribute)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    };
     let packet = attribute::find(attributes, NFULA_PAYLOAD)?;
     Some(Seen {
-        interface: u32::from_be_bytes(interface.try_into().ok()?),
+        from: index(NFULA_IFINDEX_INDEV)?,
+        to: index(NFULA_IFINDEX_OUTDEV),
         packet: read(packet)?,
     })
 }

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use palisade_model::cidr::Cidr;
 use palisade_model::id::SandboxId;
 use palisade_model::policy::{Door, Standing};
+use palisade_model::pool::Rooms;
 use palisade_model::profile::Scope;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -77,6 +78,11 @@ impl Network {
         };
         lock(&self.bookings.book).enter(id, wish, Instant::now(), is_free)?;
         Ok(())
+    }
+
+    /// How much there is to be booked, and how much of it is or still rests.
+    pub(crate) fn rooms(&self) -> Rooms {
+        lock(&self.bookings.book).rooms(Instant::now())
     }
 
     /// The address and port that clients of a sandbox are told.

@@ -45,6 +45,18 @@ pub(super) enum Member {
     External(IpAddr, Door, IpAddr),
     /// The flows that came from outside to this interface are counted.
     Visits(String),
+    /// This class may come to the HTTP entry point.
+    Entering(Mark),
+    /// The HTTP entry point is at this port.
+    Entry(u16),
+    /// What is refused to those outside who call this interface is counted, starting here.
+    TurnedAway(String, u64),
+    /// It is counted how often that is shown.
+    ShownIn(String),
+    /// Everything else that is for this external address is judged as if it were for that one.
+    Front(IpAddr, IpAddr),
+    /// Whoever has this address may come back to it on a way round the router.
+    Own(IpAddr),
 }
 
 /// Which of its claims a caller shows; a packet has room for one at a time.
@@ -80,6 +92,14 @@ pub(super) enum Set {
     External4,
     External6,
     Visits,
+    Entering,
+    Entries,
+    TurnedAway,
+    ShownIn,
+    Front4,
+    Front6,
+    Own4,
+    Own6,
 }
 
 impl Set {
@@ -105,6 +125,14 @@ impl Set {
             Self::External4 => "external4",
             Self::External6 => "external6",
             Self::Visits => "visits",
+            Self::Entering => "entering",
+            Self::Entries => "entries",
+            Self::TurnedAway => "turned_away",
+            Self::ShownIn => "shown_in",
+            Self::Front4 => "front4",
+            Self::Front6 => "front6",
+            Self::Own4 => "own4",
+            Self::Own6 => "own6",
         }
     }
 }
@@ -130,6 +158,14 @@ impl Member {
             Self::External(IpAddr::V4(_), ..) => Set::External4,
             Self::External(IpAddr::V6(_), ..) => Set::External6,
             Self::Visits(_) => Set::Visits,
+            Self::Entering(_) => Set::Entering,
+            Self::Entry(_) => Set::Entries,
+            Self::TurnedAway(..) => Set::TurnedAway,
+            Self::ShownIn(_) => Set::ShownIn,
+            Self::Front(IpAddr::V4(_), _) => Set::Front4,
+            Self::Front(IpAddr::V6(_), _) => Set::Front6,
+            Self::Own(IpAddr::V4(_)) => Set::Own4,
+            Self::Own(IpAddr::V6(_)) => Set::Own6,
         }
     }
 
@@ -139,16 +175,20 @@ impl Member {
             Self::Source(interface, address, class) => {
                 format!("\"{interface}\" . {address} : {}", class.text())
             }
-            Self::Denied(interface, count) => {
+            Self::Denied(interface, count) | Self::TurnedAway(interface, count) => {
                 format!("\"{interface}\" counter packets {count} bytes 0")
             }
-            Self::Flows(interface) | Self::Shown(interface) | Self::Visits(interface) => {
-                format!("\"{interface}\"")
-            }
+            Self::Flows(interface)
+            | Self::Shown(interface)
+            | Self::ShownIn(interface)
+            | Self::Visits(interface) => format!("\"{interface}\""),
             Self::Open(class, Interval { first, last }) => {
                 format!("{} . {first}-{last}", class.text())
             }
-            Self::Resolving(class) => class.text(),
+            Self::Resolving(class) | Self::Entering(class) => class.text(),
+            Self::Entry(port) => port.to_string(),
+            Self::Front(address, to) => format!("{address} : {to}"),
+            Self::Own(address) => format!("{address} . {address}"),
             Self::Claim(_, interface, claim) => format!("\"{interface}\" : {}", claim.text()),
             Self::Door(claim, address, Door { protocol, port }) => {
                 let protocol = number(*protocol);
@@ -175,37 +215,33 @@ impl Member {
                 value: Some(class.bytes().to_vec()),
             },
             Self::Denied(interface, _)
+            | Self::TurnedAway(interface, _)
             | Self::Flows(interface)
             | Self::Shown(interface)
-            | Self::Visits(interface) => Element {
-                key: interface_key(interface),
-                key_end: None,
-                value: None,
-            },
+            | Self::ShownIn(interface)
+            | Self::Visits(interface) => Element::key(interface_key(interface)),
             Self::Open(class, Interval { first, last }) => Element {
                 key: [class.bytes().to_vec(), octets(*first)].concat(),
                 key_end: Some([class.bytes().to_vec(), octets(*last)].concat()),
                 value: None,
             },
-            Self::Resolving(class) => Element {
-                key: class.bytes().to_vec(),
-                key_end: None,
-                value: None,
-            },
+            Self::Resolving(class) | Self::Entering(class) => Element::key(class.bytes().to_vec()),
+            Self::Entry(port) => Element::key(port_bytes(*port)),
             Self::Claim(_, interface, claim) => Element {
                 key: interface_key(interface),
                 key_end: None,
                 value: Some(claim.bytes().to_vec()),
             },
-            Self::Door(claim, address, door) => Element {
-                key: [claim.bytes().to_vec(), octets(*address), door_key(*door)].concat(),
-                key_end: None,
-                value: None,
-            },
-            Self::NodeAddress(address) => Element {
+            Self::Door(claim, address, door) => {
+                let claim = claim.bytes().to_vec();
+                Element::key([claim, octets(*address), door_key(*door)].concat())
+            }
+            Self::NodeAddress(address) => Element::key(octets(*address)),
+            Self::Own(address) => Element::key(octets(*address).repeat(2)),
+            Self::Front(address, to) => Element {
                 key: octets(*address),
                 key_end: None,
-                value: None,
+                value: Some(octets(*to)),
             },
             Self::Node(door, to) => Element {
                 key: door_key(*door),
@@ -260,8 +296,9 @@ pub(super) fn doors(
 pub(super) fn of_class(class: Mark, openings: &Openings) -> Vec<Member> {
     let open = |interval: &Interval| Member::Open(class, *interval);
     let resolving = openings.can_resolve.then_some(Member::Resolving(class));
+    let entering = openings.can_enter.then_some(Member::Entering(class));
     let open = openings.intervals.iter().map(open);
-    open.chain(resolving).collect()
+    open.chain(resolving).chain(entering).collect()
 }
 
 /// The members as changes for the kernel, those of a set together.
@@ -312,8 +349,12 @@ pub(super) fn door_key(door: Door) -> Vec<u8> {
 }
 
 fn port_key(port: u16) -> Vec<u8> {
-    let [high, low] = port.to_be_bytes();
-    vec![high, low, 0, 0]
+    [port_bytes(port), vec![0, 0]].concat()
+}
+
+/// A port alone; as a part of a key it takes four bytes.
+fn port_bytes(port: u16) -> Vec<u8> {
+    port.to_be_bytes().to_vec()
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use palisade_model::policy::{Block, Dns, EgressRules};
+use palisade_model::policy::{Block, Dns, EgressRules, Peers};
 
 /// The first and the last address of an interval, of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub(super) struct Openings {
     pub(super) intervals: Vec<Interval>,
     /// Whether they may ask the resolver.
     pub(super) can_resolve: bool,
+    /// Whether they may come to the HTTP entry point, which decides about the rest.
+    pub(super) can_enter: bool,
 }
 
 impl Openings {
@@ -34,6 +36,10 @@ impl Openings {
             can_resolve: match rules.dns {
                 Dns::Forward | Dns::SandboxNamesOnly => true,
                 Dns::Off => false,
+            },
+            can_enter: match rules.peers {
+                Peers::None => false,
+                Peers::User | Peers::Org | Peers::Profile => true,
             },
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use palisade_model::pool::Room;
 use tokio::time::Instant;
 
 use super::layout::Slot;
@@ -80,6 +81,16 @@ impl Pool {
         self.taken.insert(slot);
         self.next = (slot.0 + 1) % self.capacity;
         Ok(slot)
+    }
+
+    /// How many places there are, and how many cannot be had now.
+    pub(super) fn room(&self, now: Instant) -> Room {
+        let resting = self.resting.values().filter(|until| **until > now);
+        let used = self.taken.len() + resting.count();
+        Room {
+            size: self.capacity,
+            used: u32::try_from(used).unwrap_or(u32::MAX),
+        }
     }
 
     /// Gives a place back that nobody was told of.

@@ -80,6 +80,17 @@ pub(super) struct Rules {
     kinds: Kinds,
     /// By interface.
     sandboxes: BTreeMap<String, Admitted>,
+    /// Where the HTTP entry point is.
+    entries: BTreeSet<u16>,
+}
+
+/// How many packets were refused, by interface.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    /// That came from it.
+    pub(super) denied: HashMap<String, u64>,
+    /// That came from outside and were for it.
+    pub(super) turned_away: HashMap<String, u64>,
 }
 
 /// What sandboxes have in common, by number.
@@ -122,6 +133,7 @@ impl Rules {
             surroundings: Surroundings::default(),
             kinds: Kinds::default(),
             sandboxes: BTreeMap::new(),
+            entries: BTreeSet::new(),
         }
     }
 
@@ -131,13 +143,14 @@ impl Rules {
         surroundings: Surroundings,
         sandboxes: Vec<Bound>,
     ) -> Result<(), RulesError> {
-        let denied = self.denied_so_far()?;
+        let tallies = self.tallies()?;
         let Compiled {
             kinds,
             sandboxes,
             mut members,
-        } = compile(&surroundings, sandboxes, &denied)?;
+        } = compile(&surroundings, sandboxes, &tallies)?;
         members.extend(self.place.node_addresses(&surroundings));
+        members.extend(self.entries.iter().copied().map(Member::Entry));
         let text = ruleset::Router {
             layout: &self.place.layout,
             flows_max: self.place.flows_max,
@@ -170,7 +183,7 @@ impl Rules {
         let openings = openings(&sandbox.standing.egress, &self.surroundings)?;
         let (numbers, is_new) = self.kinds.enter(&sandbox.standing, openings.clone())?;
         let mut members = sandbox.members(&numbers);
-        members.push(Member::Denied(sandbox.interface.clone(), 0));
+        members.extend(counters(&sandbox.interface));
         if is_new {
             members.extend(members::of_class(numbers.class, &openings));
         }
@@ -228,7 +241,7 @@ impl Rules {
             return Ok(());
         };
         let mut members = sandbox.members(&numbers);
-        members.push(Member::Denied(interface.to_owned(), 0));
+        members.extend(counters(interface));
         if let Some(openings) = self.kinds.classes.value_if_last(numbers.class) {
             members.extend(members::of_class(numbers.class, &openings));
         }
@@ -248,6 +261,7 @@ impl Rules {
             let members = [
                 Member::Flows(name()),
                 Member::Shown(name()),
+                Member::ShownIn(name()),
                 Member::Visits(name()),
             ];
             members.map(|member| (*interface, member))
@@ -281,16 +295,48 @@ impl Rules {
 
     /// How many packets of this sandbox were refused.
     pub(super) fn denied(&mut self, interface: &str) -> Result<u64, KernelError> {
+        self.count(Set::Denied, interface)
+    }
+
+    /// How many packets that came from outside for this sandbox were refused.
+    pub(super) fn turned_away(&mut self, interface: &str) -> Result<u64, KernelError> {
+        self.count(Set::TurnedAway, interface)
+    }
+
+    /// Lets those who may come to the HTTP entry point come to these ports.
+    pub(super) fn offer_entry(&mut self, ports: BTreeSet<u16>) -> Result<(), RulesError> {
+        let members = ports.difference(&self.entries);
+        let members = members.copied().map(Member::Entry).collect::<Vec<_>>();
+        self.apply(&[(Kind::Add, &members)])?;
+        self.entries.extend(ports);
+        Ok(())
+    }
+
+    /// A claim that a caller holds and that the doors of a target take.
+    pub(super) fn common_claim(&self, caller: &str, target: &str) -> Option<Mark> {
+        let held = &self.sandboxes.get(caller)?.numbers.held;
+        let taken = &self.sandboxes.get(target)?.numbers.taken;
+        held.iter().find(|claim| taken.contains(claim)).copied()
+    }
+
+    fn count(&mut self, set: Set, interface: &str) -> Result<u64, KernelError> {
         let key = members::interface_key(interface);
-        let found = filter::count(&mut self.socket, ROUTER_TABLE, Set::Denied.name(), &key)?;
+        let found = filter::count(&mut self.socket, ROUTER_TABLE, set.name(), &key)?;
         Ok(found.unwrap_or(0))
     }
 
-    fn denied_so_far(&mut self) -> Result<HashMap<String, u64>, RulesError> {
+    fn tallies(&mut self) -> Result<Tallies, RulesError> {
         if !filter::has_table(&mut self.socket, ROUTER_TABLE)? {
-            return Ok(HashMap::new());
+            return Ok(Tallies::default());
         }
-        let counts = match filter::counts(&mut self.socket, ROUTER_TABLE, Set::Denied.name()) {
+        Ok(Tallies {
+            denied: self.counts(Set::Denied)?,
+            turned_away: self.counts(Set::TurnedAway)?,
+        })
+    }
+
+    fn counts(&mut self, set: Set) -> Result<HashMap<String, u64>, RulesError> {
+        let counts = match filter::counts(&mut self.socket, ROUTER_TABLE, set.name()) {
             // A table of another version, without this set.
             Err(error) if error.is_absent() => Vec::new(),
             other => other?,
@@ -321,19 +367,28 @@ impl Rules {
     }
 }
 
+/// What counts the refusals of a sandbox that is new.
+fn counters(interface: &str) -> [Member; 2] {
+    let name = || interface.to_owned();
+    [Member::Denied(name(), 0), Member::TurnedAway(name(), 0)]
+}
+
 /// Works out what the table holds for these sandboxes.
 pub(super) fn compile(
     surroundings: &Surroundings,
     sandboxes: Vec<Bound>,
-    denied: &HashMap<String, u64>,
+    tallies: &Tallies,
 ) -> Result<Compiled, RulesError> {
     let mut compiled = Compiled::default();
     for sandbox in sandboxes {
         let openings = openings(&sandbox.standing.egress, surroundings)?;
         let (numbers, _) = compiled.kinds.enter(&sandbox.standing, openings)?;
         let name = sandbox.interface.clone();
-        let denied = denied.get(&name).copied().unwrap_or(0);
-        compiled.members.push(Member::Denied(name.clone(), denied));
+        let so_far = |tally: &HashMap<String, u64>| tally.get(&name).copied().unwrap_or(0);
+        compiled.members.extend([
+            Member::Denied(name.clone(), so_far(&tallies.denied)),
+            Member::TurnedAway(name.clone(), so_far(&tallies.turned_away)),
+        ]);
         compiled.members.extend(sandbox.members(&numbers));
         compiled
             .sandboxes
@@ -347,7 +402,7 @@ pub(super) fn compile(
 }
 
 impl Bound {
-    /// Everything of a sandbox but its count of refusals and what its class opens.
+    /// Everything of a sandbox but its counts of refusals and what its class opens.
     fn members(&self, numbers: &Numbered) -> Vec<Member> {
         let exposed = self.standing.exposed.iter();
         let doors = exposed

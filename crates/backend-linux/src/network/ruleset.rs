@@ -17,11 +17,18 @@
 //! Ports of the host and external addresses lead to a sandbox by maps that translate
 //! where a packet is for, before any of that is decided. What comes through the
 //! uplink is a stranger's, and passes only if it came so, and to a door that takes
-//! strangers.
+//! strangers. A sandbox that comes back to itself this way gets another
+//! source address, as it would not believe its own.
+//!
+//! The HTTP entry point listens inside the router for the classes that may reach sandboxes at
+//! all, and opens flows from there with a claim of whoever asked: its packets find the same
+//! doors as those of the asker.
 //!
 //! What is refused is counted for its interface, but for what a kernel says by
-//! itself when an interface comes up: nobody in the sandbox tried anything.
+//! itself when an interface comes up: nobody in the sandbox tried anything. What is refused
+//! to those outside is counted for the interface that it was for.
 
+mod forms;
 mod ways_in;
 
 use std::collections::BTreeSet;
@@ -34,7 +41,7 @@ use palisade_model::policy::{Door, NAME_PORTS};
 use super::forwarding::Opened;
 use super::layout::{HOST_UPLINK_PREFIX, Layout, ROUTER_TABLE, UPLINK};
 use super::members::{Member, Place, Set};
-use super::numbers::Mark;
+use forms::SETS;
 
 /// The sets of the host's table that note which interfaces were opened.
 pub(super) const OPENED4: &str = "opened4";
@@ -80,7 +87,10 @@ impl Router<'_> {
     pub(super) fn text(&self) -> String {
         let resolver = self.layout.resolver();
         let resolver6 = resolver.v6.map_or_else(String::new, |address| {
-            format!("\n\t\tmeta mark @resolving ip6 daddr {address} meta l4proto {{ tcp, udp }} th dport 53 goto admit")
+            format!(
+                "\n\t\tmeta mark @resolving ip6 daddr {address} meta l4proto {{ tcp, udp }} th dport 53 goto admit\
+                 \n\t\tmeta mark @entering ip6 daddr {address} meta l4proto tcp th dport @entries goto admit"
+            )
         });
         replacement(
             ROUTER_TABLE,
@@ -120,7 +130,8 @@ impl Router<'_> {
 		type filter hook input priority filter; policy drop;
 		ct state established,related accept
 		iifname "{UPLINK}" drop
-		meta mark @resolving ip daddr {resolver4} meta l4proto {{ tcp, udp }} th dport 53 goto admit{resolver6}
+		meta mark @resolving ip daddr {resolver4} meta l4proto {{ tcp, udp }} th dport 53 goto admit
+		meta mark @entering ip daddr {resolver4} meta l4proto tcp th dport @entries goto admit{resolver6}
 		goto refuse
 	}}
 
@@ -129,7 +140,7 @@ impl Router<'_> {
 		ct state established,related accept
 		icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
 		icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
-		meta l4proto tcp meta mark {stranger} meta mark . ip daddr . meta l4proto . th dport @{door4} accept
+		meta l4proto tcp meta mark . ip daddr . meta l4proto . th dport @{door4} accept
 	}}
 
 	chain admit {{
@@ -143,80 +154,18 @@ impl Router<'_> {
 	}}"#,
                 sets = self.sets(),
                 shows = Place::ALL.map(show).concat(),
-                stranger = Mark::STRANGER.text(),
                 door4 = Set::Door4.name(),
                 names = NAME_PORTS.map(|port| port.to_string()).join(", "),
                 resolver4 = resolver.v4,
-                ways_in = ways_in::router(self.flows_max),
+                ways_in = ways_in::router(self.layout, self.flows_max),
                 flows_max = self.flows_max,
             ),
         )
     }
 
     fn sets(&self) -> String {
-        let sets = [
-            (Set::Source4, "map", "type ifname . ipv4_addr : mark;"),
-            (Set::Source6, "map", "type ifname . ipv6_addr : mark;"),
-            (Set::Open4, "set", "type mark . ipv4_addr; flags interval;"),
-            (Set::Open6, "set", "type mark . ipv6_addr; flags interval;"),
-            (Set::Resolving, "set", "type mark;"),
-            (Set::Claim(Place::First), "map", "type ifname : mark;"),
-            (Set::Claim(Place::Second), "map", "type ifname : mark;"),
-            (Set::Claim(Place::Third), "map", "type ifname : mark;"),
-            (
-                Set::Door4,
-                "set",
-                "type mark . ipv4_addr . inet_proto . inet_service;",
-            ),
-            (
-                Set::Door6,
-                "set",
-                "type mark . ipv6_addr . inet_proto . inet_service;",
-            ),
-            (Set::NodeAddress4, "set", "type ipv4_addr;"),
-            (Set::NodeAddress6, "set", "type ipv6_addr;"),
-            (
-                Set::Node4,
-                "map",
-                "type inet_proto . inet_service : ipv4_addr . inet_service;",
-            ),
-            (
-                Set::Node6,
-                "map",
-                "type inet_proto . inet_service : ipv6_addr . inet_service;",
-            ),
-            (
-                Set::External4,
-                "map",
-                "type ipv4_addr . inet_proto . inet_service : ipv4_addr;",
-            ),
-            (
-                Set::External6,
-                "map",
-                "type ipv6_addr . inet_proto . inet_service : ipv6_addr;",
-            ),
-            (Set::Denied, "set", "type ifname; counter;"),
-            // Filled by the first flow of a sandbox, or by the first refusal. Elements added from here would
-            // make the kernel lose count of who needs connection tracking, until
-            // it switches that off.
-            (
-                Set::Flows,
-                "set",
-                "type ifname; size 1048576; flags dynamic;",
-            ),
-            (
-                Set::Shown,
-                "set",
-                "type ifname; size 1048576; flags dynamic;",
-            ),
-            (
-                Set::Visits,
-                "set",
-                "type ifname; size 1048576; flags dynamic;",
-            ),
-        ];
         let mut text = String::new();
-        for (set, keyword, form) in sets {
+        for (set, keyword, form) in SETS {
             let members = self.members.iter().filter(|member| member.set() == set);
             let members = members.map(Member::text).collect::<Vec<_>>();
             // Writing to a string cannot fail.

@@ -7,12 +7,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
-use nix::sys::socket::{setsockopt, sockopt};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::sync::{mpsc, oneshot};
 
 use super::namespace::Namespace;
-use super::numbers::Mark;
 use super::{Network, lock};
 
 /// How many orders may wait for the thread that makes sockets, which takes
@@ -31,10 +29,6 @@ pub(crate) struct Listening {
 #[derive(Clone, Debug)]
 pub(crate) struct Outward(mpsc::Sender<Order>);
 
-/// Makes sockets inside the router, whose packets say that they are a stranger's.
-#[derive(Clone, Debug)]
-pub(crate) struct Inward(Outward);
-
 #[derive(Debug)]
 enum Order {
     Datagrams(SocketAddr, oneshot::Sender<io::Result<UdpSocket>>),
@@ -47,11 +41,6 @@ impl Network {
         let addresses = self.resolver();
         self.router
             .visit(|| Listening::on(addresses.iter(), port))?
-    }
-
-    /// A way to sandboxes, as far as they let strangers in.
-    pub(crate) fn inward(&self) -> io::Result<Inward> {
-        Ok(Inward(Outward::from(&self.router)?))
     }
 
     /// A way to what the host reaches, its own services included.
@@ -77,15 +66,6 @@ impl Listening {
             listening.datagrams.push(datagrams);
         }
         Ok(listening)
-    }
-}
-
-impl Inward {
-    /// A socket that can be connected to this address.
-    pub(crate) async fn stream(&self, to: SocketAddr) -> io::Result<TcpStream> {
-        let socket = self.0.stream(to).await?;
-        setsockopt(&socket, sockopt::Mark, &Mark::STRANGER.number())?;
-        Ok(socket)
     }
 }
 

@@ -5,6 +5,7 @@ mod changing;
 mod closing;
 mod cost;
 mod crowding;
+mod incoming;
 mod intruding;
 mod matrix;
 mod peers;

@@ -11,11 +11,12 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use palisade_model::denial::Denials;
+use palisade_model::denial::{Denials, Direction};
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::layout::UPLINK;
 use super::lock;
 use super::namespace::Namespace;
 use crate::netlink::KernelError;
@@ -27,6 +28,7 @@ pub(super) const GROUP: u16 = 1;
 /// A flow that was refused, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
+    pub(crate) direction: Direction,
     pub(crate) packet: Packet,
     pub(crate) at: Instant,
     pub(crate) times: u32,
@@ -157,27 +159,37 @@ impl Watcher {
 
     fn note(&self, seen: &[Seen]) {
         let now = Instant::now();
-        for Seen { interface, packet } in seen {
+        for Seen { from, to, packet } in seen {
             // An interface that is gone has no name, and nobody who asks.
-            let name = rustix::net::netdevice::index_to_name(&self.names, *interface);
-            if let Ok(name) = name {
-                lock(&self.book).note(&name, *packet, now);
+            let Some(from) = self.name(*from) else {
+                continue;
+            };
+            let mut book = lock(&self.book);
+            if from != UPLINK {
+                book.note(&from, Direction::Outgoing, *packet, now);
+            } else if let Some(to) = to.and_then(|to| self.name(to)) {
+                book.note(&to, Direction::Incoming, *packet, now);
             }
         }
+    }
+
+    fn name(&self, index: u32) -> Option<String> {
+        rustix::net::netdevice::index_to_name(&self.names, index).ok()
     }
 }
 
 impl Book {
-    fn note(&mut self, interface: &str, packet: Packet, now: Instant) {
+    fn note(&mut self, interface: &str, direction: Direction, packet: Packet, now: Instant) {
         let Some(page) = self.0.get_mut(interface) else {
             return;
         };
         let is_same = |known: &Refused| {
             let port = known.packet.source_port;
-            Packet {
+            let alike = Packet {
                 source_port: port,
                 ..packet
-            } == known.packet
+            };
+            alike == known.packet && direction == known.direction
         };
         let times = match page.iter().position(is_same) {
             Some(place) => page.remove(place).map_or(0, |known| known.times),
@@ -187,6 +199,7 @@ impl Book {
             page.pop_front();
         }
         page.push_back(Refused {
+            direction,
             packet,
             at: now,
             times: times.saturating_add(1),
@@ -212,13 +225,13 @@ mod tests {
     fn only_the_last_flows_are_kept_and_the_same_one_once() {
         let mut book = Book::default();
         let now = Instant::now();
-        book.note("p1", packet(80, 1), now);
+        book.note("p1", Direction::Outgoing, packet(80, 1), now);
         assert!(book.0.is_empty(), "nobody is watched yet");
         book.0.entry("p1".to_owned()).or_default();
         for port in 1..=40 {
-            book.note("p1", packet(port, port), now);
+            book.note("p1", Direction::Outgoing, packet(port, port), now);
         }
-        book.note("p1", packet(30, 7), now);
+        book.note("p1", Direction::Outgoing, packet(30, 7), now);
         let page = &book.0["p1"];
         assert_eq!(page.len(), Denials::RECENT_MAX);
         assert_eq!(page.front().unwrap().packet.destination_port, 25);

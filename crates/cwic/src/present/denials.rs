@@ -10,8 +10,9 @@ use crate::listing::Item;
 use crate::out::Column;
 
 /// What a table of refused flows shows.
-pub(crate) const FLOWS: [Column; 6] = [
+pub(crate) const FLOWS: [Column; 7] = [
     Column::whole("LAST SEEN", 9),
+    Column::whole("DIRECTION", 7),
     Column::whole("PROTOCOL", 6),
     Column::soft("SOURCE", 5),
     Column::soft("DESTINATION", 8),
@@ -20,9 +21,10 @@ pub(crate) const FLOWS: [Column; 6] = [
 ];
 
 /// What a table of profiles shows.
-pub(crate) const TOTALS: [Column; 4] = [
+pub(crate) const TOTALS: [Column; 5] = [
     Column::name("PROFILE", 9),
     Column::whole("PACKETS", 8),
+    Column::whole("INCOMING", 6),
     Column::whole("QUESTIONS", 7),
     Column::whole("SINCE", 5),
 ];
@@ -31,6 +33,7 @@ pub(crate) const TOTALS: [Column; 4] = [
 pub(crate) fn flow(told: &Denials, flow: &DeniedFlow) -> Item {
     let DeniedFlow {
         time,
+        direction,
         protocol,
         source,
         source_port,
@@ -41,15 +44,17 @@ pub(crate) fn flow(told: &Denials, flow: &DeniedFlow) -> Item {
     let to = end(*destination, *destination_port);
     let answer = json(flow);
     Item {
-        name: format!("{protocol} {source} {to}"),
+        name: format!("{direction} {protocol} {source} {to}"),
         document: answer.clone(),
         answer,
         labels: BTreeMap::from([
+            ("direction".to_owned(), direction.clone()),
             ("protocol".to_owned(), protocol.clone()),
             ("destination".to_owned(), destination.to_string()),
         ]),
         cells: vec![
             second(time),
+            printable(direction),
             printable(protocol),
             end(*source, *source_port),
             to,
@@ -82,6 +87,7 @@ pub(crate) fn total(profile: &str, told: &ProfileDenials) -> Item {
         cells: vec![
             printable(profile),
             told.packets.to_string(),
+            told.incoming_packets.to_string(),
             told.questions.to_string(),
             minute(told.since.as_deref().unwrap_or_default()),
         ],

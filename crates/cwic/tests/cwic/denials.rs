@@ -41,6 +41,7 @@ impl RunnerLive for Refusing {
     fn profile_denials(&self, _organization: &OrganizationId, _id: ProfileId) -> DenialTotals {
         DenialTotals {
             packets: 12,
+            incoming: 4,
             questions: 3,
             since: Some(Timestamp::from_micros(1_798_113_600_000_000)),
         }
@@ -52,22 +53,22 @@ impl RunnerLive for Refusing {
 }
 
 fn told() -> Value {
-    let flow = |protocol: &str, to: &str, port: u16| {
+    let flow = |direction: &str, protocol: &str, to: &str, port: u16| {
         let (from, source_port) = if port == 0 {
             ("fd00::4", 0)
         } else {
             ("10.201.0.4", 40_000)
         };
         json!({
-            "time": "2026-12-24T12:00:05.123Z", "protocol": protocol,
+            "time": "2026-12-24T12:00:05.123Z", "direction": direction, "protocol": protocol,
             "source": from, "sourcePort": source_port,
             "destination": to, "destinationPort": port, "times": 2,
         })
     };
     json!({
         "sandboxId": SANDBOX, "profileTemplateId": SANDBOX, "egressMode": "deny\u{1b}[31m",
-        "packets": 7, "questions": 1,
-        "recent": [flow("tcp", "1.1.1.1", 443), flow("icmpv6", "2606:2800:220:1::1", 0)],
+        "packets": 7, "incomingPackets": 2, "questions": 1,
+        "recent": [flow("outgoing", "tcp", "1.1.1.1", 443), flow("incoming", "icmpv6", "2606:2800:220:1::1", 0)],
     })
 }
 
@@ -83,7 +84,9 @@ async fn the_last_flows_of_a_sandbox_are_shown_and_harm_no_terminal() {
     let table = ask("").run().await;
     insta::assert_snapshot!("denials", table.ok());
     assert!(
-        table.stderr.contains("7 packets refused, and 1 questions"),
+        table
+            .stderr
+            .contains("7 packets refused, 2 packets from outside, and 1 questions"),
         "{}",
         table.stderr
     );

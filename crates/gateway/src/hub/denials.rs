@@ -115,8 +115,10 @@ impl Book {
         });
         let totals = &mut counted.totals;
         let packets = before.map(|entry| entry.denials.packets);
+        let incoming = before.map(|entry| entry.denials.incoming);
         let questions = before.map(|entry| entry.denials.questions);
         totals.packets += grown(packets, now.packets);
+        totals.incoming += grown(incoming, now.incoming);
         totals.questions += grown(questions, now.questions);
     }
 }
@@ -132,6 +134,7 @@ mod tests {
             profile: ProfileId::new(Uuid::from_u128(1)),
             mode: "deny-all".parse().unwrap(),
             packets,
+            incoming: 2 * packets,
             questions: 1,
             recent: Vec::new(),
         }
@@ -150,6 +153,7 @@ mod tests {
         book.put(&acme, id(2), denials(10));
         let totals = book.profile(&acme, denials(0).profile);
         assert_eq!((totals.packets, totals.questions), (5 + 2 + 10, 2));
+        assert_eq!(totals.incoming, 2 * totals.packets);
         assert_eq!(book.sandbox(&acme, id(1)), Some(denials(2)));
         assert_eq!(book.profiles(), [(acme, denials(0).profile, totals)]);
     }

@@ -19,7 +19,7 @@ use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::gateway_message::Message as ToRunner;
 use palisade_wire::proto::runner_v1::runner_message::Message as FromRunner;
 use palisade_wire::proto::runner_v1::runner_service_server::RunnerService;
-use palisade_wire::runner::{capabilities, capacity, surroundings};
+use palisade_wire::runner::{capabilities, capacity, rooms, surroundings};
 use palisade_wire::v1beta2::UsageNow;
 use tokio::sync::mpsc;
 use tokio::time;
@@ -213,6 +213,7 @@ impl Arrival {
             capacity: has,
             sandbox_ids,
             surroundings: lies_around,
+            rooms: has_left,
         } = hello;
         if protocol == 0 {
             let status = Status::failed_precondition("the runner speaks no known protocol");
@@ -230,6 +231,7 @@ impl Arrival {
             report: Report {
                 capabilities: capabilities(can.unwrap_or_default()),
                 capacity: capacity(has.unwrap_or_default()),
+                rooms: rooms(has_left.unwrap_or_default()),
             },
             surroundings: lies_around.and_then(surroundings),
             held: sandbox_ids,
@@ -366,6 +368,7 @@ impl Listener {
             usage,
             surroundings: lies_around,
             denials,
+            rooms: has_left,
         } = heartbeat;
         for said in denials {
             self.take_down(said);
@@ -379,6 +382,7 @@ impl Listener {
         let report = Report {
             capabilities: can.map_or_else(|| self.report.capabilities.clone(), capabilities),
             capacity: has.map_or(self.report.capacity, capacity),
+            rooms: has_left.map_or_else(|| self.report.rooms.clone(), rooms),
         };
         if *self.report != report {
             self.report = Arc::new(report);

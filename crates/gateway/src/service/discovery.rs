@@ -284,7 +284,8 @@ fn enforces(capabilities: &Capabilities, mode: &EgressMode) -> bool {
 
 fn makes(capabilities: &Capabilities, level: &Exposure) -> bool {
     let service = &level.service.service_type;
-    capabilities.services.contains(service) && (level.route.is_none() || capabilities.routes)
+    capabilities.services.contains(service)
+        && (level.route.is_none() || capabilities.routes.serves(level.scope))
 }
 
 /// The part of a sorted list behind a token, and the token of the next part.

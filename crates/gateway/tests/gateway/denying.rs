@@ -1,7 +1,7 @@
 //! What was refused on the network, from the backend to whoever asks the gateway.
 
 use palisade_model::clock::Timestamp;
-use palisade_model::denial::DeniedFlow;
+use palisade_model::denial::{DeniedFlow, Direction};
 use palisade_model::id::SandboxId;
 
 use crate::rig::{Stage, parsed, running, until};
@@ -9,6 +9,7 @@ use crate::rig::{Stage, parsed, running, until};
 fn flow(port: u16) -> DeniedFlow {
     DeniedFlow {
         at: Timestamp::from_micros(7),
+        direction: Direction::Outgoing,
         protocol: 6,
         source: [10, 0, 0, 1].into(),
         source_port: 40_000,

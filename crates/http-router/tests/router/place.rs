@@ -1,15 +1,17 @@
 //! A router on a port of its own, servers in the place of sandboxes, and clients
 //! that send exactly what they are told.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use palisade_http_router::{Connect, Limits, Route, Router};
+use palisade_http_router::{Caller, Limits, Route, Router, Side, Visitor, Ways};
 use palisade_model::id::SandboxId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,7 +25,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Place {
     pub(crate) router: Router,
     pub(crate) address: SocketAddr,
+    /// The door of the caller.
+    pub(crate) inside: SocketAddr,
+    pub(crate) caller: Caller,
     pub(crate) tasks: TaskTracker,
+    /// What strangers may not have.
+    private: Arc<Mutex<BTreeSet<SandboxId>>>,
     stop: CancellationToken,
 }
 
@@ -36,20 +43,38 @@ impl Drop for Place {
 impl Place {
     pub(crate) async fn new(limits: Limits) -> Self {
         let stop = CancellationToken::new();
-        let connect: Connect = Arc::new(|target| Box::pin(TcpStream::connect(target)));
-        let router = Router::new(limits, connect, stop.clone());
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback works");
-        let address = listener.local_addr().expect("it is bound");
+        let caller = Caller {
+            sandbox: SandboxId::new(Uuid::now_v7()),
+            room: Arc::new(Semaphore::new(2)),
+            gone: CancellationToken::new(),
+        };
+        let private = Arc::new(Mutex::new(BTreeSet::new()));
+        let ways = ways(&caller, Arc::clone(&private));
+        let router = Router::new(limits, ways, stop.clone());
         let tasks = TaskTracker::new();
-        tasks.spawn(router.clone().serve(listener));
+        let mut doors = Vec::new();
+        for side in [Side::Outside, Side::Inside] {
+            let listener = TcpListener::bind("127.0.0.1:0")
+                .await
+                .expect("loopback works");
+            doors.push(listener.local_addr().expect("it is bound"));
+            tasks.spawn(router.clone().serve(listener, side));
+        }
         Self {
             router,
-            address,
+            address: doors[0],
+            inside: doors[1],
+            caller,
             tasks,
+            private,
             stop,
         }
+    }
+
+    /// Keeps a sandbox from strangers.
+    pub(crate) fn close_to_strangers(&self, sandbox: SandboxId) {
+        let mut private = self.private.lock().expect("nobody panicked");
+        private.insert(sandbox);
     }
 
     /// Routes a name to an address.
@@ -95,7 +120,12 @@ impl Place {
 
     /// Sends one request on a connection that ends with the answer.
     pub(crate) async fn ask(&self, request: &str) -> String {
-        let mut stream = self.connect().await;
+        self.ask_at(self.address, request).await
+    }
+
+    /// Likewise at another door.
+    pub(crate) async fn ask_at(&self, door: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(door).await.expect("loopback works");
         stream
             .write_all(request.as_bytes())
             .await
@@ -113,6 +143,22 @@ impl Place {
         let head =
             format!("GET /a?b=c HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{more}\r\n");
         self.ask(&head).await
+    }
+}
+
+/// Whoever comes from inside is one caller; strangers get what is not private.
+fn ways(caller: &Caller, private: Arc<Mutex<BTreeSet<SandboxId>>>) -> Ways {
+    let caller = caller.clone();
+    Ways {
+        identify: Arc::new(move |_| (!caller.gone.is_cancelled()).then(|| caller.clone())),
+        admit: Arc::new(move |visitor, route| match visitor {
+            Visitor::Stranger => {
+                let private = private.lock().expect("nobody panicked");
+                !private.contains(&route.sandbox)
+            }
+            Visitor::Sandbox(_) => true,
+        }),
+        connect: Arc::new(|_, route| Box::pin(TcpStream::connect(route.target))),
     }
 }
 

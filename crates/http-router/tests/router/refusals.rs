@@ -16,7 +16,7 @@ async fn a_name_that_nobody_has_is_not_found_in_what_the_client_reads() {
     assert!(plain.starts_with("HTTP/1.1 404"), "{plain}");
     assert!(plain.contains("x-palisade-router: no-sandbox"), "{plain}");
     assert!(
-        plain.contains("no sandbox has the host name none.example.com"),
+        plain.contains("no sandbox that is open to you has the host name none.example.com"),
         "{plain}"
     );
     let page = place

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use palisade_http_router::{CertificateError, Certificates, Limits};
+use palisade_http_router::{CertificateError, Certificates, Limits, Side};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -45,9 +45,12 @@ async fn ask(place: &Place, serving: &Certificates, trusted: &str) -> Option<Str
         .await
         .expect("loopback works");
     let address = listener.local_addr().expect("it is bound");
-    place
-        .tasks
-        .spawn(place.router.clone().serve_tls(listener, serving.clone()));
+    place.tasks.spawn(
+        place
+            .router
+            .clone()
+            .serve_tls(listener, serving.clone(), Side::Outside),
+    );
     let mut roots = RootCertStore::empty();
     let chain = CertificateDer::from_pem_file(kept(trusted)).expect("it is a certificate");
     roots.add(chain).expect("it can be trusted");

@@ -1,7 +1,5 @@
 //! A runner and a profile that meet every constraint of a request.
 
-use std::collections::BTreeSet;
-
 use crate::image::ImageReference;
 use crate::name::ModeName;
 use crate::profile::{EgressMode, ProfileSpec, ResourceDefaults};
@@ -70,18 +68,10 @@ impl<'a> Admitted<'a> {
     fn exposure(&self) -> Option<AppliedExposure> {
         let request = self.case.request();
         let name = request.network.ingress_mode.clone()?;
-        let exposed = &request.network.exposed_ports;
-        let mut ports: Vec<u16> = if exposed.is_empty() {
-            request.ports.iter().map(|port| port.number).collect()
-        } else {
-            exposed.clone()
-        };
-        let mut seen = BTreeSet::new();
-        ports.retain(|port| seen.insert(*port));
         Some(AppliedExposure {
             name,
             exposure: self.case.exposure()?.clone(),
-            ports,
+            ports: self.case.exposed_ports(),
         })
     }
 

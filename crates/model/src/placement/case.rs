@@ -140,6 +140,20 @@ impl<'a> Case<'a> {
         self.resolved()?.spec.ingress().get(name)
     }
 
+    /// The ports that would be exposed, each once.
+    pub(super) fn exposed_ports(&self) -> Vec<u16> {
+        let request = self.request();
+        let exposed = &request.network.exposed_ports;
+        let mut ports: Vec<u16> = if exposed.is_empty() {
+            request.ports.iter().map(|port| port.number).collect()
+        } else {
+            exposed.clone()
+        };
+        let mut seen = BTreeSet::new();
+        ports.retain(|port| seen.insert(*port));
+        ports
+    }
+
     /// The isolation backend that would be used; `None` is the runner's default.
     pub(super) fn runtime_class(&self) -> Option<&'a RuntimeClass> {
         let resolved = self.resolved()?;

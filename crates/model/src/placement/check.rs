@@ -71,5 +71,6 @@ pub(super) fn gap<'a>(case: &Case<'a>, constraint: Constraint) -> Option<Gap<'a>
         C::FreeCpu => amounts::free_cpu(case),
         C::FreeMemory => amounts::free_memory(case),
         C::FreeGpus => amounts::free_gpus(case),
+        C::FreePool => amounts::free_pool(case),
     }
 }

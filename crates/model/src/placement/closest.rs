@@ -89,12 +89,13 @@ const FIELDS: [&[Constraint]; 7] = [
 ];
 
 const EGRESS: [Constraint; 2] = [Constraint::EgressMode, Constraint::EgressType];
-const INGRESS: [Constraint; 5] = [
+const INGRESS: [Constraint; 6] = [
     Constraint::IngressLevel,
     Constraint::ServiceType,
     Constraint::AddressPool,
     Constraint::HttpRoute,
     Constraint::HostName,
+    Constraint::FreePool,
 ];
 const GPU: [Constraint; 6] = [
     Constraint::GpuType,

@@ -166,6 +166,8 @@ constraints! {
     FreeMemory = "free_memory", Capacity, Pair;
     /// The runner has the GPUs left.
     FreeGpus = "free_gpus", Capacity, Pair;
+    /// The runner has ports or addresses left in the pool of the level.
+    FreePool = "free_pool", Capacity, Pair;
 }
 
 impl fmt::Display for Constraint {

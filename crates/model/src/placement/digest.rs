@@ -45,6 +45,7 @@ impl Digest {
         let Report {
             capabilities,
             capacity,
+            rooms: _,
         } = report;
         let (largest, total) = (capabilities.largest, capacity.total);
         Self {

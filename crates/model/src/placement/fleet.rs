@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::id::{ProfileId, RunnerUid};
 use crate::name::OrganizationId;
+use crate::pool::{Pool, Rooms};
 use crate::profile::Profile;
 use crate::runner::{Capabilities, Capacity, Resources, Runner};
 
@@ -55,6 +56,8 @@ pub struct Live {
     pub is_draining: bool,
     /// What its sandboxes hold.
     pub usage: Usage,
+    /// What they hold of its pools.
+    pub held: Arc<BTreeMap<Pool, u32>>,
 }
 
 /// What a runner said of itself when it connected.
@@ -64,6 +67,8 @@ pub struct Report {
     pub capabilities: Capabilities,
     /// How much it has.
     pub capacity: Capacity,
+    /// What is in its pools.
+    pub rooms: Rooms,
 }
 
 /// Whether a runner is there.

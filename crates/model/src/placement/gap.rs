@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::name::{InstanceType, LevelName, ModeName};
+use crate::pool::Room;
 use crate::profile::{EgressMode, EgressType, Exposure, ServiceType};
 use crate::quantity::Quantity;
 use crate::template::HostTemplate;
@@ -41,6 +42,7 @@ pub(super) enum Side<'a> {
     Violations(&'a [Violation]),
     GpuMemory(u32),
     Template(&'a HostTemplate),
+    Room { pool: &'a str, room: Room },
 }
 
 impl<'a> Gap<'a> {
@@ -71,6 +73,10 @@ impl fmt::Display for Side<'_> {
             Self::Count(count) => write!(f, "{count}"),
             Self::GpuMemory(gb) => write!(f, "{gb} GB"),
             Self::Template(template) => write!(f, "{template}"),
+            Self::Room {
+                pool,
+                room: Room { size, used },
+            } => write!(f, "{pool}, {used} of {size} in use"),
             Self::Strings(items) => list(f, items.iter()),
             Self::Names(items) => list(f, items.iter()),
             Self::Set(items) => list(f, items.iter()),

@@ -184,6 +184,7 @@ fn clause(violated: &Violated) -> String {
             format!("the request needs {asked} of memory and {runner} has {allowed} left")
         }
         C::FreeGpus => format!("the request needs {asked} GPU and {runner} has {allowed} left"),
+        C::FreePool => format!("the request needs {asked} of {allowed} on {runner}"),
     }
 }
 

@@ -18,12 +18,13 @@ use super::{ascending, network, parsed, valid};
 use crate::clock::Timestamp;
 use crate::id::{ClusterId, ProfileId, RunnerUid};
 use crate::placement::{Fleet, Live, Presence, Report, Usage};
+use crate::pool::{Room, Rooms};
 use crate::profile::{
     EgressType, Profile, ProfileSpec, ResourceCeiling, ResourceDefaults, Revision, ServiceType,
 };
 use crate::runner::{
     AddressPools, Binding, Bindings, Capabilities, Capacity, Cluster, PodFieldSupport, Resources,
-    Runner, RunnerSettings,
+    RouteSupport, Runner, RunnerSettings,
 };
 use crate::sandbox::{
     GpuKind, GpuRequest, Network, Owner, Port, Protocol, ResourceAmounts, Selectors, StartRequest,
@@ -115,7 +116,7 @@ pub fn sample_live() -> Live {
                 egress: BTreeSet::from(EgressType::ALL),
                 services: BTreeSet::from(ServiceType::ALL),
                 address_pools: AddressPools::Unknown,
-                routes: true,
+                routes: RouteSupport::Public,
                 architectures: BTreeSet::from(["amd64".to_owned()]),
                 pod_fields: PodFieldSupport::All,
                 pause: true,
@@ -127,10 +128,12 @@ pub fn sample_live() -> Live {
                 total: largest,
                 sandboxes_max: 100,
             },
+            rooms: Rooms::default(),
         })),
         presence: Presence::Connected,
         is_draining: false,
         usage: Usage::default(),
+        held: Arc::default(),
     }
 }
 
@@ -233,6 +236,7 @@ pub fn live() -> impl Strategy<Value = Live> {
         presence,
         is_draining: draining == 0,
         usage,
+        held: Arc::default(),
     })
 }
 
@@ -264,7 +268,11 @@ fn report() -> impl Strategy<Value = Report> {
                         egress: egress.into_iter().collect(),
                         services: services.into_iter().collect(),
                         address_pools: AddressPools::Unknown,
-                        routes,
+                        routes: match (routes, has_ssd) {
+                            (false, _) => RouteSupport::None,
+                            (true, false) => RouteSupport::Public,
+                            (true, true) => RouteSupport::Scoped,
+                        },
                         runtime_classes: class.parse().into_iter().collect(),
                         architectures: BTreeSet::from(["amd64".to_owned()]),
                         gpu_types: if_has(!gpu.is_empty(), gpu).into_iter().collect(),
@@ -283,6 +291,11 @@ fn report() -> impl Strategy<Value = Report> {
                     capacity: Capacity {
                         total,
                         sandboxes_max,
+                    },
+                    rooms: Rooms {
+                        // As arbitrary as anything that is known of the machine.
+                        node_ports: has_ssd.then_some(Room { size: 4, used: 3 }),
+                        ..Rooms::default()
                     },
                 }
             },

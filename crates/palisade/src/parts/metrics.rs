@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use palisade_gateway::LiveView;
 use palisade_model::clock::{Clock as _, Timestamp};
+use palisade_model::denial::Direction;
 use palisade_model::placement::{Fleet, Presence};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -93,6 +94,7 @@ impl Source {
             organization: organization.to_string(),
             profile: profile.to_string(),
             packets: totals.packets,
+            incoming: totals.incoming,
             questions: totals.questions,
         });
         denied(denials, registry_of_ours);
@@ -167,6 +169,7 @@ struct Denied {
     organization: String,
     profile: String,
     packets: u64,
+    incoming: u64,
     questions: u64,
 }
 
@@ -182,10 +185,17 @@ fn denied(profiles: impl Iterator<Item = Denied>, registry: &mut Registry) {
             (OTHER.to_owned(), OTHER.to_owned())
         };
         let labels = vec![("organization", organization), ("profile", name)];
-        packets.get_or_create(&labels).inc_by(profile.packets);
+        for (direction, count) in [
+            (Direction::Outgoing, profile.packets),
+            (Direction::Incoming, profile.incoming),
+        ] {
+            let mut labels = labels.clone();
+            labels.push(("direction", direction.as_str().to_owned()));
+            packets.get_or_create(&labels).inc_by(count);
+        }
         questions.get_or_create(&labels).inc_by(profile.questions);
     }
-    let help = "Packets of sandboxes that their policy refused";
+    let help = "Packets of sandboxes and for them that their policy refused";
     registry.register("denied_packets", help, packets);
     let help = "Questions for names that the resolver refused, or answered without something";
     registry.register("denied_questions", help, questions);
@@ -209,6 +219,7 @@ mod tests {
             organization: "acme".to_owned(),
             profile: number.to_string(),
             packets: 2,
+            incoming: 3,
             questions: 1,
         });
         denied(profiles, &mut registry);
@@ -222,7 +233,8 @@ mod tests {
     fn each_profile_has_its_own_series_and_runners_are_counted() {
         let text = text(2);
         for line in [
-            "denied_packets_total{organization=\"acme\",profile=\"1\"} 2",
+            "denied_packets_total{organization=\"acme\",profile=\"1\",direction=\"outgoing\"} 2",
+            "denied_packets_total{organization=\"acme\",profile=\"1\",direction=\"incoming\"} 3",
             "denied_questions_total{organization=\"acme\",profile=\"0\"} 1",
             "runners{state=\"connected\"} 0",
         ] {
@@ -236,8 +248,8 @@ mod tests {
         let series = text
             .lines()
             .filter(|line| line.starts_with("denied_packets_total"));
-        assert_eq!(series.count(), SERIES_MAX + 1);
-        let rest = "denied_packets_total{organization=\"other\",profile=\"other\"} 10";
+        assert_eq!(series.count(), 2 * (SERIES_MAX + 1));
+        let rest = "denied_packets_total{organization=\"other\",profile=\"other\",direction=\"outgoing\"} 10";
         assert!(text.lines().any(|line| line == rest), "{text}");
     }
 }

@@ -37,6 +37,7 @@ impl Journal {
                 sandbox.id = %id,
                 profile.id = %denials.profile,
                 egress.mode = %denials.mode,
+                flow.direction = flow.direction.as_str(),
                 flow.protocol = flow.protocol,
                 flow.source = %flow.source,
                 flow.source_port = flow.source_port,
@@ -80,6 +81,7 @@ impl Journal {
 fn is_same(one: &DeniedFlow, other: &DeniedFlow) -> bool {
     let key = |flow: &DeniedFlow| {
         (
+            flow.direction,
             flow.protocol,
             flow.source,
             flow.destination,
@@ -92,6 +94,7 @@ fn is_same(one: &DeniedFlow, other: &DeniedFlow) -> bool {
 #[cfg(test)]
 mod tests {
     use palisade_model::clock::Timestamp;
+    use palisade_model::denial::Direction;
     use palisade_model::id::ProfileId;
     use uuid::Uuid;
 
@@ -99,6 +102,7 @@ mod tests {
 
     fn denials(ports: std::ops::Range<u16>) -> Denials {
         let flow = |port: u16| DeniedFlow {
+            direction: Direction::Outgoing,
             at: Timestamp::from_micros(port.into()),
             protocol: 6,
             source: [10, 0, 0, 1].into(),
@@ -111,6 +115,7 @@ mod tests {
             profile: ProfileId::new(Uuid::from_u128(1)),
             mode: "deny-all".parse().unwrap(),
             packets: 1,
+            incoming: 0,
             questions: 0,
             recent: ports.map(flow).collect(),
         }

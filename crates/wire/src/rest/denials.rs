@@ -20,8 +20,11 @@ pub struct Denials {
     pub profile_template_id: String,
     /// The egress mode in force.
     pub egress_mode: String,
-    /// Packets that the policy refused, while the sandbox was seen running.
+    /// Packets of the sandbox that the policy refused, while it was seen running.
     pub packets: u64,
+    /// Packets from outside that were for it and that its policy refused, likewise.
+    #[serde(default)]
+    pub incoming_packets: u64,
     /// Questions that the resolver refused, or answered without something.
     pub questions: u64,
     /// The last flows that were refused, the oldest first. Of a flood only some.
@@ -34,6 +37,9 @@ pub struct Denials {
 pub struct DeniedFlow {
     /// When that was last seen.
     pub time: String,
+    /// `outgoing`, away from the sandbox, or `incoming`, from outside to it.
+    #[serde(default = "outgoing")]
+    pub direction: String,
     /// `tcp`, `udp`, `icmp`, `icmpv6`, or the number of the protocol.
     pub protocol: String,
     /// Where it came from, as the packet said.
@@ -60,8 +66,11 @@ pub struct ProfileDenials {
     /// nobody counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// Packets that the policy refused since then, and what runners knew by then.
+    /// Packets of sandboxes that the policy refused since then, and what runners knew by then.
     pub packets: u64,
+    /// Packets from outside that were for them, likewise.
+    #[serde(default)]
+    pub incoming_packets: u64,
     /// Questions that the resolver refused since then, likewise.
     pub questions: u64,
 }
@@ -69,8 +78,10 @@ pub struct ProfileDenials {
 /// What a profile's sandboxes were refused, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DenialTotals {
-    /// Packets.
+    /// Packets of theirs.
     pub packets: u64,
+    /// Packets from outside.
+    pub incoming: u64,
     /// Questions of the resolver.
     pub questions: u64,
     /// From when on.
@@ -84,6 +95,7 @@ impl Denials {
             profile,
             mode,
             packets,
+            incoming,
             questions,
             recent,
         } = denials;
@@ -92,6 +104,7 @@ impl Denials {
             profile_template_id: profile.to_string(),
             egress_mode: mode.to_string(),
             packets: *packets,
+            incoming_packets: *incoming,
             questions: *questions,
             recent: recent.iter().map(DeniedFlow::new).collect(),
         }
@@ -101,6 +114,7 @@ impl Denials {
 impl DeniedFlow {
     fn new(flow: &domain::DeniedFlow) -> Self {
         let domain::DeniedFlow {
+            direction,
             at,
             protocol,
             source,
@@ -111,6 +125,7 @@ impl DeniedFlow {
         } = *flow;
         Self {
             time: timestamp::format(at),
+            direction: direction.as_str().to_owned(),
             protocol: protocol_name(protocol),
             source,
             source_port,
@@ -126,6 +141,7 @@ impl ProfileDenials {
     pub fn new(profile: ProfileId, totals: DenialTotals) -> Self {
         let DenialTotals {
             packets,
+            incoming,
             questions,
             since,
         } = totals;
@@ -133,9 +149,15 @@ impl ProfileDenials {
             profile_template_id: profile.to_string(),
             since: since.map(timestamp::format),
             packets,
+            incoming_packets: incoming,
             questions,
         }
     }
+}
+
+/// What servers meant before they told of a direction.
+fn outgoing() -> String {
+    domain::Direction::Outgoing.as_str().to_owned()
 }
 
 fn protocol_name(number: u8) -> String {

@@ -1,7 +1,7 @@
 //! What was refused on the network, on its way to the gateway.
 
 use palisade_model::clock::Timestamp;
-use palisade_model::denial::{Denials, DeniedFlow};
+use palisade_model::denial::{Denials, DeniedFlow, Direction};
 use palisade_model::id::SandboxId;
 
 use crate::proto::runner_v1 as pb;
@@ -13,6 +13,7 @@ pub fn denials_message(id: SandboxId, denials: &Denials) -> pb::Denials {
         profile,
         mode,
         packets,
+        incoming,
         questions,
         recent,
     } = denials;
@@ -21,6 +22,7 @@ pub fn denials_message(id: SandboxId, denials: &Denials) -> pb::Denials {
         profile_id: profile.to_string(),
         egress_mode: mode.to_string(),
         packets: *packets,
+        incoming: *incoming,
         questions: *questions,
         recent: recent.iter().map(flow_message).collect(),
     }
@@ -28,6 +30,7 @@ pub fn denials_message(id: SandboxId, denials: &Denials) -> pb::Denials {
 
 fn flow_message(flow: &DeniedFlow) -> pb::DeniedFlow {
     let DeniedFlow {
+        direction,
         at,
         protocol,
         source,
@@ -37,6 +40,10 @@ fn flow_message(flow: &DeniedFlow) -> pb::DeniedFlow {
         times,
     } = *flow;
     pb::DeniedFlow {
+        incoming: match direction {
+            Direction::Outgoing => false,
+            Direction::Incoming => true,
+        },
         at: at.as_micros(),
         protocol: protocol.into(),
         source: source.to_string(),
@@ -55,6 +62,7 @@ pub fn denials(message: pb::Denials) -> Result<(SandboxId, Denials), BadMessage>
         profile_id,
         egress_mode,
         packets,
+        incoming,
         questions,
         recent,
     } = message;
@@ -71,6 +79,7 @@ pub fn denials(message: pb::Denials) -> Result<(SandboxId, Denials), BadMessage>
             .parse()
             .map_err(|_| BadMessage::new("egress_mode", "is not the name of a mode"))?,
         packets,
+        incoming,
         questions,
         recent: recent.collect::<Result<_, _>>()?,
     };
@@ -79,6 +88,7 @@ pub fn denials(message: pb::Denials) -> Result<(SandboxId, Denials), BadMessage>
 
 fn flow(message: pb::DeniedFlow) -> Result<DeniedFlow, BadMessage> {
     let pb::DeniedFlow {
+        incoming,
         at,
         protocol,
         source,
@@ -95,6 +105,11 @@ fn flow(message: pb::DeniedFlow) -> Result<DeniedFlow, BadMessage> {
         u16::try_from(number).map_err(|_| BadMessage::new(field, "is not the number of a port"))
     };
     Ok(DeniedFlow {
+        direction: if incoming {
+            Direction::Incoming
+        } else {
+            Direction::Outgoing
+        },
         at: Timestamp::from_micros(at),
         protocol: u8::try_from(protocol)
             .map_err(|_| BadMessage::new("protocol", "is not the number of a protocol"))?,
@@ -115,6 +130,7 @@ mod tests {
 
     fn sample(flows: i64) -> Denials {
         let flow = |number| DeniedFlow {
+            direction: Direction::ALL[usize::from(number % 2 == 1)],
             at: Timestamp::from_micros(number),
             protocol: 17,
             source: "fd00::1".parse().unwrap(),
@@ -127,6 +143,7 @@ mod tests {
             profile: ProfileId::new(Uuid::from_u128(2)),
             mode: "deny-all".parse().unwrap(),
             packets: 7,
+            incoming: 5,
             questions: 1,
             recent: (0..flows).map(flow).collect(),
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
-use palisade_model::runner::{AddressPools, Capabilities, Capacity, PodFieldSupport, Resources};
+use palisade_model::runner::{
+    AddressPools, Capabilities, Capacity, PodFieldSupport, Resources, RouteSupport,
+};
 
 use crate::proto::runner_v1 as pb;
 
@@ -41,7 +43,8 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
             .iter()
             .map(|kind| kind.as_str().to_owned())
             .collect(),
-        routes: *routes,
+        routes: *routes != RouteSupport::None,
+        scoped_routes: *routes == RouteSupport::Scoped,
         runtime_classes: runtime_classes.iter().map(ToString::to_string).collect(),
         architectures: architectures.iter().cloned().collect(),
         gpu_types: gpu_types.iter().cloned().collect(),
@@ -68,6 +71,7 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         egress_types,
         service_types,
         routes,
+        scoped_routes,
         runtime_classes,
         architectures,
         gpu_types,
@@ -91,7 +95,11 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         } else {
             AddressPools::Only(address_pools.into_iter().collect())
         },
-        routes,
+        routes: match (routes, scoped_routes) {
+            (false, _) => RouteSupport::None,
+            (true, false) => RouteSupport::Public,
+            (true, true) => RouteSupport::Scoped,
+        },
         runtime_classes: runtime_classes
             .into_iter()
             .filter_map(|name| RuntimeClass::new(name).ok())
@@ -180,7 +188,7 @@ mod tests {
             egress: [EgressType::None, EgressType::Allowlist].into(),
             services: [ServiceType::NodePort].into(),
             address_pools: AddressPools::Only(["blue".to_owned()].into()),
-            routes: true,
+            routes: RouteSupport::Scoped,
             runtime_classes: [RuntimeClass::new("crun").unwrap()].into(),
             architectures: ["amd64".to_owned()].into(),
             gpu_types: ["H100".to_owned()].into(),

@@ -1,11 +1,9 @@
-use std::collections::HashMap;
-
 use palisade_model::policy::{Door, Exposed, Standing, Surroundings};
 use palisade_model::profile::{EgressMode, Scope};
 use palisade_model::sandbox::Protocol;
 
 use super::super::layout::Slot;
-use super::super::rules::{Bound, compile};
+use super::super::rules::{Bound, Tallies, compile};
 use super::super::tests::alone;
 use super::*;
 
@@ -67,7 +65,7 @@ fn each_sandbox_brings_its_elements() {
         },
         booking: None,
     });
-    let members = compile(&here, sandboxes.collect(), &HashMap::new())
+    let members = compile(&here, sandboxes.collect(), &Tallies::default())
         .unwrap()
         .members;
     let text = Router {

@@ -5,14 +5,20 @@ use std::num::NonZeroU32;
 
 use palisade_model::policy::Door;
 
-use super::super::layout::{HOST_UPLINK_PREFIX, UPLINK};
+use super::super::layout::{HOST_UPLINK_PREFIX, Layout, UPLINK};
 use super::super::members::{self, Set};
 use super::super::numbers::Mark;
 use super::{Host, PUBLISHED};
 
 /// The chains of the router that translate where packets are for, and decide about those
-/// that come through the uplink.
-pub(super) fn router(flows_max: NonZeroU32) -> String {
+/// that come through the uplink. What is for an external address leads to its sandbox
+/// whatever the port, so that it is known whose doors it did not find.
+pub(super) fn router(layout: &Layout, flows_max: NonZeroU32) -> String {
+    let resolver = layout.resolver();
+    let back6 = resolver.v6.map_or_else(String::new, |address| {
+        let own = Set::Own6.name();
+        format!("\n\t\tip6 saddr . ip6 daddr @{own} snat ip6 to {address}")
+    });
     format!(
         r#"	chain translate {{
 		type nat hook prerouting priority dstnat; policy accept;
@@ -20,12 +26,20 @@ pub(super) fn router(flows_max: NonZeroU32) -> String {
 		ip6 daddr @{nodes6} dnat ip6 addr . port to meta l4proto . th dport map @{node6}
 		dnat ip to ip daddr . meta l4proto . th dport map @{external4}
 		dnat ip6 to ip6 daddr . meta l4proto . th dport map @{external6}
+		dnat ip to ip daddr map @{front4}
+		dnat ip6 to ip6 daddr map @{front6}
+	}}
+
+	chain back {{
+		type nat hook postrouting priority srcnat; policy accept;
+		ip saddr . ip daddr @{own4} snat ip to {resolver4}{back6}
 	}}
 
 	chain enter {{
 		meta mark set {stranger}
 		ct status dnat meta mark . ip daddr . meta l4proto . th dport @{door4} goto receive
 		ct status dnat meta mark . ip6 daddr . meta l4proto . th dport @{door6} goto receive
+		oifname @{turned_away} add @{shown_in} {{ oifname limit rate 5/second burst 20 packets }} log group 1 snaplen 64
 		ct status dnat goto turn_away
 		oifname "{UPLINK}" goto turn_away
 		drop
@@ -46,6 +60,12 @@ pub(super) fn router(flows_max: NonZeroU32) -> String {
         node6 = Set::Node6.name(),
         external4 = Set::External4.name(),
         external6 = Set::External6.name(),
+        front4 = Set::Front4.name(),
+        front6 = Set::Front6.name(),
+        own4 = Set::Own4.name(),
+        resolver4 = resolver.v4,
+        turned_away = Set::TurnedAway.name(),
+        shown_in = Set::ShownIn.name(),
         door4 = Set::Door4.name(),
         door6 = Set::Door6.name(),
         visits = Set::Visits.name(),

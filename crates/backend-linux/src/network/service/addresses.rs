@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use palisade_model::cidr::Cidr;
+use palisade_model::pool::Room;
 use tokio::time::Instant;
 
 use super::book::BookError;
@@ -57,6 +58,12 @@ impl Addresses {
             }
         }
         Ok(addresses)
+    }
+
+    /// How many there are, and how many cannot be had now: of the version of which fewest are left.
+    pub(super) fn room(&self, now: Instant) -> Room {
+        let rooms = self.versions.iter().map(|version| version.pool.room(now));
+        rooms.min_by_key(|room| room.free()).unwrap_or_default()
     }
 
     /// Nobody was told of them, so that they need no rest.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Door;
+use palisade_model::pool::Rooms;
 use tokio::time::Instant;
 
 use super::addresses::Addresses;
@@ -199,6 +200,18 @@ impl Book {
     /// What a sandbox has.
     pub(in crate::network) fn get(&self, id: SandboxId) -> Option<&Booking> {
         self.by_id.get(&id)
+    }
+
+    /// How much there is of everything, and how much of it is booked or rests.
+    pub(in crate::network) fn rooms(&self, now: Instant) -> Rooms {
+        let pools = self.pools.iter();
+        Rooms {
+            node_ports: self.ports.as_ref().map(|ports| ports.room(now)),
+            addresses: pools
+                .map(|pool| (pool.name.clone(), pool.room(now)))
+                .collect(),
+            usual: self.pools.first().map(|pool| pool.name.clone()),
+        }
     }
 
     /// Gives back what a sandbox has; tells whether that was anything.

@@ -28,7 +28,22 @@ pub(in crate::network) fn members(booking: &Booking, sandbox: Addresses) -> Vec<
                 .collect()
         }
     };
-    booking.doors.iter().flat_map(lead).collect()
+    let doors = booking.doors.iter().flat_map(lead);
+    let own = sandbox.iter().map(Member::Own);
+    doors.chain(whole(booking, sandbox)).chain(own).collect()
+}
+
+/// Has what is for an external address judged by the doors of its sandbox, also where none
+/// of them is: so it is known whose it was.
+fn whole(booking: &Booking, sandbox: Addresses) -> Vec<Member> {
+    let Place::External { addresses } = &booking.place else {
+        return Vec::new();
+    };
+    let ways = addresses.iter().flat_map(|from| {
+        let same = move |to: &IpAddr| to.is_ipv4() == from.is_ipv4();
+        sandbox.iter().filter(same).map(move |to| (*from, to))
+    });
+    ways.map(|(from, to)| Member::Front(from, to)).collect()
 }
 
 /// What leads where, as the router's table has it.
@@ -65,8 +80,12 @@ impl Front {
         let doors = wish.doors.clone();
         let booking = Booking { doors, place };
         let mut wanted = members(&booking, sandbox).into_iter();
+        // The rest comes with the next table.
         wanted
-            .all(|member| self.0.contains(&member))
+            .all(|member| {
+                let is_way = matches!(member, Member::Node(..) | Member::External(..));
+                !is_way || self.0.contains(&member)
+            })
             .then_some(booking)
     }
 

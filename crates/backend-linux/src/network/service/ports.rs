@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use palisade_model::policy::Door;
+use palisade_model::pool::Room;
 use tokio::time::Instant;
 
 use super::book::{BookError, Booking, Place};
@@ -66,6 +67,17 @@ impl Ports {
         self.next = places.last().map_or(first, |last| last.wrapping_add(1));
         self.taken.extend(places);
         Ok(first)
+    }
+
+    /// How many there are, and how many cannot be had now.
+    pub(super) fn room(&self, now: Instant) -> Room {
+        let resting = self.resting.values().filter(|until| **until > now);
+        let used = self.taken.len() + resting.count();
+        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Room {
+            size: number(self.range.count()),
+            used: number(used),
+        }
     }
 
     fn is_free(&self, port: u16) -> bool {

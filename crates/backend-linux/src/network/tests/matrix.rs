@@ -5,6 +5,7 @@
 //! policies change and sandboxes come and go, with no runner, and after the
 //! network was opened again.
 
+mod entering;
 mod hosts;
 mod killing;
 

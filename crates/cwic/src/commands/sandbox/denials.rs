@@ -41,8 +41,8 @@ async fn of_sandbox(id: &str, args: &ListArgs, client: &Client, out: &mut Out) -
     if is_table {
         let told = out.during("waiting for the server", ask()).await?;
         out.note(format_args!(
-            "egress mode {}: {} packets refused, and {} questions for names",
-            told.egress_mode, told.packets, told.questions
+            "egress mode {}: {} packets refused, {} packets from outside, and {} questions for names",
+            told.egress_mode, told.packets, told.incoming_packets, told.questions
         ));
     }
     let fetch = async || {

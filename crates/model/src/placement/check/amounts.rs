@@ -4,6 +4,7 @@ use crate::placement::amounts::Amount;
 use crate::placement::case::Case;
 use crate::placement::digest::Digest;
 use crate::placement::gap::{Gap, Side};
+use crate::pool::Need;
 use crate::quantity::Quantity;
 use crate::runner::Resources;
 
@@ -84,6 +85,19 @@ pub(super) fn free_memory<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 pub(super) fn free_gpus<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let free = free(case)?;
     more(wanted(case)?.gpus.into(), free.gpus.into(), Side::Count)
+}
+
+pub(super) fn free_pool<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let level = case.exposure()?;
+    if level.expects_external_address {
+        // Such a sandbox waits for it where it is.
+        return None;
+    }
+    let need = Need::of(level, &case.exposed_ports())?;
+    let live = case.member.live();
+    let (pool, room) = case.report()?.rooms.find_with(&need.pool, &live.held)?;
+    let there = Side::Room { pool, room };
+    (need.count > room.free()).then(|| Gap::new(Side::Count(need.count.into()), there))
 }
 
 fn wanted(case: &Case<'_>) -> Option<Resources> {

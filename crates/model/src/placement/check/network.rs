@@ -3,8 +3,8 @@
 use crate::namespace::{self, Occupant};
 use crate::placement::case::Case;
 use crate::placement::gap::{Gap, Side};
-use crate::profile::{Scope, ServiceType};
-use crate::runner::AddressPools;
+use crate::profile::ServiceType;
+use crate::runner::{AddressPools, RouteSupport};
 
 pub(super) fn egress_mode<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let asked = case.request().network.egress_mode.as_ref()?;
@@ -62,14 +62,18 @@ pub(super) fn address_pool<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 pub(super) fn http_route<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let exposure = case.exposure()?;
     let route = exposure.route.as_ref()?;
-    if exposure.scope != Scope::Any {
-        let allowed = Side::Text("those of scope any only, as clients do not say who they are");
-        return Some(Gap::new(Side::Text(exposure.scope.as_str()), allowed));
+    let routes = case.report()?.capabilities.routes;
+    if routes.serves(exposure.scope) {
+        return None;
     }
-    let has_it = case.report()?.capabilities.routes;
-    (!has_it).then(|| {
-        let wanted = Side::Text(route.controller_name.as_str());
-        Gap::new(wanted, Side::Text("no HTTP entry points"))
+    let controller = Side::Text(route.controller_name.as_str());
+    let scope = Side::Text(exposure.scope.as_str());
+    Some(match routes {
+        RouteSupport::None => Gap::new(controller, Side::Text("no HTTP entry points")),
+        RouteSupport::Public | RouteSupport::Scoped => Gap::new(
+            scope,
+            Side::Text("those of scope any only, as clients do not say who they are"),
+        ),
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::reason::{Code, Reason};
 use crate::refusal::Refusal;
+use crate::runner::RouteSupport;
 use crate::testing::fleet::{sample_profile, sample_runner};
 use crate::violation::ViolationKind;
 
@@ -201,7 +202,7 @@ fn a_weakened_pod_needs_a_runner_that_runs_such_pods() {
 }
 
 #[test]
-fn an_http_entry_point_is_for_anybody_or_for_nobody() {
+fn a_host_name_keeps_to_a_scope_where_callers_are_known_and_nowhere_else() {
     let route = json!({ "controllerName": "nginx", "template": "{{.SandboxID}}.example.com" });
     let level = json!({ "scope": "org", "ingress": route });
     let profile = json!({
@@ -217,10 +218,16 @@ fn an_http_entry_point_is_for_anybody_or_for_nobody() {
         ..StartRequest::default()
     };
     request.network.ingress_mode = Some("inner".parse().unwrap());
-    let unplaced = Caller::new(request).refusal(&fleet(vec![spec(&profile)], 1));
+    let mut fleet = fleet(vec![spec(&profile)], 1);
+    let unplaced = Caller::new(request.clone()).refusal(&fleet);
     assert_eq!(unplaced.violations[0].constraint, Constraint::HttpRoute);
     let allowed = &unplaced.violations[0].shortfall.allowed;
     assert!(allowed.contains("scope any only"), "{allowed}");
+    let runner = sample_runner(0, &[0]);
+    fleet.update(&runner.organization, runner.uid, |live| {
+        report(live).capabilities.routes = RouteSupport::Scoped;
+    });
+    assert!(Caller::new(request).select(&fleet).is_ok());
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Journey<'_, '_> {
                 // Its end; a limit that is not reached; what is only shown; and
                 // what no first packet of a flow is.
                 []
-                | ["add", "@shown", ..]
+                | ["add", "@shown" | "@shown_in", ..]
                 | ["ct", "state", "new", "add", ..]
                 | ["ct", "state", "established,related", ..]
                 | ["ct", "state", "!=", "new", ..]

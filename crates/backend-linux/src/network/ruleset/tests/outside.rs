@@ -1,6 +1,5 @@
 //! The table towards the outside, against the decision that it is made from.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use palisade_model::cidr::Cidr;
@@ -10,7 +9,7 @@ use palisade_model::sandbox::Protocol;
 use proptest::prelude::*;
 
 use super::super::super::layout::{Layout, Slot, UPLINK};
-use super::super::super::rules::{Bound, compile};
+use super::super::super::rules::{Bound, Tallies, compile};
 use super::super::super::tests::alone;
 use super::super::Router;
 use super::interpreter::{Packet, Table};
@@ -103,7 +102,7 @@ proptest! {
             booking: None,
         };
         let fleet = modes.into_iter().zip(0..).map(bound).collect::<Vec<_>>();
-        let compiled = compile(&here, fleet.clone(), &HashMap::new()).unwrap();
+        let compiled = compile(&here, fleet.clone(), &Tallies::default()).unwrap();
         let router = Router { layout: &layout, flows_max: flows_max(), members: &compiled.members };
         let table = Table::read(&router.text());
         for caller in &fleet {

@@ -1,6 +1,5 @@
 //! The table between sandboxes, against the decision that it is made from.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use palisade_model::policy::{Door, Knock, Standing, Surroundings};
@@ -9,7 +8,7 @@ use palisade_model::testing::standing;
 use proptest::prelude::*;
 
 use super::super::super::layout::{Layout, Slot};
-use super::super::super::rules::{Bound, compile};
+use super::super::super::rules::{Bound, Tallies, compile};
 use super::super::Router;
 use super::interpreter::{Packet, Table};
 use super::{flows_max, layout};
@@ -26,7 +25,7 @@ fn table(layout: &Layout, fleet: &[Bound]) -> Table {
         sandboxes: layout.pools().collect(),
         ..Surroundings::default()
     };
-    let members = compile(&here, fleet.to_vec(), &HashMap::new()).unwrap();
+    let members = compile(&here, fleet.to_vec(), &Tallies::default()).unwrap();
     let router = Router {
         layout,
         flows_max: flows_max(),

@@ -1,7 +1,6 @@
 //! Ports of the host and external addresses in the table, against the decision
 //! who comes in.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use palisade_model::policy::{Door, Knock, Standing, Surroundings, Visitor, admits};
@@ -11,7 +10,7 @@ use proptest::prelude::*;
 
 use super::super::super::layout::{Layout, Slot};
 use super::super::super::members::{Member, number};
-use super::super::super::rules::{Bound, compile};
+use super::super::super::rules::{Bound, Tallies, compile};
 use super::super::super::service::{Booking, Place};
 use super::super::{Router, UPLINK};
 use super::interpreter::{Packet, Table};
@@ -69,7 +68,7 @@ fn table(layout: &Layout, fleet: &[Bound]) -> Table {
         sandboxes: layout.pools().collect(),
         ..Surroundings::default()
     };
-    let compiled = compile(&here, fleet.to_vec(), &HashMap::new()).unwrap();
+    let compiled = compile(&here, fleet.to_vec(), &Tallies::default()).unwrap();
     let mut members = compiled.members;
     members.extend(layout.router().iter().map(Member::NodeAddress));
     let router = Router {

@@ -1,8 +1,9 @@
 //! Every constraint, with a request and a fleet that break it before any other.
 
 use super::*;
+use crate::pool::Room;
 use crate::profile::EgressType;
-use crate::runner::{AddressPools, PodFieldSupport};
+use crate::runner::{AddressPools, PodFieldSupport, RouteSupport};
 use crate::sandbox::{FileSystemWish, GpuKind, GpuRequest, Port, Protocol};
 
 type Case = (Constraint, FleetPlan, Caller);
@@ -84,7 +85,7 @@ fn network() -> Vec<Case> {
             report(live).capabilities.address_pools = AddressPools::Only(["red".to_owned()].into());
         }),
         case(Constraint::HttpRoute, &short, inward.clone(), |live| {
-            report(live).capabilities.routes = false;
+            report(live).capabilities.routes = RouteSupport::None;
         }),
         case(Constraint::HostName, &long, inward, SAME),
     ]
@@ -184,6 +185,11 @@ fn ceilings() -> Vec<Case> {
 
 fn capacity() -> Vec<Case> {
     let none = json!({});
+    let level = json!({ "scope": "any", "service": { "serviceType": "NodePort" } });
+    let at_nodes = json!({ "network": { "ingress": { "public": level } } });
+    let mut exposing = nothing();
+    exposing.network.ingress_mode = Some("public".parse().unwrap());
+    exposing.network.exposed_ports = vec![8080];
     vec![
         case(Constraint::Connected, &none, nothing(), |live| {
             live.presence = Presence::Lost;
@@ -203,6 +209,9 @@ fn capacity() -> Vec<Case> {
         case(Constraint::FreeGpus, &none, gpu(GpuKind::Any), |live| {
             WITH_GPUS(live);
             live.usage.reserved.gpus = 4;
+        }),
+        case(Constraint::FreePool, &at_nodes, exposing, |live| {
+            report(live).rooms.node_ports = Some(Room { size: 1, used: 1 });
         }),
     ]
 }
