@@ -38,6 +38,9 @@ struct State {
     usage: HashMap<RunnerUid, Usage>,
     /// Likewise, of what each runner has in its pools.
     held: HashMap<RunnerUid, Arc<BTreeMap<Pool, u32>>>,
+    /// The part of it that is of sandboxes that are over, until the runner has told since
+    /// how much of it rests.
+    leaving: HashMap<RunnerUid, Vec<Need>>,
     /// What was last said of each runner's process, known to the fleet or not.
     live: HashMap<RunnerUid, Live>,
 }
@@ -78,7 +81,8 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(id) = self.id.take() {
             // Not news: whoever waits would try, give back, and try again.
-            self.picture.lock().release(id);
+            // No runner has heard of it, so that nothing of it can rest.
+            self.picture.lock().release(id, State::give_back);
         }
     }
 }
@@ -128,7 +132,7 @@ impl Picture {
     pub(crate) fn note(&self, sandbox: &Sandbox) {
         let mut state = self.lock();
         if sandbox.status.state.is_terminal() {
-            state.release(sandbox.id);
+            state.release(sandbox.id, State::linger);
             drop(state);
             self.tell();
         } else {
@@ -138,7 +142,7 @@ impl Picture {
 
     /// Gives back what a sandbox held. Does nothing if it held nothing.
     pub(crate) fn release(&self, id: SandboxId) {
-        self.lock().release(id);
+        self.lock().release(id, State::linger);
         self.tell();
     }
 
@@ -153,6 +157,9 @@ impl Picture {
         let mut state = self.lock();
         state.fleet.remove(organization, uid);
         state.live.remove(&uid);
+        for need in state.leaving.remove(&uid).unwrap_or_default() {
+            state.give_back(uid, &need);
+        }
     }
 
     /// Takes in a profile as it is now, and what runners make of it.
@@ -195,6 +202,21 @@ impl Picture {
         self.tell();
     }
 
+    /// A runner has told what is left in its pools: what sandboxes that are over had there is
+    /// in that, if it is not free yet.
+    pub(crate) fn settle(&self, organization: &OrganizationId, uid: RunnerUid) {
+        let mut state = self.lock();
+        let Some(left) = state.leaving.remove(&uid) else {
+            return;
+        };
+        for need in left {
+            state.give_back(uid, &need);
+        }
+        state.tell_fleet(organization, uid);
+        drop(state);
+        self.tell();
+    }
+
     /// Whether a runner said that it can pause sandboxes.
     pub(crate) fn can_pause(&self, uid: RunnerUid) -> bool {
         let state = self.lock();
@@ -228,7 +250,7 @@ impl Picture {
             .map(|(organization, profile)| ((organization, profile.id), Arc::new(profile)))
             .collect();
         for id in gone {
-            state.release(*id);
+            state.release(*id, State::linger);
         }
         for sandbox in &sandboxes {
             state.hold(sandbox.id, Entry::of(sandbox));
@@ -280,12 +302,15 @@ impl State {
         }
         let usage = self.usage.entry(entry.runner).or_default();
         *usage = usage.with(entry.reserved);
-        self.take(entry.runner, entry.need.as_ref(), u32::saturating_add);
+        if let Some(need) = &entry.need {
+            self.take(entry.runner, need, u32::saturating_add);
+        }
         self.tell_fleet(&entry.organization, entry.runner);
         self.ledger.insert(id, entry);
     }
 
-    fn release(&mut self, id: SandboxId) {
+    /// Gives back what a sandbox held, what it had of a pool in such a way.
+    fn release(&mut self, id: SandboxId, leave: fn(&mut Self, RunnerUid, &Need)) {
         let Some(entry) = self.ledger.remove(&id) else {
             return;
         };
@@ -294,15 +319,22 @@ impl State {
         if *usage == Usage::default() {
             self.usage.remove(&entry.runner);
         }
-        self.take(entry.runner, entry.need.as_ref(), u32::saturating_sub);
+        if let Some(need) = &entry.need {
+            leave(self, entry.runner, need);
+        }
         self.tell_fleet(&entry.organization, entry.runner);
     }
 
+    fn give_back(&mut self, runner: RunnerUid, need: &Need) {
+        self.take(runner, need, u32::saturating_sub);
+    }
+
+    fn linger(&mut self, runner: RunnerUid, need: &Need) {
+        self.leaving.entry(runner).or_default().push(need.clone());
+    }
+
     /// Counts what is taken of a pool, or given back.
-    fn take(&mut self, runner: RunnerUid, need: Option<&Need>, count: fn(u32, u32) -> u32) {
-        let Some(need) = need else {
-            return;
-        };
+    fn take(&mut self, runner: RunnerUid, need: &Need, count: fn(u32, u32) -> u32) {
         let held = Arc::make_mut(self.held.entry(runner).or_default());
         let taken = held.entry(need.pool.clone()).or_default();
         *taken = count(*taken, need.count);

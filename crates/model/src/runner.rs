@@ -343,10 +343,6 @@ fn duplicate_errors(list: &[Binding]) -> Vec<BindingsError> {
 
 /// What a runner can do; measured or configured there, not here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a capability of its own, and none follows from another"
-)]
 pub struct Capabilities {
     /// The egress types that it enforces.
     pub egress: BTreeSet<EgressType>,

@@ -224,7 +224,37 @@ mod tests {
         assert!(!template.fits(&"n".repeat(27).parse().unwrap()));
     }
 
+    #[test]
+    fn nothing_can_be_smuggled_into_a_host_name() {
+        for text in [
+            "{{.SandboxID}}.{{.Env.TOKEN}}.x",
+            "{{.SandboxID}}.{{printf \"x\"}}.x",
+            "{{.SandboxID}}.{{{{.Namespace}}}}.x",
+            "{{.SandboxID}}.{{/* */}}.x",
+            "{{.SandboxID}}.x\r\nHost: y",
+            "{{.SandboxID}}.x y",
+            "{{.SandboxID}}.*.x",
+            "{{.SandboxID}}.x:80",
+            "{{.SandboxID}}@x",
+            "{{.SandboxID}}.\u{ff0e}x",
+            "{{.SandboxID}}.${HOME}.x",
+        ] {
+            assert!(text.parse::<HostTemplate>().is_err(), "{text:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn whatever_a_template_says_it_makes_a_name_that_is_the_sandbox_s_own(text in "(\\{\\{ ?\\.(SandboxID|Namespace) ?\\}\\}|[a-z.{}-]){1,12}") {
+            if let Ok(template) = text.parse::<HostTemplate>()
+                && let Some(name) = template.render(ID.parse().unwrap(), &"ns-1".parse().unwrap())
+            {
+                prop_assert!(name.contains(ID), "{}", name);
+                let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+                prop_assert!(name.chars().all(is_plain), "{}", name);
+            }
+        }
+
         #[test]
         fn no_text_makes_the_parser_panic(text in any::<String>()) {
             let _ = text.parse::<HostTemplate>();

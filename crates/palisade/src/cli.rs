@@ -155,6 +155,13 @@ pub(crate) struct RunnerArgs {
     /// Where sandboxes run: as containers on this machine, or as pods of a cluster
     #[arg(long, env = "PALISADE_BACKEND", default_value = "linux", value_enum)]
     pub(crate) backend: BackendArg,
+    /// The address of `/metrics`, without TLS and for whoever reaches it; port 0
+    /// takes a free one
+    #[arg(long, env = "PALISADE_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Serve metrics on an address that others can reach
+    #[arg(long, env = "PALISADE_ALLOW_PLAINTEXT")]
+    pub(crate) allow_plaintext: bool,
     #[command(flatten)]
     pub(crate) host: HostArgs,
     #[command(flatten)]

@@ -4,7 +4,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod cluster;
 pub(crate) mod images;
 pub(crate) mod ingress;
-mod metrics;
+pub(crate) mod metrics;
 pub(crate) mod platform;
 pub(crate) mod runner;
 pub(crate) mod snapshots;

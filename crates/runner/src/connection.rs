@@ -29,7 +29,7 @@ use tonic::{Request, Status, Streaming};
 use tracing::{info, warn};
 
 use crate::attach::Worker;
-use crate::denials::{Journal, Told};
+use crate::denials::{Journal, Refusals, Told};
 use crate::driver::Tools;
 use crate::registry::Registry;
 use crate::runner::{Dial, RunnerConfig};
@@ -104,6 +104,7 @@ pub(crate) struct Connection {
     pub(crate) snapshots: GatewaySnapshots,
     /// Of all connections.
     pub(crate) journal: Journal,
+    pub(crate) refusals: Refusals,
 }
 
 impl Connection {
@@ -215,6 +216,7 @@ impl Connection {
         let ids = self.registry.ids();
         let refused = pulse.told.news(&**backend, &ids).await;
         self.journal.enter(&ids, &refused);
+        self.refusals.enter(&ids, &refused);
         pb::Heartbeat {
             capabilities: Some(capabilities_message(&backend.capabilities())),
             capacity,

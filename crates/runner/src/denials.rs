@@ -10,8 +10,10 @@ use palisade_model::denial::Denials;
 use palisade_model::id::SandboxId;
 
 mod journal;
+mod totals;
 
 pub(crate) use journal::Journal;
+pub use totals::{Refusals, Refused};
 
 /// What one connection has said.
 #[derive(Debug, Default)]

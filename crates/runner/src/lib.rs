@@ -16,5 +16,6 @@ mod runner;
 mod snapshots;
 mod usage;
 
+pub use denials::{Refusals, Refused};
 pub use runner::{Dial, Runner, RunnerConfig};
 pub use snapshots::GatewaySnapshots;

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::attach::Worker;
 use crate::connection::Connection;
-use crate::denials::Journal;
+use crate::denials::{Journal, Refusals};
 use crate::driver::Tools;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
@@ -60,6 +60,7 @@ pub struct Runner {
     tools: Tools,
     attach: Arc<dyn Attach>,
     snapshots: GatewaySnapshots,
+    refusals: Refusals,
 }
 
 impl Runner {
@@ -80,6 +81,7 @@ impl Runner {
             tools,
             attach,
             snapshots: GatewaySnapshots::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -87,6 +89,11 @@ impl Runner {
     #[must_use]
     pub fn with_snapshots(self, snapshots: GatewaySnapshots) -> Self {
         Self { snapshots, ..self }
+    }
+
+    /// What is refused to sandboxes, counted from when it runs.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 
     /// Adopts what is there, then serves gateways until `stop`.
@@ -111,6 +118,7 @@ impl Runner {
             worker,
             snapshots: self.snapshots,
             journal: Journal::default(),
+            refusals: self.refusals,
         };
         // The life line outlasts the work, or the gateway would take what it is
         // told last for a loss.

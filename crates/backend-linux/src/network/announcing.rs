@@ -11,9 +11,11 @@ use std::net::IpAddr;
 
 use palisade_model::cidr::Cidr;
 use palisade_model::policy::Door;
+use tracing::warn;
 
 use super::host::{Host, HostError, Survey};
 use super::layout::{HOST_UPLINK_PREFIX, Layout};
+use super::sysctl::SysctlError;
 use super::{members, ruleset, service, sysctl};
 use crate::netlink::filter::{self, Change, Element, Kind};
 use crate::netlink::route::{self, RouteKind, Way};
@@ -158,11 +160,39 @@ impl Host {
         if names.is_empty() {
             return Ok(());
         }
-        let set =
-            |name: &String| sysctl::set_if_there(&format!("ipv6/conf/{name}/proxy_ndp"), value);
-        self.namespace.visit(|| names.iter().try_for_each(set))??;
+        let set = |name: &String| {
+            sysctl::set_if_there(&format!("ipv6/conf/{name}/proxy_ndp"), value)?;
+            // To go by what the host forwards elsewhere would be wrong: the kernel looks at
+            // this interface. Changing it changes where the host learns its own routes.
+            let forwarding = format!("ipv6/conf/{name}/forwarding");
+            Ok(value == "1" && sysctl::exists(&forwarding) && !sysctl::is_on(&forwarding)?)
+        };
+        let deaf = self.namespace.visit(|| deaf(&names, set))??;
+        for interface in deaf {
+            warn!(
+                interface,
+                "neighbours on this link do not find external addresses of version 6, as the \
+                 kernel answers for others only where it forwards; set \
+                 net.ipv6.conf.<interface>.forwarding=1, and accept_ra=2 if the host learns its \
+                 routes there"
+            );
+        }
         Ok(())
     }
+}
+
+/// The interfaces of which it is true.
+fn deaf(
+    names: &BTreeSet<String>,
+    is_deaf: impl Fn(&String) -> Result<bool, SysctlError>,
+) -> Result<Vec<String>, SysctlError> {
+    let mut found = Vec::new();
+    for name in names {
+        if is_deaf(name)? {
+            found.push(name.clone());
+        }
+    }
+    Ok(found)
 }
 
 /// The ends of the uplink as ranges.

@@ -7,6 +7,7 @@ mod cost;
 mod crowding;
 mod incoming;
 mod intruding;
+mod leaving;
 mod matrix;
 mod peers;
 mod probe;

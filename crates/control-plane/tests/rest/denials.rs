@@ -16,7 +16,9 @@ async fn a_profile_of_which_nothing_was_heard_has_no_denials() {
     let web = profiles::make(&admin, "web").await;
     let user = plane.user().await;
     let told = user.get(&format!("{PROFILES}/web/denials")).await.ok();
-    let expected = json!({ "profileTemplateId": web["id"], "packets": 0, "questions": 0 });
+    let expected = json!({
+        "profileTemplateId": web["id"], "packets": 0, "incomingPackets": 0, "questions": 0,
+    });
     assert_eq!(told, expected);
 }
 

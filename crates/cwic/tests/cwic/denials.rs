@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use palisade_control_plane::{NoRunners, RunnerLive};
 use palisade_model::clock::Timestamp;
-use palisade_model::denial::Denials;
+use palisade_model::denial::{Denials, DeniedFlow, Direction};
 use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
@@ -13,7 +13,9 @@ use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use serde_json::{Value, json};
 
 use crate::bad_servers::{answering, http};
+use crate::platform::Platform;
 use crate::rig::Plane;
+use crate::sandboxes::Going;
 
 const SANDBOX: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -129,4 +131,65 @@ async fn what_is_not_there_has_no_denials() {
     assert!(profile.failed(3).contains("CWSANDBOX_PROFILE_NOT_FOUND"));
     let both = format!("sandbox denials {SANDBOX} --profile tools");
     plane.cwic(&both).run().await.failed(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_tells_of_each_flow_when_it_is_refused_and_when_it_is_again() {
+    let platform = Platform::start().await;
+    let text = platform.sandbox("fake until-stopped").await;
+    let id = text.parse().unwrap();
+    let watch = platform.cwic(&format!("sandbox denials {text} --watch --no-headers"));
+    let mut watch = Going::start(watch);
+    let mut documents = Going::start(platform.cwic(&format!("sandbox denials {text} -w -o json")));
+    // What there was when it began, which is nothing.
+    let (documents, first) = tokio::task::spawn_blocking(move || {
+        let first = documents.line();
+        (documents, first)
+    })
+    .await
+    .unwrap();
+    assert!(first.contains("\"packets\":0"), "{first}");
+    let mut documents = documents;
+    let flow = DeniedFlow {
+        at: Timestamp::from_micros(1_798_113_600_000_000),
+        direction: Direction::Incoming,
+        protocol: 6,
+        source: [192, 0, 2, 1].into(),
+        source_port: 40_000,
+        destination: [10, 201, 0, 4].into(),
+        destination_port: 8080,
+        times: 1,
+    };
+    platform.world.deny(id, flow);
+    let told = tokio::task::spawn_blocking(move || (watch.line(), watch, documents.line()));
+    let (line, mut watch, document) = told.await.unwrap();
+    let words = line.split_whitespace().collect::<Vec<_>>();
+    assert_eq!(
+        words[..7],
+        [
+            "ADDED",
+            "2026-12-24",
+            "12:00:00Z",
+            "incoming",
+            "tcp",
+            "192.0.2.1:40000",
+            "10.201.0.4:8080"
+        ]
+    );
+    let event: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(event["type"], "MODIFIED");
+    assert_eq!(event["object"]["recent"][0]["direction"], "incoming");
+    let other = DeniedFlow {
+        direction: Direction::Outgoing,
+        destination_port: 443,
+        ..flow
+    };
+    platform.world.deny(id, other);
+    let line = tokio::task::spawn_blocking(move || watch.line())
+        .await
+        .unwrap();
+    assert!(
+        line.starts_with("ADDED") && line.contains("outgoing"),
+        "{line}"
+    );
 }

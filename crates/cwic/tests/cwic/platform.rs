@@ -55,6 +55,8 @@ spec:
 /// The platform, used like the control plane that is a part of it.
 pub(crate) struct Platform {
     plane: Plane,
+    /// The sandboxes, as they are simulated.
+    pub(crate) world: Arc<World>,
 }
 
 impl Deref for Platform {
@@ -139,7 +141,7 @@ impl Platform {
             live.observe(uid).is_connected
         })
         .await;
-        Self { plane }
+        Self { plane, world }
     }
 
     /// The id of a sandbox that runs; its main process does what the words say,

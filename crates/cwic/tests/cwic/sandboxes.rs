@@ -12,13 +12,13 @@ use crate::rig::Call;
 use crate::wire::Wire;
 
 /// A program that goes on, and what it writes.
-struct Going {
+pub(crate) struct Going {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
 }
 
 impl Going {
-    fn start(call: Call) -> Self {
+    pub(crate) fn start(call: Call) -> Self {
         let mut command = call.command();
         let mut child = command
             .stdin(Stdio::null())
@@ -31,7 +31,7 @@ impl Going {
     }
 
     /// The next line of its result.
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         line

@@ -390,6 +390,9 @@ impl Listener {
             self.hub
                 .update_if_present(&self.session, |live| live.report = Some(report));
         }
+        let session = &self.session;
+        let picture = &self.hub.inner.picture;
+        picture.settle(&session.organization, session.uid);
     }
 }
 

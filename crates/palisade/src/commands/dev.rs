@@ -18,7 +18,8 @@ pub(super) async fn run(args: DevArgs, out: &mut Out) -> anyhow::Result<()> {
     let mut supervisor = Supervisor::new();
     let platform = platform::start(store, snapshots, &args.listen, &mut supervisor).await?;
     let dial = local::dial(platform.server);
-    runner::start(&args.host, join_token, dial, &mut supervisor).await?;
+    // Its figures are in those of the gateway.
+    let _ = runner::start(&args.host, join_token, dial, &mut supervisor).await?;
     greet(&platform.url, &state, out);
     supervisor.run().await
 }

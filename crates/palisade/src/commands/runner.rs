@@ -11,7 +11,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 use crate::cli::{BackendArg, RunnerArgs};
 use crate::parts::supervisor::Supervisor;
-use crate::parts::{cluster, runner};
+use crate::parts::{cluster, metrics, platform, runner};
 use crate::state_dir::read_secret;
 
 /// How long a connection may take to come about.
@@ -32,9 +32,17 @@ pub(super) async fn run(args: RunnerArgs) -> anyhow::Result<()> {
         async move { endpoint.connect().await }.boxed()
     });
     let mut supervisor = Supervisor::new();
-    match args.backend {
+    // Before anything is made that would have to be taken away again.
+    let listener = match args.metrics_listen {
+        Some(address) => Some(platform::listen_at(address, false, args.allow_plaintext).await?),
+        None => None,
+    };
+    let figures = match args.backend {
         BackendArg::Linux => runner::start(&args.host, token, dial, &mut supervisor).await?,
         BackendArg::Kube => cluster::start(&args.kube, token, dial, &mut supervisor).await?,
+    };
+    if let Some(listener) = listener {
+        metrics::serve_runner(listener, figures, &mut supervisor)?;
     }
     supervisor.run().await
 }

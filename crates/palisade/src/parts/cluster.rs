@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::cli::{EnforcementArg, KubeArgs};
+use crate::parts::metrics::Figures;
 use crate::parts::supervisor::Supervisor;
 use crate::system::{KernelIds, SystemClock};
 
@@ -21,7 +22,7 @@ pub(crate) async fn start(
     join_token: String,
     dial: Dial,
     supervisor: &mut Supervisor,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let cluster = Cluster::find(args.kubeconfig.as_deref(), args.kube_context.as_deref()).await?;
     let settings = settings(args)?;
     let instance_id = KernelIds.uuid().to_string();
@@ -45,13 +46,17 @@ pub(crate) async fn start(
         let idle = idle.clone();
         async move { Ok(lease.keep(idle).await?) }
     });
+    let figures = Figures {
+        refusals: runner.refusals(),
+        backend: backend.clone(),
+    };
     supervisor.spawn("runner", async move {
         let ended = runner.run(dial, stop).await;
         backend.close().await;
         idle.cancel();
         Ok(ended?)
     });
-    Ok(())
+    Ok(figures)
 }
 
 fn settings(args: &KubeArgs) -> anyhow::Result<Settings> {

@@ -37,30 +37,50 @@ const SERIES_MAX: usize = 1000;
 /// The name of all that are beyond.
 const OTHER: &str = "other";
 
+mod of_runner;
+
+pub(crate) use of_runner::{Figures, serve_runner};
+
 type Labels = Vec<(&'static str, String)>;
 
 /// Where the figures come from.
-#[derive(Debug)]
-struct Source {
-    live: LiveView,
+trait Source: Send + Sync + 'static {
+    /// Puts the present figures of the platform into a registry.
+    fn register(&self, registry: &mut Registry);
+}
+
+/// Figures of a gateway.
+struct OfGateway(LiveView);
+
+/// A source, and when this process started.
+struct Shown {
+    source: Box<dyn Source>,
     started: Timestamp,
 }
 
-/// Answers `/metrics` until everything is to stop.
+/// Answers `/metrics` of a gateway until everything is to stop.
 pub(super) fn serve(
     listener: TcpListener,
     live: LiveView,
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<()> {
+    answer(listener, Box::new(OfGateway(live)), supervisor)
+}
+
+fn answer(
+    listener: TcpListener,
+    source: Box<dyn Source>,
+    supervisor: &mut Supervisor,
+) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     info!(url = %format_args!("http://{address}/metrics"), "metrics are served");
-    let source = Source {
-        live,
+    let shown = Shown {
+        source,
         started: SystemClock.now(),
     };
     let rest = Router::new()
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(source));
+        .with_state(Arc::new(shown));
     let services = Services {
         rest,
         grpc: Router::new(),
@@ -73,8 +93,8 @@ pub(super) fn serve(
     Ok(())
 }
 
-async fn metrics(State(source): State<Arc<Source>>) -> Response {
-    match source.text() {
+async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
+    match shown.text() {
         Ok(text) => ([(CONTENT_TYPE, FORMAT)], text).into_response(),
         Err(error) => {
             warn!(%error, "metrics could not be written");
@@ -83,21 +103,30 @@ async fn metrics(State(source): State<Arc<Source>>) -> Response {
     }
 }
 
-impl Source {
-    fn text(&self) -> Result<String, fmt::Error> {
-        let mut registry = Registry::default();
-        self.process(&mut registry);
-        let registry_of_ours = registry.sub_registry_with_prefix("palisade");
-        runners(&self.live.fleet(), registry_of_ours);
-        let denials = self.live.denials_by_profile().into_iter();
+impl Source for OfGateway {
+    fn register(&self, registry: &mut Registry) {
+        let ready = Gauge::<i64>::default();
+        ready.set(i64::from(self.0.is_ready()));
+        registry.register("ready", "Whether sandboxes are admitted", ready);
+        runners(&self.0.fleet(), registry);
+        let denials = self.0.denials_by_profile().into_iter();
         let denials = denials.map(|(organization, profile, totals)| Denied {
-            organization: organization.to_string(),
+            organization: Some(organization.to_string()),
             profile: profile.to_string(),
             packets: totals.packets,
             incoming: totals.incoming,
             questions: totals.questions,
         });
-        denied(denials, registry_of_ours);
+        denied(denials, registry);
+    }
+}
+
+impl Shown {
+    fn text(&self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        self.process(&mut registry);
+        self.source
+            .register(registry.sub_registry_with_prefix("palisade"));
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
@@ -106,9 +135,6 @@ impl Source {
     fn process(&self, registry: &mut Registry) {
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         registry.register("palisade", "What runs here", Info::new(version));
-        let ready = Gauge::<i64>::default();
-        ready.set(i64::from(self.live.is_ready()));
-        registry.register("palisade_ready", "Whether sandboxes are admitted", ready);
         let started = Gauge::<i64>::default();
         started.set(self.started.as_micros() / 1_000_000);
         registry.register_with_unit(
@@ -166,7 +192,8 @@ fn word(presence: Presence) -> &'static str {
 
 /// What was refused to the sandboxes of a profile.
 struct Denied {
-    organization: String,
+    /// Absent where all of them are of one.
+    organization: Option<String>,
     profile: String,
     packets: u64,
     incoming: u64,
@@ -179,12 +206,17 @@ fn denied(profiles: impl Iterator<Item = Denied>, registry: &mut Registry) {
     let packets = Family::<Labels, Counter>::default();
     let questions = Family::<Labels, Counter>::default();
     for (place, profile) in profiles.enumerate() {
+        let other = || OTHER.to_owned();
         let (organization, name) = if place < SERIES_MAX {
             (profile.organization, profile.profile)
         } else {
-            (OTHER.to_owned(), OTHER.to_owned())
+            (profile.organization.map(|_| other()), other())
         };
-        let labels = vec![("organization", organization), ("profile", name)];
+        let organization = organization.map(|organization| ("organization", organization));
+        let labels: Labels = organization
+            .into_iter()
+            .chain([("profile", name)])
+            .collect();
         for (direction, count) in [
             (Direction::Outgoing, profile.packets),
             (Direction::Incoming, profile.incoming),
@@ -216,7 +248,7 @@ mod tests {
     fn text(profiles: usize) -> String {
         let mut registry = Registry::default();
         let profiles = (0..profiles).map(|number| Denied {
-            organization: "acme".to_owned(),
+            organization: Some("acme".to_owned()),
             profile: number.to_string(),
             packets: 2,
             incoming: 3,

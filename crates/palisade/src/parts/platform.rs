@@ -136,7 +136,7 @@ async fn listen(args: &ListenArgs, has_tls: bool) -> anyhow::Result<TcpListener>
     listen_at(args.listen, has_tls, args.allow_plaintext).await
 }
 
-async fn listen_at(
+pub(crate) async fn listen_at(
     address: SocketAddr,
     has_tls: bool,
     is_plaintext_allowed: bool,

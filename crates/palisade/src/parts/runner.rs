@@ -14,6 +14,7 @@ use palisade_model::name::RuntimeClass;
 use palisade_runner::{Dial, GatewaySnapshots, Runner, RunnerConfig};
 
 use crate::cli::HostArgs;
+use crate::parts::metrics::Figures;
 use crate::parts::supervisor::Supervisor;
 use crate::parts::{images, ingress};
 use crate::state_dir::StateDir;
@@ -31,7 +32,7 @@ pub(crate) async fn start(
     join_token: String,
     dial: Dial,
     supervisor: &mut Supervisor,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let snapshots = GatewaySnapshots::default();
     let mut settings = config(args).await?;
     settings.snapshots = Some(Arc::new(snapshots.clone()));
@@ -70,12 +71,16 @@ pub(crate) async fn start(
         Arc::new(SystemClock),
     )
     .with_snapshots(snapshots);
+    let figures = Figures {
+        refusals: runner.refusals(),
+        backend: backend.clone(),
+    };
     supervisor.spawn("runner", async move {
         let ended = runner.run(dial, stop).await;
         backend.close().await;
         Ok(ended?)
     });
-    Ok(())
+    Ok(figures)
 }
 
 async fn open_resolver(backend: &Arc<LinuxBackend>, args: &HostArgs) -> anyhow::Result<Resolver> {

@@ -113,3 +113,72 @@ async fn a_name_exists_only_inside_of_its_scope_and_while_the_sandbox_does() {
     }
     assert_eq!(upstream.asked(), 0);
 }
+
+#[tokio::test]
+async fn a_host_name_leads_to_the_entry_point_for_those_only_who_may_use_it() {
+    const ENTRY: Addresses = Addresses {
+        v4: Ipv4Addr::new(169, 254, 1, 1),
+        v6: None,
+    };
+    let upstream = Upstream::saying([address("140.82.112.4")]).await;
+    let door = Door {
+        protocol: Protocol::Tcp,
+        port: 80,
+    };
+    for (mode, target, is_told) in [
+        (EgressMode::User, exposed_by("ada", Scope::User), true),
+        (EgressMode::User, exposed_by("bob", Scope::Any), false),
+        (EgressMode::Org, exposed_by("bob", Scope::Org), true),
+        (EgressMode::Org, exposed_by("bob", Scope::User), false),
+    ] {
+        let stage = Stage::new(&mode, &[&upstream]);
+        stage.directory.insert(TARGET, AT, &target);
+        stage.directory.name_host("box.example.com", TARGET, door);
+        // Without an entry point there is no name.
+        let told = stage.ask("box.example.com.", RecordType::A).await;
+        assert_eq!(told.metadata.response_code, ResponseCode::Refused);
+        stage.directory.tell_entry(ENTRY);
+        let told = stage.ask("BOX.example.com.", RecordType::A).await;
+        let unknown = stage.ask("other.example.com.", RecordType::A).await;
+        assert_eq!(unknown.metadata.response_code, ResponseCode::Refused);
+        if is_told {
+            assert_eq!(addresses(&told), [ENTRY.v4.to_string()]);
+        } else {
+            // As if it had never been.
+            let code = |told: &hickory_proto::op::Message| told.metadata.response_code;
+            assert_eq!(code(&told), code(&unknown));
+        }
+        stage.directory.unname_host(TARGET);
+        let told = stage.ask("box.example.com.", RecordType::A).await;
+        assert_eq!(told.metadata.response_code, ResponseCode::Refused);
+    }
+    assert_eq!(upstream.asked(), 0);
+}
+
+#[tokio::test]
+async fn nothing_is_carried_out_in_questions_of_a_mode_that_reaches_sandboxes_only() {
+    let upstream = Upstream::saying([address("140.82.112.4")]).await;
+    for mode in [EgressMode::Org, EgressMode::User, EgressMode::Profile] {
+        let stage = Stage::new(&mode, &[&upstream]);
+        let payload = "a".repeat(60);
+        let names = [
+            format!("{payload}.{payload}.tunnel.example.com."),
+            format!("{payload}.sandbox.internal."),
+            format!("{TARGET}.{payload}.sandbox.internal."),
+            format!("{payload}.{TARGET}.web.sandbox.internal."),
+        ];
+        let kinds = [
+            RecordType::A,
+            RecordType::TXT,
+            RecordType::CNAME,
+            RecordType::MX,
+        ];
+        let questions = names.iter().flat_map(|name| kinds.map(|kind| (name, kind)));
+        for (name, kind) in questions {
+            let told = stage.ask(name, kind).await;
+            assert_ne!(told.metadata.response_code, ResponseCode::NoError, "{name}");
+            assert!(told.answers.is_empty());
+        }
+    }
+    assert_eq!(upstream.asked(), 0);
+}

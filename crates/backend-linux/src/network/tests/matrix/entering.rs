@@ -75,14 +75,23 @@ enum Answer {
 }
 
 fn get(from: &Namespace, to: SocketAddr, host: &str) -> Answer {
+    ask(from, to, host, "connection: close\r\n")
+}
+
+fn ask(from: &Namespace, to: SocketAddr, host: &str, more: &str) -> Answer {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\n{more}\r\n");
         stream.write_all(head.as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        // Not until its end: an answer to a change of protocol leaves it open.
+        let mut answer = vec![0; 4096];
+        let len = stream.read(&mut answer)?;
+        answer.truncate(len);
+        if more.contains("close") {
+            stream.read_to_end(&mut answer)?;
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     match from.visit(ask).unwrap() {
         Err(_) => Answer::Closed,
@@ -128,7 +137,12 @@ fn host(sandbox: &Sandbox) -> String {
 
 /// A sandbox of ada of acme with a host name for such a scope.
 fn target(network: &Network, serving: &Serving, scope: Scope) -> Sandbox {
-    let sandbox = caller(network, standing("acme", "ada", 1, Some(scope)));
+    target_of(network, serving, "acme", scope)
+}
+
+/// Likewise, of another organization.
+fn target_of(network: &Network, serving: &Serving, whose: &str, scope: Scope) -> Sandbox {
+    let sandbox = caller(network, standing(whose, "ada", 1, Some(scope)));
     let name = host(&sandbox);
     sandbox.namespace.visit(move || serve_http(name)).unwrap();
     let address = sandbox_addresses(network, &sandbox)[0];
@@ -295,4 +309,46 @@ fn the_entry_point_is_no_way_to_anything_else_inside_of_the_router() {
         assert_eq!(get(&member.namespace, to, "x.test"), Answer::Closed, "{to}");
     }
     assert!(network.denials(member.id).unwrap() >= 4);
+}
+
+#[test]
+fn no_websocket_leads_to_a_sandbox_of_another_tenant() {
+    let world = World::new();
+    let network = world.open();
+    let serving = Serving::on(&network, &world);
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\n\
+                   sec-websocket-version: 13\r\n";
+    let entry = SocketAddr::new(network.resolver().v4.into(), PORT);
+    let thief = caller(&network, standing("evil", "ada", 1, None));
+    let own = target_of(&network, &serving, "evil", Scope::Any);
+    for scope in Scope::ALL {
+        let target = target(&network, &serving, scope);
+        for more in [
+            upgrade.to_owned(),
+            // Whose it says that it is.
+            format!(
+                "{upgrade}x-forwarded-host: {}\r\nx-forwarded-for: 10.201.0.4\r\n",
+                host(&target)
+            ),
+        ] {
+            assert_eq!(
+                ask(&thief.namespace, entry, &host(&target), &more),
+                Answer::Unknown
+            );
+        }
+        // A connection that was let in for one name asks for another.
+        let both = format!(
+            "\r\nGET / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",
+            host(&target)
+        );
+        let seen = ask(&thief.namespace, entry, &host(&own), &both);
+        let Answer::Served(body) = seen else {
+            panic!("its own sandbox is open to it: {seen:?}");
+        };
+        assert!(
+            body.contains("404") && !body.contains(&host(&target)),
+            "{body}"
+        );
+        network.detach(target.id).unwrap();
+    }
 }

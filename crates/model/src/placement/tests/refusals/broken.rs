@@ -189,7 +189,11 @@ fn capacity() -> Vec<Case> {
     let at_nodes = json!({ "network": { "ingress": { "public": level } } });
     let mut exposing = nothing();
     exposing.network.ingress_mode = Some("public".parse().unwrap());
-    exposing.network.exposed_ports = vec![8080];
+    exposing.ports = vec![Port {
+        number: 8080,
+        name: String::new(),
+        protocol: Protocol::Tcp,
+    }];
     vec![
         case(Constraint::Connected, &none, nothing(), |live| {
             live.presence = Presence::Lost;
