@@ -17,6 +17,7 @@ use palisade_model::sandbox::{
 };
 use palisade_model::violation::{FieldPath, Violation, ViolationKind, did_you_mean};
 
+use super::snapshot::snapshot_id;
 use crate::proto::v1beta2 as pb;
 
 /// The most items of any list of a request; rules of the domain are tighter.
@@ -69,6 +70,10 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
         return Err(not_implemented(field, feature));
     }
 
+    if let Some(id) = named_snapshot(file_system.as_ref()) {
+        // A text that is no id is the name of none, as in every other call.
+        snapshot_id(id)?;
+    }
     let mut reader = Reader::default();
     let (requests, limits) = reader.resources(resources, resource_requests, resource_limits);
     let ports = reader.list("ports", ports, Reader::port);
@@ -99,6 +104,14 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
     reader.seconds("max_timeout_seconds", max_timeout_seconds);
     reader.finish()?;
     Ok(request)
+}
+
+/// The snapshot that a file system should be filled with, if one is named.
+fn named_snapshot(file_system: Option<&pb::SandboxFileSystemMount>) -> Option<&str> {
+    use pb::sandbox_file_system_mount::Source;
+    let Source::FileSystemSnapshot(source) = file_system?.source.as_ref()?;
+    let id = source.file_system_snapshot_id.as_str();
+    (!id.is_empty()).then_some(id)
 }
 
 fn not_implemented(field: &str, feature: &str) -> Refusal {
@@ -271,24 +284,14 @@ impl Reader {
     }
 
     fn file_system(&mut self, message: pb::SandboxFileSystemMount) -> Option<FileSystemWish> {
-        use pb::sandbox_file_system_mount::Source;
+        let snapshot = named_snapshot(Some(&message)).and_then(|id| id.parse().ok());
         let pb::SandboxFileSystemMount {
             mount_path,
             size,
-            source,
+            // Read above.
+            source: _,
         } = message;
         let path = FieldPath::root().key("file_system");
-        let snapshot = match source {
-            Some(Source::FileSystemSnapshot(pb::FileSystemSnapshotSource {
-                file_system_snapshot_id: id,
-            })) if !id.is_empty() => {
-                let path = path
-                    .key("file_system_snapshot")
-                    .key("file_system_snapshot_id");
-                self.parse(path, &id)
-            }
-            Some(Source::FileSystemSnapshot(_)) | None => None,
-        };
         let size = self.quantity(path.key("size"), &size);
         Some(FileSystemWish {
             mount_path: self.parse(path.key("mount_path"), &mount_path)?,

@@ -144,13 +144,37 @@ fn a_feature_that_is_not_here_is_refused_by_name() {
     .unwrap_err();
     assert_eq!(refusal.reason, Reason::NotImplemented);
     assert_eq!(refusal.metadata["feature"], "volumes");
+}
 
-    let refusal = start_request(pb::StartSandboxRequest {
-        file_system: Some(pb::SandboxFileSystemMount::default()),
+#[test]
+fn a_file_system_is_read_with_what_should_be_in_it() {
+    use pb::sandbox_file_system_mount::Source;
+    let mount = |path: &str, size: &str, id: &str| pb::StartSandboxRequest {
+        file_system: Some(pb::SandboxFileSystemMount {
+            mount_path: path.into(),
+            size: size.into(),
+            source: Some(Source::FileSystemSnapshot(pb::FileSystemSnapshotSource {
+                file_system_snapshot_id: id.into(),
+            })),
+        }),
         ..Default::default()
-    })
-    .unwrap_err();
-    assert_eq!(refusal.reason, Reason::FssNotSupported);
+    };
+    let id = "0192f3a0-7c3e-7b5c-9d2a-3f1e5a7b9c0d";
+    let read = start_request(mount("/workspace", "1Gi", id)).unwrap();
+    let wish = read.file_system.unwrap();
+    assert_eq!(wish.mount_path.as_str(), "/workspace");
+    assert_eq!(wish.size.unwrap().as_str(), "1Gi");
+    assert_eq!(wish.snapshot.unwrap().to_string(), id);
+    // What is empty is not asked for.
+    let empty = start_request(mount("/workspace", "", "")).unwrap();
+    let empty = empty.file_system.unwrap();
+    assert_eq!((empty.size, empty.snapshot), (None, None));
+    let wrong = start_request(mount("/etc/x", "much", "")).unwrap_err();
+    let mut paths = fields(&wrong);
+    paths.sort();
+    assert_eq!(paths, ["file_system.mount_path", "file_system.size"]);
+    let unknown = start_request(mount("/workspace", "", "fss-1")).unwrap_err();
+    assert_eq!(unknown.reason, Reason::FssNotFound);
 }
 
 #[test]
