@@ -259,7 +259,7 @@ fi
 start kubelet kubelet --kubeconfig="$dir/kubeconfig" --config="$dir/kubelet.yaml" \
   --root-dir="$dir/kubelet" --cert-dir="$dir/certs" --hostname-override=node-1 --node-ip="$inside" \
   --container-runtime=remote --container-runtime-endpoint="unix://$dir/run/containerd.sock" \
-  --node-labels=disk=ssd,node.kubernetes.io/instance-type=test.small
+  --node-labels=disk=ssd,gpu=h100,node.kubernetes.io/instance-type=h100
 wait_for "the node" ready
 account() { api -n default get serviceaccount default; }
 wait_for "the service account" account
