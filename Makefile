@@ -51,7 +51,7 @@ test-kube: ## Run sandboxes on a real Kubernetes node that is brought up for it
 	scripts/setup.sh test
 	scripts/kube/test.sh
 
-sdk: ## Drive the platform with the official Python SDK
+sdk: ## Drive the platform with the official Python SDK, and from JavaScript
 	scripts/sdk.sh
 
 story: ## Tell the story of the demo with the binaries of the tests

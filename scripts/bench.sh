@@ -14,6 +14,8 @@ scripts/bench_cwic.py "$bin"
 
 cargo bench --locked -p palisade-model --features testing --bench placement
 cargo bench --locked -p palisade-http-router --bench overhead
+cargo test --release --locked --quiet -p palisade-gateway --test gateway -- \
+  --ignored --nocapture --test-threads 1 load::
 cargo test --release --locked --quiet -p palisade-backend-linux --lib -- \
   --ignored --nocapture --test-threads 1 network::tests::cost network::tests::throughput
 

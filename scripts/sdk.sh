@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Drives a real platform with the official Python SDK, and with cwic on terminals.
+# Drives a real platform with the official Python SDK, with gRPC for JavaScript, and with cwic on terminals.
 #
 #   scripts/sdk.sh [PYTEST ARGUMENTS]
 set -euo pipefail
@@ -10,6 +10,7 @@ target="$(cargo metadata --no-deps --format-version 1 | jq -r .target_directory)
 export PALISADE_BIN_DIR="${PALISADE_BIN_DIR:-$target/debug}"
 scripts/image.sh "$PALISADE_BIN_DIR/palisade"
 python="$(scripts/venv.sh)"
+scripts/node.sh
 
 sudo=()
 [ "$(id -u)" = 0 ] || sudo=(sudo --preserve-env=PALISADE_BIN_DIR)

@@ -16,6 +16,12 @@ if [ "$purpose" = test ]; then
   wanted+=("${test_packages[@]}")
 fi
 
+# Node.js is often there from elsewhere, with npm in it.
+if [ "$purpose" = test ]; then
+  command -v node >/dev/null || wanted+=(nodejs)
+  command -v npm >/dev/null || wanted+=(npm)
+fi
+
 missing=()
 for package in "${wanted[@]}"; do
   state="$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)"

@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use crate::measure::{Measured, Start};
+use crate::streams::Streams;
 
 /// Prints the table, as Markdown.
-pub(crate) fn print(measured: &Measured) {
+pub(crate) fn print(measured: &Measured, streams: &Streams) {
     let mut rows = vec![["what", "median", "p99", "ratio", "target"].map(str::to_owned)];
     let reference = sorted(&measured.references);
     let part = |take: fn(&Start) -> Duration| {
@@ -71,7 +72,71 @@ pub(crate) fn print(measured: &Measured) {
         String::new(),
         "≤ 60 MiB".to_owned(),
     ]);
+    rows.extend(of_streams(streams));
     write(&rows, measured);
+}
+
+/// The rows of streams and files.
+fn of_streams(streams: &Streams) -> Vec<[String; 5]> {
+    let bytes = streams.amount.bytes;
+    let (plain, output) = (middle(&streams.plain), middle(&streams.output));
+    let (file, dd) = (middle(&streams.files), middle(&streams.dd));
+    let [before, open] = streams.idle_kib;
+    let cells = |what: &str, value: String, ratio: String, target: &str| {
+        let (what, target) = (what.to_owned(), target.to_owned());
+        [what, value, String::new(), ratio, target]
+    };
+    vec![
+        cells(
+            "a plain stream of tonic",
+            rate(bytes, plain),
+            "1".to_owned(),
+            "",
+        ),
+        cells(
+            "output of a command",
+            rate(bytes, output),
+            ratio(plain, output),
+            "≥ 500 MB/s or ≥ 0.5",
+        ),
+        cells(
+            &format!("{} MiB through `cat` and back, the same bytes", bytes >> 20),
+            rate(bytes, streams.both),
+            String::new(),
+            "",
+        ),
+        cells(
+            "`dd` of 32 MiB in the sandbox",
+            millis(dd),
+            "1".to_owned(),
+            "",
+        ),
+        cells(
+            "a file of 32 MiB by one call",
+            millis(file),
+            ratio(dd, file),
+            "≥ 0.5",
+        ),
+        cells(
+            &format!(
+                "resident memory with {} idle streams more",
+                streams.amount.idle
+            ),
+            format!("{} → {} MiB", before / 1024, open / 1024),
+            String::new(),
+            "≤ 400 MiB",
+        ),
+    ]
+}
+
+fn middle(durations: &[Duration]) -> Duration {
+    percentile(&sorted(durations), 50)
+}
+
+/// In megabytes a second.
+fn rate(bytes: u64, took: Duration) -> String {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+    format!("{} MB/s", bytes / micros)
 }
 
 fn write(rows: &[[String; 5]], measured: &Measured) {

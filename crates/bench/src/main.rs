@@ -6,8 +6,11 @@
 mod client;
 mod figures;
 mod measure;
+mod pattern;
+mod plain;
 mod platform;
 mod reference;
+mod streams;
 
 use std::path::PathBuf;
 
@@ -28,14 +31,29 @@ struct Args {
     /// How many sandboxes are started at once
     #[arg(long, default_value_t = 50)]
     burst: usize,
+    /// How much goes through each stream that is measured
+    #[arg(long, default_value_t = 1024)]
+    stream_mib: u64,
+    /// How many streams are open on which nothing is said
+    #[arg(long, default_value_t = 10_000)]
+    idle: usize,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let platform = platform::Platform::start(&args.bin, &args.images).await?;
-    let measured = measure::all(&platform, &args.images, args.runs, args.burst).await;
+    let amount = streams::Amount {
+        bytes: args.stream_mib * 1024 * 1024,
+        idle: args.idle,
+    };
+    let measured = async {
+        let starts = measure::all(&platform, &args.images, args.runs, args.burst).await?;
+        anyhow::Ok((starts, streams::all(&platform, amount).await?))
+    };
+    let measured = measured.await;
     platform.stop().await?;
-    figures::print(&measured?);
+    let (starts, streams) = measured?;
+    figures::print(&starts, &streams);
     Ok(())
 }

@@ -67,6 +67,9 @@ async fn move_output(mut output: CommandOutput, events: &mpsc::Sender<ExecEvent>
                 Stream::Stderr => ExecEvent::Stderr(data),
             },
             Ok(CommandEvent::Exit(ended)) => ExecEvent::Exit(Exit(ended.shell_code())),
+            // Process 1 says how every command ended before it lets go of it. If
+            // it could not, it is gone, and the sandbox with it.
+            Err(ClientError::Lost(_)) => ExecEvent::Failed(AttachError::NotRunning),
             Err(error) => ExecEvent::Failed(attach_error(error)),
         };
     }

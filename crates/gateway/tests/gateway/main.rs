@@ -12,6 +12,7 @@ mod capacity;
 mod denying;
 mod discovering;
 mod joining;
+mod load;
 mod pausing;
 mod quotas;
 mod refusing;

@@ -1,0 +1,75 @@
+//! A plain stream of the library that the platform is built on: what a stream
+//! costs without a platform behind it. It sends the same frames as a command.
+
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+
+use futures_util::{Stream, stream};
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::proto::v1beta2::exec_stream_output::StreamType;
+use palisade_wire::proto::v1beta2::exec_stream_response::Response as Output;
+use palisade_wire::proto::v1beta2::gateway_streaming_service_server::{
+    GatewayStreamingService, GatewayStreamingServiceServer,
+};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+/// What process 1 of a sandbox reads at once.
+const FRAME_BYTES: u64 = 64 * 1024;
+
+/// Sends so many bytes to whoever asks.
+#[derive(Debug)]
+struct Plain {
+    bytes: u64,
+}
+
+type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Serves it on a free port for as long as this process lives; returns its URL.
+pub(crate) async fn serve(bytes: u64) -> anyhow::Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .add_service(GatewayStreamingServiceServer::new(Plain { bytes }))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(server);
+    tasks.detach_all();
+    Ok(url)
+}
+
+#[async_trait]
+impl GatewayStreamingService for Plain {
+    type StreamExecStream = Boxed<pb::ExecStreamResponse>;
+    type StreamLogsStream = Boxed<pb::LogStreamResponse>;
+
+    async fn stream_exec(
+        &self,
+        _: Request<Streaming<pb::ExecStreamRequest>>,
+    ) -> Result<Response<Self::StreamExecStream>, Status> {
+        let frame = vec![0; usize::try_from(FRAME_BYTES).unwrap_or(0)];
+        let output = pb::ExecStreamOutput {
+            stream_type: StreamType::Stdout.into(),
+            data: frame.into(),
+            ..Default::default()
+        };
+        let count = self.bytes.div_ceil(FRAME_BYTES);
+        let outputs = (0..count).map(move |_| Output::Output(output.clone()));
+        let exit = Output::Exit(pb::ExecStreamExit::default());
+        let answers = outputs.chain([exit]).map(|response| {
+            let response = Some(response);
+            Ok(pb::ExecStreamResponse { response })
+        });
+        Ok(Response::new(Box::pin(stream::iter(answers))))
+    }
+
+    async fn stream_logs(
+        &self,
+        _: Request<Streaming<pb::LogStreamRequest>>,
+    ) -> Result<Response<Self::StreamLogsStream>, Status> {
+        Err(Status::unimplemented("only commands are measured"))
+    }
+}

@@ -1,0 +1,175 @@
+//! Much at once, over a backend that does nothing. By hand, optimised:
+//!
+//! ```text
+//! cargo test --release -p palisade-gateway --test gateway -- \
+//!   --ignored --nocapture --test-threads 1 load::
+//! ```
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
+use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
+use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+
+use crate::rig::{Bearer, Stage, channel, reason, running};
+
+type Streams = GatewayStreamingServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Commands at once: more than one organization may have, which is half of the
+/// streams that a gateway serves.
+const COMMANDS: usize = 10_500;
+const COMMANDS_OF_ONE: usize = 10_000;
+/// Sandboxes that are started, and how many at once.
+const STARTS: usize = 2_000;
+const STARTS_AT_ONCE: usize = 32;
+/// The longest that all of it may take.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "ten thousand commands; by hand"]
+async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() {
+    let (stage, gateway, _runner, client) = Stage::usual().await;
+    let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
+    let bearer = Bearer(bearer.parse().unwrap());
+    let id = client.start(running("fake until-stopped")).await.unwrap();
+    client.runs(&id.sandbox_id).await;
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let channel = channel(gateway.address).await.unwrap();
+        streams.push(GatewayStreamingServiceClient::with_interceptor(
+            channel,
+            bearer.clone(),
+        ));
+    }
+    let (go, all_open) = watch::channel(false);
+    let (told, mut count) = mpsc::channel(COMMANDS);
+    let mut open = JoinSet::new();
+    let began = Instant::now();
+    for number in 0..COMMANDS {
+        let streams = streams[number % streams.len()].clone();
+        let run = cat(
+            streams,
+            id.sandbox_id.clone(),
+            told.clone(),
+            all_open.clone(),
+        );
+        open.spawn(run);
+    }
+    let settle = async {
+        for _ in 0..COMMANDS {
+            count.recv().await.unwrap();
+        }
+    };
+    time::timeout(PATIENCE, settle).await.expect("none hangs");
+    let settled = began.elapsed();
+    go.send(true).unwrap();
+    let ends = time::timeout(PATIENCE, open.join_all()).await;
+    let ends = ends.expect("all of them end");
+    let refused = ends.iter().filter(|end| end.is_err()).count();
+    for end in &ends {
+        let (Ok(seen) | Err(seen)) = end;
+        assert!(
+            ["exit 0", "CWSANDBOX_OVERLOADED"].contains(&seen.as_str()),
+            "{seen}"
+        );
+    }
+    assert_eq!(refused, COMMANDS - COMMANDS_OF_ONE);
+    let ended = began.elapsed();
+    say(&format!(
+        "{COMMANDS} commands: all settled after {settled:?}, ended after {ended:?}; {refused} refused"
+    ));
+}
+
+/// Runs `cat` and holds it until all are open.
+async fn cat(
+    mut streams: Streams,
+    sandbox_id: String,
+    told: mpsc::Sender<()>,
+    mut all_open: watch::Receiver<bool>,
+) -> Result<String, String> {
+    let (frames, received) = mpsc::channel(2);
+    let init = pb::ExecStreamInit {
+        sandbox_id,
+        command: ["fake", "cat", "exit", "0"].map(str::to_owned).to_vec(),
+        ..Default::default()
+    };
+    let request = Some(ExecFrame::Init(init));
+    frames
+        .send(pb::ExecStreamRequest { request })
+        .await
+        .unwrap();
+    let opened = streams.stream_exec(ReceiverStream::new(received)).await;
+    let first = match opened {
+        Ok(answers) => {
+            let mut answers = answers.into_inner();
+            answers.message().await.map(|first| (answers, first))
+        }
+        Err(status) => Err(status),
+    };
+    told.send(()).await.unwrap();
+    let (mut answers, first) = first.map_err(|status| reason(&status))?;
+    let mut last = first.and_then(|answer| answer.response);
+    all_open.wait_for(|all| *all).await.unwrap();
+    drop(frames);
+    while let Some(answer) = answers.message().await.map_err(|status| reason(&status))? {
+        last = answer.response;
+    }
+    match last {
+        Some(Answer::Exit(exit)) => Ok(format!("exit {}", exit.exit_code)),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "thousands of sandboxes; by hand"]
+async fn starts_are_quick_and_their_records_small() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let first = client.start(running("fake until-stopped")).await.unwrap();
+    client.runs(&first.sandbox_id).await;
+    let before = resident_kib();
+    let began = Instant::now();
+    let took: Vec<Duration> = stream::iter(0..STARTS)
+        .map(|_| {
+            let client = client.clone();
+            async move {
+                let began = Instant::now();
+                client.start(running("fake until-stopped")).await.unwrap();
+                began.elapsed()
+            }
+        })
+        .buffer_unordered(STARTS_AT_ONCE)
+        .collect()
+        .await;
+    let wall = began.elapsed();
+    let mut sorted = took;
+    sorted.sort();
+    let at = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100) - 1];
+    let each = resident_kib().saturating_sub(before) * 1024 / STARTS as u64;
+    let rate = STARTS as u128 * 1000 / wall.as_millis().max(1);
+    say(&format!(
+        "{STARTS} starts, {STARTS_AT_ONCE} at once: {rate}/s, p50 {:?}, p99 {:?}; {each} bytes for each \
+         sandbox in gateway, runner and backend together",
+        at(50),
+        at(99),
+    ));
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let value = line.unwrap().trim().trim_end_matches(" kB");
+    value.parse().unwrap()
+}
+
+fn say(text: &str) {
+    writeln!(std::io::stdout().lock(), "{text}").unwrap();
+}
