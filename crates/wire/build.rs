@@ -30,6 +30,12 @@ const BYTES: [&str; 12] = [
     ".palisade.v1.ConnectResponse",
 ];
 
+/// Messages that hold secrets, which are shown nowhere.
+const SECRET: [&str; 2] = [
+    ".palisade.runner.v1.SecretValue",
+    ".coreweave.sandbox.v1beta2.ResolvedSecret",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(PROTOS, ["proto"])?;
@@ -37,6 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out_dir.join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = tonic_prost_build::Config::new();
     config.bytes(BYTES);
+    // What is shown of them is written by hand: their names.
+    config.skip_debug(SECRET);
     tonic_prost_build::configure()
         // Clients are made over channels; a call named `connect` would not go beside it.
         .build_transport(false)

@@ -39,6 +39,11 @@ const RULES: &[Rule] = &[
         must_not_name: &["tonic", "sqlx", "kube", "clap"],
     },
     Rule {
+        name: "palisade-secrets",
+        may_name: &["palisade-model", "palisade-store"],
+        must_not_name: &["tonic", "kube", "sqlx", "clap", "axum"],
+    },
+    Rule {
         name: "palisade-backend",
         may_name: &["palisade-model"],
         must_not_name: &["kube", "nix"],
@@ -81,7 +86,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "palisade-control-plane",
-        may_name: &["palisade-model", "palisade-wire", "palisade-store"],
+        may_name: &[
+            "palisade-model",
+            "palisade-wire",
+            "palisade-store",
+            "palisade-secrets",
+        ],
         must_not_name: &["kube", "nix", "clap"],
     },
     Rule {
@@ -90,6 +100,7 @@ const RULES: &[Rule] = &[
             "palisade-model",
             "palisade-wire",
             "palisade-store",
+            "palisade-secrets",
             "palisade-backend",
             "palisade-blob",
         ],
@@ -122,6 +133,7 @@ const RULES: &[Rule] = &[
             "palisade-model",
             "palisade-wire",
             "palisade-store",
+            "palisade-secrets",
             "palisade-backend",
             "palisade-backend-kube",
             "palisade-backend-linux",

@@ -16,8 +16,9 @@ use palisade_model::clock::{Clock, Timestamp};
 use palisade_model::denial::Denials;
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
-use palisade_model::runner::{Capabilities, Capacity};
+use palisade_model::runner::{Capabilities, Capacity, SecretSupport};
 use palisade_model::sandbox::Launch;
+use palisade_model::secret::SecretValues;
 use tokio::sync::watch;
 use tokio::time;
 use tracing::warn;
@@ -164,7 +165,13 @@ impl Backend for KubeBackend {
     fn capabilities(&self) -> Capabilities {
         let shared = &self.shared;
         let egress = enforcement::taken_on(&shared.settings, &shared.enforced.borrow());
-        shared.facts().capabilities(egress)
+        Capabilities {
+            secrets: match shared.settings.secrets_namespace {
+                None => SecretSupport::Stores,
+                Some(_) => SecretSupport::StoresAndOwn,
+            },
+            ..shared.facts().capabilities(egress)
+        }
     }
 
     fn surroundings(&self) -> Surroundings {
@@ -180,7 +187,8 @@ impl Backend for KubeBackend {
             let kind = launch.egress.mode.kind();
             let found = self.shared.enforced.borrow().clone();
             let why_closed = enforcement::why_not(&self.shared.settings, &found, kind);
-            refusal::check(launch, &self.capabilities(), why_closed)?;
+            let refused = refusal::check(launch, &self.capabilities(), why_closed);
+            refused.inspect_err(|_| self.shared.handed.forget(launch.id))?;
         }
         let sandbox = self.shared.find_or_wish(launch);
         if sandbox.wish.borrow().removals > 0 {
@@ -200,6 +208,10 @@ impl Backend for KubeBackend {
             Some(Err(NotRecorded::Refused(what))) => Err(EnsureError::Unsupported { what }),
             Some(Err(NotRecorded::Failed(why))) => Err(EnsureError::Internal(why.into())),
         }
+    }
+
+    fn provide_secrets(&self, id: SandboxId, secrets: SecretValues) {
+        self.shared.handed.put(id, secrets);
     }
 
     async fn stop(&self, id: SandboxId, grace: Duration) -> Result<(), StopError> {
@@ -238,6 +250,7 @@ impl Backend for KubeBackend {
     }
 
     async fn remove(&self, id: SandboxId) -> Result<(), RemoveError> {
+        self.shared.handed.forget(id);
         let found = self.find(id).await;
         let Some(sandbox) = found.map_err(|error| RemoveError(error.into()))? else {
             return Ok(());

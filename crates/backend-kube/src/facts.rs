@@ -10,7 +10,7 @@ use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{
-    AddressPools, Capabilities, Capacity, PodFieldSupport, Resources, RouteSupport,
+    AddressPools, Capabilities, Capacity, PodFieldSupport, Resources, RouteSupport, SecretSupport,
 };
 
 use crate::settings::Settings;
@@ -148,6 +148,8 @@ impl Facts {
             pause: false,
             // Nobody archives a volume of theirs.
             file_systems: false,
+            // Its settings may say more, which are not known here.
+            secrets: SecretSupport::Stores,
             largest: self.largest(),
         }
     }

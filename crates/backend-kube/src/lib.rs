@@ -25,6 +25,7 @@ pub mod naming;
 mod probe;
 mod refusal;
 mod sandbox;
+mod secrets;
 pub mod settings;
 mod shared;
 pub mod view;

@@ -18,6 +18,7 @@ mod placement;
 mod pod;
 mod policy;
 mod record;
+mod secrets;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -27,6 +28,7 @@ pub use pod::{GRACE_SECONDS, pod};
 pub use policy::network_policy;
 pub(crate) use policy::surroundings;
 pub use record::{RECORD_BYTES_MAX, RecordError, read_record, record};
+pub use secrets::add_secrets;
 
 /// A pod, and what its profile asked for that only the system sets.
 #[derive(Clone, Debug, PartialEq)]

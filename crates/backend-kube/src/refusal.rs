@@ -21,6 +21,7 @@ pub(crate) fn check(
         gpu(launch, offered),
         ingress(launch, offered),
         file_system(launch, offered),
+        own_secrets(launch, offered),
     ];
     match refused.into_iter().flatten().next() {
         Some(what) => Err(EnsureError::Unsupported { what }),
@@ -53,6 +54,16 @@ fn runtime_class(launch: &Launch, offered: &Capabilities) -> Option<String> {
     };
     let class = class.as_str();
     Some(format!("the cluster has no runtime class {class:?}; {has}"))
+}
+
+fn own_secrets(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let mut own = launch.secrets.iter().filter(|secret| !secret.is_of_store());
+    let is_needed = own.next().is_some() && !offered.secrets.has_own();
+    is_needed.then(|| {
+        "this runner gives no Secrets of its cluster to sandboxes; it was started without \
+         --cluster-secrets-namespace"
+            .to_owned()
+    })
 }
 
 fn gpu(launch: &Launch, offered: &Capabilities) -> Option<String> {

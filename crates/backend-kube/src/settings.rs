@@ -29,6 +29,9 @@ pub struct Settings {
     /// Ranges of nodes, pods and Services, closed to the mode `internet` even
     /// where they are public addresses.
     pub cluster_ranges: Vec<Cidr>,
+    /// The namespace of the Secrets that sandboxes may be given; without one there
+    /// are none.
+    pub secrets_namespace: Option<String>,
     /// Whether profiles that need a network policy run where it is not known
     /// that the cluster enforces any.
     pub enforcement: Enforcement,
@@ -69,6 +72,7 @@ impl Default for Settings {
             dns_namespace_labels: pair("kubernetes.io/metadata.name", "kube-system"),
             dns_pod_labels: pair("k8s-app", "kube-dns"),
             cluster_ranges: Vec::new(),
+            secrets_namespace: None,
             enforcement: Enforcement::default(),
             probe_image: "busybox:stable".to_owned(),
             has_port_ranges: true,

@@ -21,6 +21,7 @@ use crate::facts::Facts;
 use crate::hints::Hints;
 use crate::naming;
 use crate::sandbox::Sandbox;
+use crate::secrets::Handed;
 use crate::settings::Settings;
 
 /// What all sandboxes of one backend share.
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) attached: TaskTracker,
     pub(crate) closing: CancellationToken,
     pub(crate) hints: Hints,
+    /// Values of secrets of sandboxes without a record.
+    pub(crate) handed: Handed,
     /// How many of the watches have listed everything.
     pub(crate) complete: watch::Sender<usize>,
     /// Whether the cluster was seen to enforce network policies.
@@ -66,6 +69,7 @@ impl Shared {
             attached: TaskTracker::new(),
             closing: CancellationToken::new(),
             hints: Hints::default(),
+            handed: Handed::default(),
             complete: watch::Sender::new(0),
             enforced: watch::Sender::new(Finding::Unknown),
             new_nodes: watch::Sender::new(0),

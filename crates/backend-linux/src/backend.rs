@@ -17,6 +17,7 @@ use palisade_model::policy::Surroundings;
 use palisade_model::pool::Rooms;
 use palisade_model::runner::{Capabilities, Capacity};
 use palisade_model::sandbox::Launch;
+use palisade_model::secret::SecretValues;
 use tokio::sync::watch;
 use tokio::time;
 use tracing::{info, warn};
@@ -184,7 +185,8 @@ impl Backend for LinuxBackend {
     }
 
     async fn ensure(&self, launch: &Launch) -> Result<(), EnsureError> {
-        refusal::check(launch, &self.capabilities())?;
+        let refused = refusal::check(launch, &self.capabilities());
+        refused.inspect_err(|_| self.shared.handed.forget(launch.id))?;
         let sandbox = self.find_or_make(launch);
         if sandbox.is_unwanted() {
             return Err(EnsureError::Internal(
@@ -193,6 +195,21 @@ impl Backend for LinuxBackend {
         }
         let recorded = self.unless_closing(sandbox.wait_until_recorded()).await;
         recorded.map_err(|message| EnsureError::Internal(message.into()))
+    }
+
+    fn provide_secrets(&self, id: SandboxId, secrets: SecretValues) {
+        let view = self.shared.sandbox(id).map(|sandbox| sandbox.view());
+        match view {
+            None | Some(View::Starting(_)) => self.shared.handed.put(id, secrets),
+            // It has started, and needs none any more.
+            Some(
+                View::Running { .. }
+                | View::Paused { .. }
+                | View::Stopping { .. }
+                | View::Ended { .. }
+                | View::Failed { .. },
+            ) => {}
+        }
     }
 
     async fn stop(&self, id: SandboxId, grace: Duration) -> Result<(), StopError> {
@@ -225,6 +242,7 @@ impl Backend for LinuxBackend {
 
     async fn remove(&self, id: SandboxId) -> Result<(), RemoveError> {
         let Some(sandbox) = self.shared.sandbox(id) else {
+            self.shared.handed.forget(id);
             return Ok(());
         };
         let attempt = sandbox.wish_removal();

@@ -59,6 +59,9 @@ pub struct LinuxConfig {
     /// Where the content of restored file systems comes from. Without it sandboxes
     /// have no file systems of their own.
     pub snapshots: Option<Arc<dyn SnapshotSource>>,
+    /// A directory with secrets of this runner for its sandboxes, as
+    /// `NAME/KEY`; without it there are none.
+    pub own_secrets: Option<PathBuf>,
     /// Labels that a node selector can match.
     pub node_labels: BTreeMap<String, String>,
     /// The classes of machines that this one belongs to.
@@ -158,6 +161,7 @@ impl LinuxConfig {
             address_wait: Duration::from_mins(2),
             dns_records: None,
             snapshots: None,
+            own_secrets: None,
             node_labels: BTreeMap::new(),
             instance_types: BTreeSet::new(),
         }

@@ -91,6 +91,7 @@ impl Driver {
                 _ = wishes.wait_for(|wish| wish.removals > 0) => None,
                 end = self.live(from) => Some(end),
             };
+            self.shared.handed.forget(self.sandbox.id());
             self.sandbox.set_frozen(Frozen::Never);
             if let Some(end) = end {
                 self.end(end).await;

@@ -6,6 +6,7 @@ use palisade_init_protocol::text::{
     AbsolutePath, Command, Invalid, SignalNumber, UserName, Variable,
 };
 use palisade_model::sandbox::Launch;
+use palisade_model::secret::SecretValues;
 
 /// Why a sandbox cannot run its image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,10 +20,14 @@ pub(crate) enum ConfigError {
 }
 
 /// Makes the configuration of process 1.
-pub(crate) fn of(launch: &Launch, image: &Image) -> Result<Config, ConfigError> {
+pub(crate) fn of(
+    launch: &Launch,
+    image: &Image,
+    secrets: &SecretValues,
+) -> Result<Config, ConfigError> {
     Ok(Config {
         command: command(launch, image)?,
-        environment: environment(launch, image)?,
+        environment: environment(launch, image, secrets)?,
         directory: AbsolutePath::new(image.config.working_dir.clone())?,
         user: UserName::new(image.config.user.clone())?,
         stop_signal: stop_signal(launch, image)?,
@@ -45,10 +50,21 @@ fn command(launch: &Launch, image: &Image) -> Result<Command, ConfigError> {
     }
 }
 
-fn environment(launch: &Launch, image: &Image) -> Result<Vec<Variable>, Invalid> {
+/// Of one name the last counts: what the image says, what the caller says, and
+/// secrets.
+fn environment(
+    launch: &Launch,
+    image: &Image,
+    secrets: &SecretValues,
+) -> Result<Vec<Variable>, Invalid> {
     let own = image.config.env.iter().cloned();
     let asked = launch.workload.environment.clone().into_iter();
+    let secrets = secrets.iter().filter_map(|(name, value)| {
+        // What no variable can hold was refused before.
+        Some((name.to_owned(), value.as_variable()?.to_owned()))
+    });
     own.chain(asked)
+        .chain(secrets)
         .map(|(name, value)| Variable::new(name, value))
         .collect()
 }

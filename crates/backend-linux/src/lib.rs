@@ -26,6 +26,7 @@ mod program;
 mod records;
 mod refusal;
 mod sandbox;
+mod secrets;
 mod services;
 mod shared;
 mod state;

@@ -37,6 +37,7 @@ use crate::network::{self, Attached, Known, Network, Opening};
 use crate::program;
 use crate::records::Records;
 use crate::sandbox::Sandbox;
+use crate::secrets::Handed;
 use crate::services;
 use crate::shared::{Hints, Shared};
 use crate::state::{self, Held, Remembered, SandboxState, State};
@@ -179,6 +180,7 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
         closing,
         sandboxes: Mutex::new(HashMap::new()),
         hints: Hints::default(),
+        handed: Handed::default(),
         _lock: lock,
     });
     let survivors = take_over(&shared, found, &adopted).map_err(OpenError::TakeOver)?;

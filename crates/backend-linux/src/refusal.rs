@@ -11,7 +11,7 @@ use palisade_model::policy::Standing;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{
-    AddressPools, Capabilities, PodFieldSupport, Resources, RouteSupport,
+    AddressPools, Capabilities, PodFieldSupport, Resources, RouteSupport, SecretSupport,
 };
 use palisade_model::sandbox::{Launch, Protocol};
 
@@ -53,6 +53,10 @@ pub(crate) fn capabilities(
         pause,
         // They are archived while nothing in the sandbox runs.
         file_systems: file_systems && pause,
+        secrets: match config.own_secrets {
+            None => SecretSupport::Stores,
+            Some(_) => SecretSupport::StoresAndOwn,
+        },
         largest: total,
     }
 }
@@ -84,6 +88,7 @@ pub(crate) fn check(launch: &Launch, offered: &Capabilities) -> Result<(), Ensur
         instance_type(launch, offered),
         node_selector(launch, offered),
         pod(launch, offered),
+        own_secrets(launch, offered),
         limits(launch),
         file_system(launch, offered),
     ];
@@ -132,6 +137,13 @@ fn file_system(launch: &Launch, offered: &Capabilities) -> Option<String> {
     launch.file_system.as_ref()?;
     (!offered.file_systems)
         .then(|| "this runner cannot give a sandbox a file system of its own".to_owned())
+}
+
+fn own_secrets(launch: &Launch, offered: &Capabilities) -> Option<String> {
+    let mut own = launch.secrets.iter().filter(|secret| !secret.is_of_store());
+    (own.next().is_some() && !offered.secrets.has_own()).then(|| {
+        "this runner has no secrets of its own; it was started without --runner-secrets".to_owned()
+    })
 }
 
 fn gpu(launch: &Launch, offered: &Capabilities) -> Option<String> {

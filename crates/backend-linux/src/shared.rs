@@ -25,6 +25,7 @@ use crate::ingress::{self, EntryError, Ingress};
 use crate::network::{DetachError, Network};
 use crate::records::{Record, Records};
 use crate::sandbox::Sandbox;
+use crate::secrets::Handed;
 use crate::services;
 use crate::state::{Held, SandboxState, State};
 
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) closing: CancellationToken,
     pub(crate) sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
     pub(crate) hints: Hints,
+    /// Values of secrets of sandboxes that are still to start.
+    pub(crate) handed: Handed,
     /// Nobody else has opened this state as long as this is held.
     pub(crate) _lock: Held,
 }

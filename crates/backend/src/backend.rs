@@ -11,6 +11,7 @@ use palisade_model::policy::Surroundings;
 use palisade_model::pool::Rooms;
 use palisade_model::runner::{Capabilities, Capacity};
 use palisade_model::sandbox::{Exit, Launch};
+use palisade_model::secret::SecretValues;
 use tokio::sync::watch;
 
 /// Runs sandboxes: as containers on this host, or as pods in a cluster.
@@ -26,6 +27,11 @@ use tokio::sync::watch;
 /// * The network policy of the launch is in force before the first process of
 ///   the sandbox runs, and as long as any of them runs.
 /// * A feature that is not in [`Capabilities`] is refused, never ignored.
+/// * Values of secrets are handed over in memory, before `ensure` and again after
+///   a crash. They are in the environment of the main process and of commands,
+///   and in nothing that `list` shows.
+/// * A sandbox whose launch names secrets does not start before their values are
+///   there; it is shown as starting until then.
 /// * What `surroundings` tells is what network policies are made from; whoever
 ///   decides from it decides alike.
 /// * A sandbox that `list` shows as ended keeps its logs until it is removed,
@@ -60,6 +66,14 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// Succeeds once the wish is recorded; what becomes of it is seen in `list`.
     async fn ensure(&self, launch: &Launch) -> Result<(), EnsureError>;
+
+    /// Hands over the values of secrets that the launch of a sandbox names. Call it
+    /// before `ensure`; they are forgotten once the sandbox has started or is gone.
+    ///
+    /// This one is for backends without the capability.
+    fn provide_secrets(&self, id: SandboxId, secrets: SecretValues) {
+        let _ = (id, secrets);
+    }
 
     /// Asks the main process to end, and kills everything after `grace`.
     ///

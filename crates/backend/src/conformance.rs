@@ -23,6 +23,7 @@ use crate::{Attach, Backend, Sighting, View};
 pub mod attach;
 pub mod life;
 pub mod pausing;
+pub mod secrets;
 pub mod tunnel;
 
 /// The longest that any state is waited for.
@@ -118,6 +119,7 @@ pub fn launch_command(harness: &dyn Harness, command: Vec<String>) -> Launch {
         },
         exposure: None,
         ports: Vec::new(),
+        secrets: Vec::new(),
         mounted_files: Vec::new(),
         file_system: None,
         metadata: PodMetadata::default(),
@@ -229,6 +231,10 @@ macro_rules! conformance_tests {
             a_paused_sandbox_ends_when_it_is_asked_to,
             a_paused_sandbox_can_be_removed,
         );
+        $crate::conformance_tests!(@secrets $harness;
+            secrets_are_in_the_environment_and_in_nothing_that_is_listed,
+            without_the_values_of_its_secrets_a_sandbox_does_not_start,
+        );
         $crate::conformance_tests!(@attach $harness;
             output_and_exit_of_a_command_are_told,
             a_command_that_does_not_exist_exits_with_127,
@@ -271,6 +277,13 @@ macro_rules! conformance_tests {
         async fn $name() {
             let mut harness = $harness;
             $crate::conformance::pausing::$name(&mut harness).await;
+        })*
+    };
+    (@secrets $harness:expr; $($name:ident,)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let mut harness = $harness;
+            $crate::conformance::secrets::$name(&mut harness).await;
         })*
     };
     (@tunnel $harness:expr; $($name:ident,)*) => {

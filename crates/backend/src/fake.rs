@@ -16,8 +16,9 @@ use palisade_model::denial::{Denials, DeniedFlow};
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
 use palisade_model::profile::EgressType;
-use palisade_model::runner::{Capabilities, Capacity, Resources};
+use palisade_model::runner::{Capabilities, Capacity, Resources, SecretSupport};
 use palisade_model::sandbox::{Exit, Launch};
+use palisade_model::secret::SecretValues;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -56,6 +57,8 @@ struct Entry {
     log_len: u64,
     files: BTreeMap<String, Bytes>,
     execs: u64,
+    /// `None` while it waits for them.
+    secrets: Option<SecretValues>,
     denied: Vec<DeniedFlow>,
     denied_total: u64,
 }
@@ -64,6 +67,8 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub struct Fake {
     world: Arc<World>,
+    /// Values that were handed over for what does not exist yet.
+    handed: Arc<Mutex<BTreeMap<SandboxId, SecretValues>>>,
     capabilities: Capabilities,
     capacity: Capacity,
 }
@@ -89,6 +94,7 @@ impl Fake {
         };
         Self {
             world,
+            handed: Arc::default(),
             capabilities: Capabilities {
                 egress: BTreeSet::from([
                     EgressType::None,
@@ -97,6 +103,7 @@ impl Fake {
                 ]),
                 architectures: BTreeSet::from(["amd64".to_owned()]),
                 pause: true,
+                secrets: SecretSupport::Stores,
                 largest,
                 ..Capabilities::default()
             },
@@ -137,6 +144,10 @@ impl Fake {
 }
 
 impl Fake {
+    fn handed(&self) -> MutexGuard<'_, BTreeMap<SandboxId, SecretValues>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set_paused(&self, id: SandboxId, is_paused: bool) -> Result<(), PauseError> {
         if !self.capabilities.pause {
             return Err(PauseError::Unsupported);
@@ -349,7 +360,9 @@ impl Backend for Fake {
                 reason: format!("there is no image {}", launch.workload.image),
             }
         };
-        let starts = !view.is_over();
+        let handed = self.handed().remove(&launch.id).unwrap_or_default();
+        let secrets = handed.serve(&launch.secrets).then_some(handed);
+        let starts = !view.is_over() && secrets.is_some();
         {
             let mut sandboxes = world.lock();
             if sandboxes.contains_key(&launch.id) {
@@ -366,6 +379,7 @@ impl Backend for Fake {
                     log_len: 0,
                     files: BTreeMap::new(),
                     execs: 0,
+                    secrets,
                     denied: Vec::new(),
                     denied_total: 0,
                 },
@@ -377,6 +391,25 @@ impl Backend for Fake {
             world.tasks.spawn(world.clone().live(launch.id, acts, kill));
         }
         Ok(())
+    }
+
+    fn provide_secrets(&self, id: SandboxId, secrets: SecretValues) {
+        let mut starting = None;
+        match self.world.lock().get_mut(&id) {
+            None => {
+                self.handed().insert(id, secrets);
+            }
+            Some(entry) if entry.secrets.is_none() && secrets.serve(&entry.launch.secrets) => {
+                entry.secrets = Some(secrets);
+                let acts = job::acts(&entry.launch.workload.command);
+                starting = Some((acts, entry.kill.clone()));
+            }
+            Some(_) => {}
+        }
+        if let Some((acts, kill)) = starting {
+            let world = self.world.clone();
+            self.world.tasks.spawn(world.live(id, acts, kill));
+        }
     }
 
     async fn stop(&self, id: SandboxId, grace: Duration) -> Result<(), StopError> {
@@ -399,6 +432,7 @@ impl Backend for Fake {
     }
 
     async fn remove(&self, id: SandboxId) -> Result<(), RemoveError> {
+        self.handed().remove(&id);
         if let Some(entry) = self.world.lock().remove(&id) {
             entry.kill.cancel();
         }

@@ -11,8 +11,10 @@ mod denials;
 mod error;
 mod placing;
 mod profiles;
+mod quota;
 mod runners;
 mod sandboxes;
+mod secrets;
 mod server;
 mod trust;
 
@@ -24,5 +26,6 @@ pub use sandboxes::{
     ClosedInput, Command, Exec, ExecEvent, ExecInput, ExecOutput, LogPiece, LogPlace, LogReading,
     Logs, SandboxFilter, Sandboxes, Terminal, Tunnel, TunnelEvent, TunnelInput, TunnelOutput,
 };
+pub use secrets::SecretStore;
 pub use server::{BadServer, Server};
 pub use trust::Trust;

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::Violation;
+use palisade_secrets::Failure;
 use palisade_store::Fault;
 use palisade_wire::spelling::{Finding, Origin};
 
@@ -78,6 +79,16 @@ impl From<Refusal> for ApiError {
             refusal,
             cause: None,
             status: None,
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let Failure { refusal, cause } = failure;
+        Self {
+            cause,
+            ..refusal.into()
         }
     }
 }

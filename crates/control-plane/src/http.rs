@@ -23,6 +23,7 @@ mod queue;
 mod quota;
 mod runner;
 mod sandbox;
+mod secret;
 mod usage;
 
 pub use openapi::OpenApiDocument;
@@ -42,6 +43,7 @@ pub fn router(plane: ControlPlane) -> Router {
         .nest("/v1beta2/sandbox/queue", queue::routes())
         .nest("/v1beta2/sandbox/quota", quota::routes())
         .nest("/v1beta2/sandbox/sandboxes", sandbox::routes())
+        .nest("/v1beta2/sandbox/secret-stores", secret::routes())
         .route_layer(middleware::from_fn_with_state(
             guard,
             guard::limit_concurrency,

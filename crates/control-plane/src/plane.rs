@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::tenant::Principal;
+use palisade_secrets::{SecretSettings, Secrets};
 use palisade_store::{Stamp, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,7 @@ pub struct ControlPlane {
     pub(crate) live: Arc<dyn RunnerLive>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) secrets: Secrets,
     pub(crate) limits: Limits,
     /// Ends the waiting of those who watch.
     pub(crate) stop: CancellationToken,
@@ -54,11 +56,18 @@ impl ControlPlane {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Self {
+        let secrets = Secrets::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            SecretSettings::default(),
+        );
         Self {
             store,
             live,
             clock,
             ids,
+            secrets,
             limits: Limits::default(),
             stop: CancellationToken::new(),
         }
@@ -69,6 +78,18 @@ impl ControlPlane {
     #[must_use]
     pub fn ending_with(mut self, stop: CancellationToken) -> Self {
         self.stop = stop;
+        self
+    }
+
+    /// Says where the values of secrets are; without that, none can be kept.
+    #[must_use]
+    pub fn with_secrets(mut self, settings: SecretSettings) -> Self {
+        self.secrets = Secrets::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.ids),
+            settings,
+        );
         self
     }
 

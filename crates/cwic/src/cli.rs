@@ -16,8 +16,10 @@ mod insight;
 mod live;
 mod output;
 mod profile;
+mod quota;
 mod runner;
 mod sandbox;
+mod secret;
 mod tool;
 mod verify;
 
@@ -30,17 +32,22 @@ pub(crate) use insight::{
 };
 pub(crate) use live::{
     CopyArgs, DescribeSandboxArgs, ExecArgs, ForwardArgs, GetSandboxArgs, ListSandboxesArgs,
-    LiveCommand, LogsArgs, RemoveArgs, RunArgs, SessionArgs, StopArgs,
+    LiveCommand, LogsArgs, PauseArgs, RemoveArgs, RunArgs, SessionArgs, StopArgs,
 };
 pub(crate) use output::{FORMATS, Format, ListArgs, OutcomeArgs, OutcomeFormat, OutputArgs};
 pub(crate) use profile::{
     DeleteProfilesArgs, DescribeProfileArgs, EditProfileArgs, GetProfilesArgs, ProfileCommand,
 };
+pub(crate) use quota::{QuotaCommand, ShowQuotaArgs};
 pub(crate) use runner::{
     CreateRunnerArgs, DeleteRunnerArgs, DescribeRunnerArgs, EditRunnerArgs, GetRunnersArgs,
     RunnerCommand, UndrainRunnerArgs, UpgradeRunnerArgs,
 };
 pub(crate) use sandbox::SandboxCommand;
+pub(crate) use secret::{
+    CreateStoreArgs, DeleteSecretArgs, DeleteStoreArgs, ListSecretsArgs, ListStoresArgs,
+    SecretCommand, SecretNameArgs, SecretStoreCommand, SetSecretArgs,
+};
 pub(crate) use tool::{CompletionArgs, ManArgs, Shell, VersionArgs};
 pub(crate) use verify::{ReportFormat, VerifyProfileArgs};
 

@@ -17,8 +17,10 @@ mod explain;
 mod living;
 mod preview;
 mod profile;
+mod quota;
 mod runner;
 mod sandbox;
+mod secret;
 mod tool;
 mod version;
 
@@ -69,6 +71,12 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Out) -> Ended 
         }
         Command::Sandbox(SandboxCommand::Runner(command)) => {
             runner::run(command, &settings.client()?, out).await
+        }
+        Command::Sandbox(SandboxCommand::Quota(command)) => {
+            quota::run(command, &settings.client()?, out).await
+        }
+        Command::Sandbox(SandboxCommand::Secret(command)) => {
+            secret::run(command, &settings.client()?, out).await
         }
         Command::Sandbox(SandboxCommand::Explain(args)) => {
             explain::run(&args, &settings.client()?, out).await

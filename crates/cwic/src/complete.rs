@@ -54,6 +54,16 @@ pub(crate) fn profiles() -> ArgValueCandidates {
     })
 }
 
+/// The names of all secret stores.
+pub(crate) fn secret_stores() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        names(async |client| {
+            let stores = client.list_secret_stores().await?;
+            Ok(stores.into_iter().map(|store| store.name).collect())
+        })
+    })
+}
+
 /// The ids of all runners.
 pub(crate) fn runners() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {

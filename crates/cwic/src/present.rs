@@ -2,8 +2,10 @@
 
 pub(crate) mod denials;
 pub(crate) mod profile;
+pub(crate) mod quota;
 pub(crate) mod runner;
 pub(crate) mod sandbox;
+pub(crate) mod secrets;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::snapshots::SnapshotSettings;
+use palisade_secrets::SecretSettings;
 
 /// The settings of a gateway.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct GatewayConfig {
     pub upkeep_period: Duration,
     /// What is kept of commands whose clients were cut off.
     pub exec_sessions: SessionLimits,
+    /// Where the values of secrets are.
+    pub secrets: SecretSettings,
 }
 
 /// What is kept of commands whose clients were cut off, and may come back.
@@ -75,6 +78,7 @@ impl Default for GatewayConfig {
             snapshots: None,
             upkeep_period: Duration::from_secs(30),
             exec_sessions: SessionLimits::default(),
+            secrets: SecretSettings::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use palisade_backend::{AttachError, FileError};
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
+use palisade_secrets::Failure;
 use palisade_store::Fault;
 
 /// How long to wait when a runner is away.
@@ -55,6 +56,13 @@ impl From<Refusal> for ApiError {
             refusal,
             cause: None,
         }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let Failure { refusal, cause } = failure;
+        Self { refusal, cause }
     }
 }
 

@@ -15,6 +15,7 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
+use palisade_secrets::Secrets;
 use palisade_store::Store;
 use palisade_wire::proto::DESCRIPTORS;
 use palisade_wire::proto::runner_v1::runner_service_server::RunnerServiceServer;
@@ -41,7 +42,7 @@ use crate::hub::{Hub, RunnerGate};
 use crate::picture::Picture;
 use crate::queue::Queue;
 use crate::rest;
-use crate::service::{Admission, Discovery, NoSecretStores, SandboxService};
+use crate::service::{Admission, Discovery, SandboxService, SecretStores};
 use crate::snapshots::{SnapshotUpkeep, Snapshots};
 use crate::tools::Tools;
 use crate::upkeep::Upkeep;
@@ -134,11 +135,18 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Self {
+        let secrets = Secrets::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            config.secrets.clone(),
+        );
         let tools = Tools {
             config: Arc::new(config),
             store,
             clock,
             ids,
+            secrets,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -258,6 +266,7 @@ fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
     };
     let access = Access::new(tools.clone(), hub.clone());
     let data = DataPlane::new(&tools, access.clone());
+    let stores = SecretStores::new(tools.secrets.clone());
     let sandboxes = SandboxService::new(admission, access, data.clone());
     let guard = Guard::new(&tools, gate);
     let calls = serving(
@@ -266,7 +275,7 @@ fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
     )
     .merge(serving(DiscoveryServiceServer::new(discovery)))
-    .merge(serving(SecretStoreServiceServer::new(NoSecretStores)));
+    .merge(serving(SecretStoreServiceServer::new(stores)));
     let rest = rest::router(calls.clone(), guard.clone());
     let calls = calls.layer(from_fn_with_state(guard.clone(), guard::call));
     let streams = serving(data.streaming()).merge(serving(data.tunnels()));

@@ -34,6 +34,7 @@ mod plan;
 mod record;
 mod relay;
 mod remote;
+mod secrets;
 mod session;
 mod wishes;
 

@@ -13,5 +13,5 @@ mod stop;
 
 pub(crate) use discovery::Discovery;
 pub(crate) use sandbox::SandboxService;
-pub(crate) use secrets::NoSecretStores;
+pub(crate) use secrets::SecretStores;
 pub(crate) use start::Admission;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use palisade_model::clock::{Clock, Ids, Timestamp};
+use palisade_secrets::Secrets;
 use palisade_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,7 @@ pub(crate) struct Tools {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) secrets: Secrets,
     /// Every task of the gateway is spawned here.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the gateway ends.

@@ -73,6 +73,10 @@ uuid_id! {
     SnapshotId
 }
 uuid_id! {
+    /// A secret store, for as long as it exists; names may be reused.
+    SecretStoreId
+}
+uuid_id! {
     /// The public half of a token; its secret is never stored.
     TokenId
 }

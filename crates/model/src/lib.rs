@@ -27,6 +27,7 @@ pub mod refusal;
 pub mod resolve;
 pub mod runner;
 pub mod sandbox;
+pub mod secret;
 pub mod snapshot;
 pub mod template;
 pub mod tenant;

@@ -231,6 +231,10 @@ reasons! {
     BoundProfileNotFound = "BOUND_PROFILE_NOT_FOUND", FailedPrecondition;
     /// The object changed since the caller read it.
     EtagMismatch = "ETAG_MISMATCH", Aborted;
+    /// Another secret store of the organization has this name.
+    SecretStoreNameTaken = "SECRET_STORE_NAME_TAKEN", AlreadyExists;
+    /// The server is not set up to keep secrets, or cannot read them.
+    SecretStoreNotProvisioned = "SECRET_STORE_NOT_PROVISIONED", FailedPrecondition;
     /// A limit of the organization would be passed.
     QuotaExceeded = "QUOTA_EXCEEDED", ResourceExhausted;
     /// A fault of the server; the request id finds it in the log.

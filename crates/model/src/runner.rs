@@ -373,6 +373,8 @@ pub struct Capabilities {
     /// Whether it gives a sandbox a file system of its own, of enforced size, and
     /// takes and restores snapshots of it.
     pub file_systems: bool,
+    /// Which secrets it can hand to sandboxes.
+    pub secrets: SecretSupport,
     /// The largest sandbox that fits on one of its machines.
     pub largest: Resources,
 }
@@ -395,6 +397,36 @@ impl RouteSupport {
         match (self, scope) {
             (Self::None, _) | (Self::Public, Scope::Org | Scope::User | Scope::Profile) => false,
             (Self::Public, Scope::Any) | (Self::Scoped, _) => true,
+        }
+    }
+}
+
+/// Which secrets a runner can hand to sandboxes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretSupport {
+    /// None.
+    #[default]
+    None,
+    /// Those whose values the gateway found.
+    Stores,
+    /// Those, and secrets of its own.
+    StoresAndOwn,
+}
+
+impl SecretSupport {
+    /// Whether sandboxes can get values that the gateway found.
+    pub fn has_stores(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Stores | Self::StoresAndOwn => true,
+        }
+    }
+
+    /// Whether it has secrets of its own for sandboxes.
+    pub fn has_own(self) -> bool {
+        match self {
+            Self::None | Self::Stores => false,
+            Self::StoresAndOwn => true,
         }
     }
 }

@@ -24,7 +24,7 @@ pub mod state;
 
 pub use launch::{AppliedEgress, AppliedExposure, Launch, LaunchNamespace, PodMetadata};
 pub use request::{
-    Annotations, Environment, FileSystemWish, GpuKind, GpuRequest, MOUNT_PATH_MAX,
+    Annotations, AskedSecret, Environment, FileSystemWish, GpuKind, GpuRequest, MOUNT_PATH_MAX,
     MOUNTED_BYTES_MAX, MountedFile, Network, PROCESS_BYTES_MAX, PROCESS_WORDS_MAX, Port, Protocol,
     ResourceAmounts, SELECTORS_MAX, Selectors, StartRequest,
 };

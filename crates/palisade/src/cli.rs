@@ -4,6 +4,7 @@
 
 mod ingress;
 mod kube;
+mod secrets;
 mod sessions;
 mod snapshot;
 
@@ -18,6 +19,7 @@ use palisade_model::name::{ClusterName, OrganizationId, UserId};
 
 pub(crate) use ingress::IngressArgs;
 pub(crate) use kube::{EnforcementArg, KubeArgs};
+pub(crate) use secrets::{SecretsArgs, SecretsCommand, SecretsKeyArgs};
 pub(crate) use sessions::SessionArgs;
 pub(crate) use snapshot::SnapshotArgs;
 
@@ -76,6 +78,9 @@ pub(crate) enum Command {
     /// Keep organizations
     #[command(subcommand)]
     Organization(OrganizationCommand),
+    /// Keep the key that seals secrets
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Tell whether this machine can run sandboxes, and what it lacks
     Doctor(HostArgs),
 }
@@ -128,6 +133,8 @@ pub(crate) struct DevArgs {
     #[command(flatten)]
     pub(crate) snapshots: SnapshotArgs,
     #[command(flatten)]
+    pub(crate) secrets: SecretsArgs,
+    #[command(flatten)]
     pub(crate) host: HostArgs,
 }
 
@@ -137,6 +144,8 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: ListenArgs,
     #[command(flatten)]
     pub(crate) snapshots: SnapshotArgs,
+    #[command(flatten)]
+    pub(crate) secrets: SecretsArgs,
     #[command(flatten)]
     pub(crate) state: StateArgs,
 }
@@ -205,6 +214,10 @@ pub(crate) struct HostArgs {
     /// The most sandboxes at once on this machine
     #[arg(long, env = "PALISADE_SANDBOXES_MAX")]
     pub(crate) sandboxes_max: Option<u32>,
+    /// A directory with secrets of this machine for its sandboxes, a directory for each with a
+    /// file for each key, as a mounted secret of Kubernetes looks
+    #[arg(long, env = "PALISADE_RUNNER_SECRETS", value_name = "DIR")]
+    pub(crate) runner_secrets: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) ingress: IngressArgs,
     /// The range that sandboxes get version 4 addresses from, such as 10.201.0.0/16; one that

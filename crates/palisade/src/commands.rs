@@ -10,6 +10,7 @@ mod doctor;
 mod image;
 mod organization;
 mod runner;
+mod secrets;
 mod serve;
 mod token;
 
@@ -22,6 +23,7 @@ pub(crate) async fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitC
         Command::Image(command) => image::run(command, out).await?,
         Command::Token(command) => token::run(command, out).await?,
         Command::Organization(command) => organization::run(command, out).await?,
+        Command::Secrets(command) => secrets::run(command, out).await?,
         Command::Doctor(args) => return Ok(doctor::run(&args, out)),
     }
     Ok(ExitCode::SUCCESS)

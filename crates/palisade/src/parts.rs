@@ -7,6 +7,7 @@ pub(crate) mod ingress;
 pub(crate) mod metrics;
 pub(crate) mod platform;
 pub(crate) mod runner;
+pub(crate) mod secrets;
 pub(crate) mod snapshots;
 pub(crate) mod store;
 pub(crate) mod supervisor;

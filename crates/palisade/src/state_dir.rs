@@ -54,6 +54,11 @@ impl StateDir {
         self.0.join("palisade.db")
     }
 
+    /// The key that seals secrets, unless it is kept elsewhere.
+    pub(crate) fn secrets_key(&self) -> PathBuf {
+        self.0.join("secrets.key")
+    }
+
     /// The images, unless they are kept elsewhere.
     pub(crate) fn images(&self) -> PathBuf {
         self.0.join("images")

@@ -285,7 +285,7 @@ impl Connection {
                     .collect();
                 self.registry.retain(&keep);
             }
-            Some(FromGateway::Launch(launch)) => self.launch(&launch),
+            Some(FromGateway::Launch(launch)) => self.launch(launch),
             Some(FromGateway::Stop(stop)) => {
                 if let Some(id) = known_id(&stop.sandbox_id) {
                     self.registry.stop(id, Duration::from_millis(stop.grace_ms));
@@ -318,10 +318,11 @@ impl Connection {
         }
     }
 
-    fn launch(&self, message: &pb::Launch) {
+    fn launch(&self, message: pb::Launch) {
+        let id = message.sandbox_id.clone();
         match palisade_wire::runner::launch(message) {
-            Ok(launch) => self.registry.launch(launch),
-            Err(error) => self.refuse(&message.sandbox_id, &error),
+            Ok((launch, secrets)) => self.registry.launch(launch, secrets),
+            Err(error) => self.refuse(&id, &error),
         }
     }
 

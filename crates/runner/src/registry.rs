@@ -11,6 +11,7 @@ use std::time::Duration;
 use palisade_backend::ListError;
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Launch;
+use palisade_model::secret::SecretValues;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -53,8 +54,12 @@ impl Registry {
         drivers.keys().copied().collect()
     }
 
-    /// Wishes for a sandbox to exist.
-    pub(crate) fn launch(&self, launch: Launch) {
+    /// Wishes for a sandbox to exist, with the values of its secrets. Those go to
+    /// the backend at once and stay nowhere else.
+    pub(crate) fn launch(&self, launch: Launch, secrets: SecretValues) {
+        if !secrets.is_empty() {
+            self.tools.backend.provide_secrets(launch.id, secrets);
+        }
         self.wish(launch.id, |wish| wish.launch = Some(Arc::new(launch)));
     }
 

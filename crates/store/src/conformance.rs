@@ -24,6 +24,7 @@ pub mod runners;
 pub mod sandbox_lists;
 pub mod sandbox_status;
 pub mod sandboxes;
+pub mod secrets;
 pub mod snapshots;
 pub mod tenancy;
 pub mod tokens;
@@ -157,6 +158,17 @@ macro_rules! conformance_tests {
             the_largest_filter_is_answered,
             the_sandboxes_of_a_runner_are_the_live_ones,
             occupancy_counts_the_live_ones_and_names_the_newest,
+        );
+        $crate::conformance_tests!(@secrets $harness;
+            a_secret_store_belongs_to_an_organization_that_exists,
+            a_store_name_is_taken_once_and_free_once_it_is_deleted,
+            stores_and_secrets_are_bounded,
+            a_secret_that_is_put_again_replaces_the_first,
+            a_deleted_secret_store_takes_its_secrets_with_it,
+            stores_and_secrets_are_listed_in_order,
+            a_sealed_value_is_replaced_only_as_it_was,
+            secrets_of_another_organization_do_not_exist,
+            secrets_are_there_after_a_crash,
         );
         $crate::conformance_tests!(@changes $harness;
             every_change_is_in_the_feed,

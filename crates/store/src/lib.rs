@@ -1,6 +1,6 @@
 //! What Palisade remembers, and what it promises about it.
 //!
-//! [`Store`] is the seam: six families of records and the feed of their
+//! [`Store`] is the seam: seven families of records and the feed of their
 //! changes, each a trait whose contract is written sentence by sentence. This
 //! crate knows no protocol and decides nothing about profiles, placement or
 //! rights; it keeps what it is given, whole, and refuses what would contradict
@@ -18,6 +18,7 @@ pub mod profile;
 mod reference;
 pub mod runner;
 pub mod sandbox;
+pub mod secret;
 pub mod snapshot;
 mod sqlite;
 mod store;
@@ -31,6 +32,7 @@ pub use profile::Profiles;
 pub use reference::{ProfileRef, RunnerRef};
 pub use runner::Runners;
 pub use sandbox::Sandboxes;
+pub use secret::SecretStores;
 pub use snapshot::Snapshots;
 pub use sqlite::SqliteStore;
 pub use store::{Stamp, Store};

@@ -35,6 +35,8 @@ mod sandbox_count;
 mod sandbox_list;
 mod sandbox_quota;
 mod sandbox_write;
+mod secret;
+mod secret_seal;
 mod snapshot;
 mod token;
 mod transaction;

@@ -8,6 +8,7 @@ use crate::organization::Organizations;
 use crate::profile::Profiles;
 use crate::runner::Runners;
 use crate::sandbox::Sandboxes;
+use crate::secret::SecretStores;
 use crate::snapshot::Snapshots;
 use crate::token::Tokens;
 
@@ -31,11 +32,15 @@ use crate::token::Tokens;
 /// * Calls may come from many tasks and, where the database allows, from many
 ///   processes. They have some order in which all of this holds.
 pub trait Store:
-    Organizations + Tokens + Profiles + Runners + Sandboxes + Snapshots + Changes
+    Organizations + Tokens + Profiles + Runners + Sandboxes + Snapshots + SecretStores + Changes
 {
 }
 
-impl<T: Organizations + Tokens + Profiles + Runners + Sandboxes + Snapshots + Changes> Store for T {}
+impl<
+    T: Organizations + Tokens + Profiles + Runners + Sandboxes + Snapshots + SecretStores + Changes,
+> Store for T
+{
+}
 
 /// Who made a change, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]

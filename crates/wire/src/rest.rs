@@ -18,6 +18,7 @@ mod queue;
 mod quota;
 mod resolved;
 mod runner;
+mod secret;
 mod usage;
 
 pub use changes::{ChangedKind, ChangedObject, ListChangesAnswer};
@@ -41,6 +42,7 @@ pub use runner::{
 };
 
 pub use resolved::{FieldLayer, ResolvedField, ResolvedProfile};
+pub use secret::{ListSecretsAnswer, PutSecretBody, StoredSecret, read_secret, secret_address};
 pub use usage::{Usage, UsageBinding, UsagePart};
 
 /// A map of texts as JSON.

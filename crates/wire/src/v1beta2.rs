@@ -9,6 +9,7 @@ mod exec;
 mod file;
 mod log;
 mod sandbox;
+mod secret_store;
 mod snapshot;
 mod start;
 mod time;
@@ -29,6 +30,9 @@ pub use log::{
 pub use sandbox::{
     UsageNow, as_summary, phase_filter, sandbox_id, sandbox_not_found, sandbox_response,
     sandbox_summary, start_response,
+};
+pub use secret_store::{
+    SECRET_STORES_PAGE, new_secret_store, secret_store, secret_store_name, stores_page_size,
 };
 pub use snapshot::{snapshot_id, snapshot_message, snapshot_not_found};
 pub use start::start_request;

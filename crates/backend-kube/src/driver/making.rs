@@ -10,6 +10,7 @@ use crate::end;
 use crate::manifest::{self, Owner, RecordError};
 use crate::naming;
 use crate::sandbox::{NotRecorded, Record, Seen};
+use crate::secrets;
 use crate::words;
 
 /// How often the objects of a sandbox are tried before it is given up.
@@ -21,6 +22,7 @@ impl Driver {
         match self.write_record(seen).await {
             Ok(record) => {
                 self.sandbox.see(|seen| seen.record = Some(record));
+                self.shared.handed.forget(self.sandbox.id());
                 self.tell_recorded(Ok(()));
                 Next::Again
             }
@@ -28,6 +30,9 @@ impl Driver {
                 // Whoever wishes again begins anew; what a lost answer left
                 // behind is found by its label.
                 self.shared.forget(&self.sandbox);
+                if matches!(failure, NotRecorded::Refused(_)) {
+                    self.shared.handed.forget(self.sandbox.id());
+                }
                 self.tell_recorded(Err(failure));
                 Next::Done
             }
@@ -45,8 +50,10 @@ impl Driver {
         let Some(launch) = &seen.launch else {
             return Err(failed("there is no launch"));
         };
-        let secret = manifest::record(launch, &self.shared.settings)
-            .map_err(|error: RecordError| NotRecorded::Refused(error.to_string()))?;
+        let refused = |error: RecordError| NotRecorded::Refused(error.to_string());
+        let mut secret = manifest::record(launch, &self.shared.settings).map_err(refused)?;
+        let values = secrets::gather(&self.shared, launch).await?;
+        manifest::add_secrets(&mut secret, &launch.secrets, &values).map_err(refused)?;
         let client = &self.shared.client;
         let _stays = self.shared.namespaces.read().await;
         if let Some(namespace) = manifest::namespace(&launch.namespace, &self.shared.settings) {

@@ -3,7 +3,7 @@
 use palisade_model::sandbox::{GrantedResources, Launch};
 use serde_json::{Map, Value, json};
 
-use super::record;
+use super::{record, secrets};
 use crate::naming;
 use crate::settings::Settings;
 
@@ -92,7 +92,9 @@ fn environment(launch: &Launch) -> Value {
             } },
         })
     };
-    names.map(variable).collect()
+    let secrets = launch.secrets.iter().enumerate();
+    let secrets = secrets.map(|(index, secret)| secrets::variable(launch, index, secret));
+    names.map(variable).chain(secrets).collect()
 }
 
 fn ports(launch: &Launch) -> Value {

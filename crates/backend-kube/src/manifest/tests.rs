@@ -43,7 +43,7 @@ fn launch_under(spec: Value) -> Launch {
     launch
 }
 
-fn pod_of(launch: &Launch) -> Value {
+pub(crate) fn pod_of(launch: &Launch) -> Value {
     pod(launch, &Settings::default()).object
 }
 
@@ -51,7 +51,7 @@ fn pod_under(spec: Value) -> Value {
     pod_of(&launch_under(spec))
 }
 
-fn main_container(pod: &Value) -> &Value {
+pub(crate) fn main_container(pod: &Value) -> &Value {
     &pod["spec"]["containers"][0]
 }
 

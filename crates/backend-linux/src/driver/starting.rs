@@ -1,10 +1,13 @@
 //! From a recorded wish to a process 1 that runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use palisade_image::{Image, Progress};
 use palisade_model::quantity::Quantity;
 use palisade_model::sandbox::Launch;
+use palisade_model::secret::SecretValues;
+use tokio::time;
 use tracing::{info, warn};
 
 use super::{Driver, chain};
@@ -14,8 +17,13 @@ use crate::init_config;
 use crate::laps::{Lap, Laps};
 use crate::machine;
 use crate::sandbox::Sandbox;
+use crate::secrets;
 use crate::shared::Shared;
 use crate::state::{self, End};
+
+/// How long a sandbox waits for the values of its secrets; a gateway that is away
+/// for longer is not waited for.
+const SECRETS_WAIT_MAX: Duration = Duration::from_mins(10);
 
 impl Driver {
     /// Starts the sandbox, or tells how it ended without having started.
@@ -25,6 +33,7 @@ impl Driver {
         self.show_starting("getting the image");
         let image = self.image().await?;
         let file_system = self.file_system().await?;
+        let secrets = self.secrets().await?;
         self.show_starting("waiting for its turn to start");
         let turn = Arc::clone(&self.shared.starts).acquire_owned().await;
         let turn = turn.map_err(|_| self.failed("the runner is closing"))?;
@@ -37,6 +46,7 @@ impl Driver {
         let attempt = Attempt {
             shared: Arc::clone(&self.shared),
             sandbox: Arc::clone(&self.sandbox),
+            secrets,
         };
         let started = self.blocking(move || {
             let outcome = attempt.run(image, file_system.as_ref());
@@ -79,6 +89,25 @@ impl Driver {
         }
     }
 
+    /// Waits for the values of secrets that the gateway finds. After a restart
+    /// they come with the launch once more.
+    async fn secrets(&self) -> Result<SecretValues, End> {
+        let (id, needed) = (self.sandbox.id(), &self.sandbox.launch.secrets);
+        if let Some(values) = self.shared.handed.take(id, needed) {
+            return Ok(values);
+        }
+        self.show_starting("waiting for the values of its secrets");
+        let mut wishes = self.sandbox.wishes();
+        let values = self.shared.handed.wait(id, needed);
+        tokio::select! {
+            biased;
+            _ = wishes.wait_for(|wish| wish.stop_by.is_some()) => Err(self.stopped()),
+            values = time::timeout(SECRETS_WAIT_MAX, values) => values.map_err(|_| {
+                self.failed("the values of its secrets did not come; is the gateway there?")
+            }),
+        }
+    }
+
     /// Gets the image and keeps it on the disk, unless the sandbox is stopped.
     async fn image(&self) -> Result<Arc<Image>, End> {
         let reference = &self.sandbox.launch.workload.image;
@@ -109,6 +138,7 @@ struct Parts<'a> {
 struct Attempt {
     shared: Arc<Shared>,
     sandbox: Arc<Sandbox>,
+    secrets: SecretValues,
 }
 
 impl Attempt {
@@ -160,7 +190,10 @@ impl Attempt {
             format!("runtime class {name:?} is not configured on this runner any more")
         })?;
         let root = shared.state.runtime(class.as_str());
-        let config = init_config::of(launch, &image).map_err(|error| chain(&error))?;
+        let own = shared.config.own_secrets.as_deref();
+        let secrets = secrets::all(&launch.secrets, &self.secrets, own);
+        let secrets = secrets.map_err(|error| chain(&error))?;
+        let config = init_config::of(launch, &image, &secrets).map_err(|error| chain(&error))?;
         let start = Start {
             launch,
             image,

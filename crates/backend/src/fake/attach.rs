@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Exit;
+use palisade_model::secret::SecretValues;
 use tokio::sync::mpsc;
 
 use super::job::{self, Act};
@@ -133,7 +134,13 @@ fn running_environment(entry: &Entry) -> Result<BTreeMap<String, String>, Attach
     if entry.view.is_over() || matches!(entry.view, View::Paused { .. }) {
         return Err(AttachError::NotRunning);
     }
-    Ok(entry.launch.workload.environment.clone())
+    let mut environment = entry.launch.workload.environment.clone();
+    let secrets = entry.secrets.iter().flat_map(SecretValues::iter);
+    environment.extend(
+        secrets
+            .filter_map(|(name, value)| Some((name.to_owned(), value.as_variable()?.to_owned()))),
+    );
+    Ok(environment)
 }
 
 fn is_directory(entry: &Entry, path: &str) -> bool {

@@ -96,6 +96,28 @@ impl Sandboxes {
         self.success(answer.success, answer.error_message)
     }
 
+    /// Freezes a sandbox. Returns once it is.
+    pub async fn pause(&self, id: &str) -> Result<(), CallError> {
+        let request = pb::PauseSandboxRequest {
+            sandbox_id: id.to_owned(),
+            ..Default::default()
+        };
+        let mut gateway = self.gateway();
+        let answer = self.once(CALL_TIME, gateway.pause(request)).await?;
+        self.success(answer.success, answer.error_message)
+    }
+
+    /// Lets a sandbox go on. Returns once it does.
+    pub async fn resume(&self, id: &str) -> Result<(), CallError> {
+        let request = pb::ResumeSandboxRequest {
+            sandbox_id: id.to_owned(),
+            ..Default::default()
+        };
+        let mut gateway = self.gateway();
+        let answer = self.once(CALL_TIME, gateway.resume(request)).await?;
+        self.success(answer.success, answer.error_message)
+    }
+
     /// Ends a sandbox at once and has everything of it freed.
     pub async fn delete(&self, id: &str) -> Result<(), CallError> {
         let request = pb::DeleteSandboxRequest {

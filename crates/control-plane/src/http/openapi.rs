@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use palisade_wire::document::to_yaml;
 use palisade_wire::rest::{
     ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
-    ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, PlacementExplanation, PlacementPreview,
-    ProfileDenials, ProfileRevision, ProfileTemplate, QuotaReport, ResolvedProfile, Runner,
-    RunnerNetwork, StartQueue, Usage,
+    ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, ListSecretsAnswer,
+    PlacementExplanation, PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate,
+    PutSecretBody, QuotaReport, ResolvedProfile, Runner, RunnerNetwork, StartQueue, StoredSecret,
+    Usage,
 };
 use palisade_wire::status::Status;
 use palisade_wire::transcode;
@@ -29,6 +30,7 @@ use utoipa::{Modify, OpenApi};
         paths::create_runner, paths::list_runners, paths::get_runner, paths::update_runner,
         paths::delete_runner, paths::undrain_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
         paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
+        paths::put_secret, paths::list_secrets, paths::delete_secret,
         paths::explain, paths::get_queue, paths::get_quota, paths::get_runner_network,
         paths::get_sandbox_denials, paths::list_changes, paths::healthz, paths::livez, paths::readyz,
     ),
@@ -88,9 +90,10 @@ pub(super) async fn yaml() -> Response {
 mod paths {
     use super::{
         ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
-        ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, PlacementExplanation,
-        PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate, QuotaReport,
-        ResolvedProfile, Runner, RunnerNetwork, StartQueue, Status, Usage,
+        ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, ListSecretsAnswer,
+        PlacementExplanation, PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate,
+        PutSecretBody, QuotaReport, ResolvedProfile, Runner, RunnerNetwork, StartQueue, Status,
+        StoredSecret, Usage,
     };
 
     /// Wait for changes of profiles, runners and sandboxes
@@ -307,6 +310,43 @@ mod paths {
         responses((status = 200, body = QuotaReport), (status = 400, body = Status), (status = 401, body = Status), (status = 403, body = Status)),
     )]
     fn get_quota() {}
+
+    /// Put the value of a secret into a store, or replace it
+    #[utoipa::path(
+        put, path = "/v1beta2/sandbox/secret-stores/{store}/secrets", tag = "secrets",
+        params(("store" = String, Path, description = "The name of a store that this server keeps")),
+        request_body(content = PutSecretBody),
+        responses(
+            (status = 200, description = "The secret without its value", body = StoredSecret), (status = 400, body = Status),
+            (status = 401, body = Status), (status = 403, body = Status), (status = 404, body = Status),
+            (status = 429, description = "The store is full", body = Status),
+        ),
+    )]
+    fn put_secret() {}
+
+    /// List the secrets of a store, without their values
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/secret-stores/{store}/secrets", tag = "secrets",
+        params(
+            ("store" = String, Path, description = "The name of a store that this server keeps"),
+            ("pageSize" = Option<u32>, Query, description = "How many at most; 100 by default, 1000 at most"),
+            ("pageToken" = Option<String>, Query, description = "The nextPageToken of the page before"),
+        ),
+        responses((status = 200, body = ListSecretsAnswer), (status = 400, body = Status), (status = 401, body = Status), (status = 403, body = Status), (status = 404, body = Status)),
+    )]
+    fn list_secrets() {}
+
+    /// Delete a secret for good
+    #[utoipa::path(
+        delete, path = "/v1beta2/sandbox/secret-stores/{store}/secrets", tag = "secrets",
+        params(
+            ("store" = String, Path, description = "The name of a store that this server keeps"),
+            ("path" = String, Query, description = "Which secret"),
+            ("field" = Option<String>, Query, description = "Its field, if it is one"),
+        ),
+        responses((status = 200), (status = 400, body = Status), (status = 401, body = Status), (status = 403, body = Status), (status = 404, body = Status)),
+    )]
+    fn delete_secret() {}
 
     /// Count what was refused to the sandboxes of a profile on the network
     #[utoipa::path(

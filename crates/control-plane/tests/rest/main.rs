@@ -21,4 +21,5 @@ mod quotas;
 mod rollback;
 mod runner_errors;
 mod runners;
+mod secrets;
 mod usage;

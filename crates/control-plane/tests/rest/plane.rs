@@ -22,6 +22,7 @@ use palisade_model::quota::Quota;
 use palisade_model::runner::Runner;
 use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
+use palisade_secrets::{KeyFile, SecretSettings};
 use palisade_store::{Organizations as _, SqliteStore, Tokens as _};
 use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use serde_json::Value;
@@ -148,7 +149,12 @@ impl Plane {
         let clock = Arc::new(StepClock(AtomicI64::new(1_700_000_000_000_000)));
         let (live, ids) = (Arc::new(SaidLive::default()), Arc::new(FreshIds));
         let plane = ControlPlane::new(store.clone(), live.clone(), clock.clone(), ids);
-        let plane = plane.with_limits(limits);
+        let key = KeyFile::create(&directory.path().join("secrets.key"), [7; 32]);
+        let secrets = SecretSettings {
+            keys: Some(key.unwrap()),
+            ..SecretSettings::default()
+        };
+        let plane = plane.with_limits(limits).with_secrets(secrets);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());

@@ -63,6 +63,12 @@ pub(crate) enum LiveCommand {
         after_help = "Examples:\n  cwic sandbox stop SANDBOX-ID --grace 30s\n  cwic sandbox stop SANDBOX-ID --no-wait"
     )]
     Stop(StopArgs),
+    /// Freeze sandboxes: nothing in them runs, and their memory is kept
+    #[command(after_help = "Example:\n  cwic sandbox pause SANDBOX-ID")]
+    Pause(PauseArgs),
+    /// Let sandboxes go on that are paused
+    #[command(after_help = "Example:\n  cwic sandbox resume SANDBOX-ID")]
+    Resume(PauseArgs),
     /// End sandboxes at once, and free everything of them
     #[command(after_help = "Example:\n  cwic sandbox rm SANDBOX-ID --yes")]
     Rm(RemoveArgs),
@@ -269,6 +275,15 @@ pub(crate) struct StopArgs {
         conflicts_with = "no_wait"
     )]
     pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) outcome: OutcomeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PauseArgs {
+    /// The ids of sandboxes
+    #[arg(required = true, value_name = "SANDBOX-ID", add = complete::sandboxes())]
+    pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) outcome: OutcomeArgs,
 }

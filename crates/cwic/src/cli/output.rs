@@ -78,6 +78,13 @@ pub(crate) enum Format {
     JsonPath(Template),
 }
 
+impl Format {
+    /// Whether it is a table, which people read.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
+}
+
 /// The words for formats, for completion.
 pub(crate) const FORMATS: [&str; 6] = ["table", "wide", "json", "yaml", "name", "jsonpath="];
 

@@ -3,7 +3,8 @@
 use clap::Subcommand;
 
 use super::{
-    DiffArgs, DocumentsArgs, ExplainRequestArgs, LiveCommand, ProfileCommand, RunnerCommand,
+    DiffArgs, DocumentsArgs, ExplainRequestArgs, LiveCommand, ProfileCommand, QuotaCommand,
+    RunnerCommand, SecretCommand,
 };
 
 #[derive(Debug, Subcommand)]
@@ -22,6 +23,16 @@ pub(crate) enum SandboxCommand {
         after_help = "Example:\n  cwic sandbox runner ls"
     )]
     Runner(RunnerCommand),
+    /// Show limits, and what is used of them
+    #[command(subcommand, after_help = "Example:\n  cwic sandbox quota get")]
+    Quota(QuotaCommand),
+    /// Keep secrets, which sandboxes can have in their environment
+    #[command(
+        subcommand,
+        visible_alias = "secrets",
+        after_help = "Example:\n  cwic sandbox secret set team HF_TOKEN < token"
+    )]
+    Secret(SecretCommand),
     /// Show where a request for a sandbox would go, and what the others lack
     #[command(
         after_help = "Examples:\n  cwic sandbox explain -f request.yaml\n  cwic sandbox explain -f - --checks < request.json"

@@ -17,6 +17,7 @@ mod forward;
 mod get;
 mod list;
 mod logs;
+mod pausing;
 mod removal;
 mod request;
 mod run;
@@ -54,6 +55,10 @@ async fn dispatch(
         LiveCommand::Exec(args) => Box::pin(exec::run(args, sandboxes)).await,
         LiveCommand::Cp(args) => Box::pin(copy::run(args, sandboxes, out)).await,
         LiveCommand::Stop(args) => stop::run(&args, sandboxes, out).await,
+        LiveCommand::Pause(args) => pausing::run(pausing::Wish::Pause, &args, sandboxes, out).await,
+        LiveCommand::Resume(args) => {
+            pausing::run(pausing::Wish::Resume, &args, sandboxes, out).await
+        }
         LiveCommand::Rm(args) => removal::run(&args, sandboxes, out).await,
         LiveCommand::PortForward(args) => Box::pin(forward::run(args, sandboxes, out)).await,
         LiveCommand::Denials(args) => denials::run(&args, client, out).await,

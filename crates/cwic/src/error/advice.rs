@@ -55,6 +55,12 @@ pub(super) fn by_reason(reason: Reason) -> Option<&'static str> {
         Reason::QuotaExceeded => {
             Some("free some of what is used, or ask for a larger quota of the organization")
         }
+        Reason::SecretStoreNameTaken => {
+            Some("use the store that there is: cwic sandbox secret store ls")
+        }
+        Reason::SecretStoreNotProvisioned => {
+            Some("ask whoever runs the server to look at its key file for secrets")
+        }
         Reason::SandboxNotFound
         | Reason::RunnerNotFound
         | Reason::ProfileNotFound

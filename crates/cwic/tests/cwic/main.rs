@@ -23,6 +23,7 @@ mod runner_wizard;
 mod runners;
 mod sandboxes;
 mod schema;
+mod secrets;
 mod seed_page;
 mod showing;
 mod tool;

@@ -20,9 +20,10 @@ use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
 use palisade_model::profile::{EgressType, ServiceType};
-use palisade_model::runner::{Capabilities, Resources};
+use palisade_model::runner::{Capabilities, Resources, SecretSupport};
 use palisade_model::token::Grant;
 use palisade_runner::{Dial, Runner, RunnerConfig};
+use palisade_secrets::{KeyFile, SecretSettings};
 use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use tokio::time;
 use tonic::transport::Endpoint;
@@ -102,8 +103,14 @@ impl Platform {
     pub(crate) async fn start() -> Self {
         let parts = Parts::new().await;
         let (clock, ids) = (parts.clock.clone(), parts.ids.clone());
+        let key = KeyFile::create(&parts.home.path().join("secrets.key"), [7; 32]);
+        let secrets = SecretSettings {
+            keys: Some(key.unwrap()),
+            ..SecretSettings::default()
+        };
         let config = GatewayConfig {
             heartbeat: Duration::from_millis(200),
+            secrets: secrets.clone(),
             ..GatewayConfig::default()
         };
         let gateway = Gateway::new(config, parts.store.clone(), clock.clone(), ids.clone());
@@ -113,8 +120,10 @@ impl Platform {
             Arc::new(Live(live.clone())),
             clock.clone(),
             ids,
-        );
-        let router = one_port(router(plane), gateway.router());
+        )
+        .with_secrets(secrets);
+        let rest = router(plane).merge(gateway.rest());
+        let router = one_port(rest, gateway.router());
         let plane = Plane::serve(parts, router).await;
         let stop = plane.stop.token().clone();
         plane.tasks.spawn(gateway.run(stop.clone()));
@@ -169,6 +178,8 @@ fn one_port(rest: Router, grpc: Router) -> Router {
 
 fn backend(world: &Arc<World>) -> Fake {
     Fake::open(world.clone()).with_capabilities(Capabilities {
+        pause: true,
+        secrets: SecretSupport::Stores,
         egress: BTreeSet::from([EgressType::None, EgressType::Internet]),
         services: BTreeSet::from([ServiceType::ClusterIp]),
         architectures: BTreeSet::from(["amd64".to_owned()]),

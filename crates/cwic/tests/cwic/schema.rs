@@ -198,6 +198,7 @@ async fn sandboxes(manual: &mut Manual, platform: &Platform) {
         let arguments = format!("sandbox denials {which} -o json");
         manual.run(platform, name, &arguments).await.0.ok();
     }
+    secrets(manual, platform).await;
     let mut forward = platform
         .cwic(&format!("sandbox port-forward {id} :8080 -o json"))
         .command();
@@ -214,6 +215,7 @@ async fn sandboxes(manual: &mut Manual, platform: &Platform) {
         line
     });
     manual.check("ForwardedPort", &line.await.unwrap());
+    pausing(manual, platform, &id).await;
     let (ran, stopped) = manual
         .run(
             platform,
@@ -233,6 +235,40 @@ async fn sandboxes(manual: &mut Manual, platform: &Platform) {
     assert_eq!(ran.code, 3);
     assert_eq!(removed["items"][0]["result"], "removed");
     assert_eq!(removed["items"][2]["result"], "refused");
+}
+
+async fn secrets(manual: &mut Manual, platform: &Platform) {
+    platform
+        .cwic("sandbox secret store create team")
+        .run()
+        .await
+        .ok();
+    let set = platform
+        .cwic("sandbox secret set team TOKEN -o json")
+        .input("x");
+    let set = manual.check("OutcomeList", set.run().await.ok());
+    assert_eq!(set["items"][0]["result"], "kept");
+    for (name, arguments) in [
+        ("SecretList", "sandbox secret ls team -o json"),
+        ("SecretStoreList", "sandbox secret store ls -o json"),
+    ] {
+        let (_, told) = manual.run(platform, name, arguments).await;
+        assert_ne!(told["items"], json!([]));
+    }
+}
+
+async fn pausing(manual: &mut Manual, platform: &Platform, id: &str) {
+    for (wish, result) in [("pause", "paused"), ("resume", "resumed")] {
+        let arguments = format!("sandbox {wish} {id} -o json");
+        let (ran, told) = manual.run(platform, "OutcomeList", &arguments).await;
+        ran.ok();
+        assert_eq!(told["items"][0]["result"], result);
+    }
+    manual
+        .run(platform, "Quota", "sandbox quota get -o json")
+        .await
+        .0
+        .ok();
 }
 
 async fn insights(manual: &mut Manual, plane: &Plane) {

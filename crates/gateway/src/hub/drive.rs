@@ -22,6 +22,7 @@ use tracing::{error, warn};
 use super::Hub;
 use super::join::Loss;
 use super::plan::{Say, Told, plan};
+use super::secrets;
 use super::session::{Deaf, Session};
 use super::wishes::Wish;
 use crate::follow::all;
@@ -34,17 +35,19 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Tells one runner what it must know.
 #[derive(Debug)]
 pub(super) struct Driver {
-    hub: Hub,
-    session: Arc<Session>,
+    pub(super) hub: Hub,
+    pub(super) session: Arc<Session>,
     /// Dropped when a sandbox is removed, so that it is never larger than what
     /// the runner holds.
     told: HashMap<SandboxId, Told>,
 }
 
 /// Why a look had no outcome.
-enum Failed {
+pub(super) enum Failed {
     Runner(Deaf),
     Store(Fault),
+    /// The values of secrets cannot be read for now.
+    Secrets,
 }
 
 impl Driver {
@@ -92,7 +95,8 @@ impl Driver {
         for sandbox in live.await? {
             let id = sandbox.id;
             self.hub.inner.picture.note(&sandbox);
-            let launch = held.contains(&id);
+            // What is held and has not started yet may wait for its secrets.
+            let launch = held.contains(&id) && !secrets::may_lack(&sandbox);
             self.told.insert(
                 id,
                 Told {
@@ -173,6 +177,11 @@ impl Driver {
         match acted {
             Ok(()) => Ok(()),
             Err(Failed::Runner(deaf)) => Err(deaf),
+            Err(Failed::Secrets) => {
+                self.wish_again(wish);
+                time::sleep(PAUSE).await;
+                Ok(())
+            }
             Err(Failed::Store(fault)) => {
                 // A record that is damaged must not hold up the others.
                 if fault.may_retry() {
@@ -227,7 +236,11 @@ impl Driver {
             Err(LaunchError::Over | LaunchError::NotFound) => return Ok(()),
             Err(LaunchError::Fault(fault)) => return Err(Failed::Store(fault)),
         };
-        self.send(Message::Launch(launch_message(&launch))).await?;
+        let Some(values) = self.values(&launch).await? else {
+            return Ok(());
+        };
+        let message = launch_message(&launch, &values);
+        self.send(Message::Launch(message)).await?;
         self.told.entry(sandbox.id).or_default().launch = true;
         Ok(())
     }

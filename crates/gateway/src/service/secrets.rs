@@ -1,49 +1,161 @@
-//! Secret stores, which this server does not have.
+//! Secret stores of the caller's organization.
+//!
+//! Everybody of the organization may see which there are; administrators make
+//! and delete them. Values are put in and listed elsewhere: the protocol has no
+//! calls for that.
 
 use async_trait::async_trait;
+use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
+use palisade_model::secret::SecretStoreName;
+use palisade_model::tenant::{Principal, Role};
+use palisade_model::violation::{FieldPath, Violation, ViolationKind};
+use palisade_secrets::Secrets;
+use palisade_store::{PageRequest, PageSize};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::secret_store_service_server::SecretStoreService;
+use palisade_wire::v1beta2::{new_secret_store, secret_store, secret_store_name, stores_page_size};
 use tonic::{Request, Response, Status};
 
-use super::absent::not_implemented;
 use crate::context::Context;
+use crate::error::ApiResult;
 
-/// Says by name that there are none.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NoSecretStores;
+/// How tokens of this version begin.
+const TOKEN_PREFIX: &str = "k1-";
 
-fn none<I, O>(request: &Request<I>) -> Result<Response<O>, Status> {
-    let context = Context::of(request)?;
-    context.tell(Err(not_implemented("secret_stores", "secret stores")))
+type Answer<T> = Result<Response<T>, Status>;
+
+/// Serves secret stores. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretStores {
+    secrets: Secrets,
+}
+
+impl SecretStores {
+    pub(crate) fn new(secrets: Secrets) -> Self {
+        Self { secrets }
+    }
+
+    async fn create(
+        &self,
+        caller: &Principal,
+        request: pb::CreateSecretStoreRequest,
+    ) -> ApiResult<pb::CreateSecretStoreResponse> {
+        must_administer(caller)?;
+        let name = new_secret_store(request)?;
+        let store = self
+            .secrets
+            .create_store(&caller.organization, name)
+            .await?;
+        Ok(pb::CreateSecretStoreResponse {
+            secret_store: Some(secret_store(&store)),
+        })
+    }
+
+    async fn get(
+        &self,
+        caller: &Principal,
+        request: pb::GetSecretStoreRequest,
+    ) -> ApiResult<pb::GetSecretStoreResponse> {
+        let name = secret_store_name(&request.name)?;
+        let store = self.secrets.get_store(&caller.organization, &name).await?;
+        Ok(pb::GetSecretStoreResponse {
+            secret_store: Some(secret_store(&store)),
+        })
+    }
+
+    async fn list(
+        &self,
+        caller: &Principal,
+        request: pb::ListSecretStoresRequest,
+    ) -> ApiResult<pb::ListSecretStoresResponse> {
+        let pb::ListSecretStoresRequest {
+            page_size,
+            page_token,
+        } = request;
+        let page = PageRequest {
+            size: PageSize::clamped(stores_page_size(page_size)?),
+            after: after(&page_token)?,
+        };
+        let listed = self.secrets.list_stores(&caller.organization, page).await?;
+        let next = listed.next.map(|name| format!("{TOKEN_PREFIX}{name}"));
+        Ok(pb::ListSecretStoresResponse {
+            secret_stores: listed.items.iter().map(secret_store).collect(),
+            next_page_token: next.unwrap_or_default(),
+        })
+    }
+
+    async fn delete(
+        &self,
+        caller: &Principal,
+        request: pb::DeleteSecretStoreRequest,
+    ) -> ApiResult<pb::DeleteSecretStoreResponse> {
+        must_administer(caller)?;
+        let name = secret_store_name(&request.name)?;
+        self.secrets
+            .delete_store(&caller.organization, &name)
+            .await?;
+        Ok(pb::DeleteSecretStoreResponse {})
+    }
+}
+
+fn must_administer(caller: &Principal) -> ApiResult<()> {
+    if caller.role.includes(Role::SandboxAdmin) {
+        return Ok(());
+    }
+    let message = format!(
+        "this needs the role {}; the token of {} has {}",
+        Role::SandboxAdmin.as_str(),
+        caller.user,
+        caller.role.as_str()
+    );
+    Err(Refusal::new(Reason::PermissionDenied, message).into())
+}
+
+fn after(token: &str) -> ApiResult<Option<SecretStoreName>> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let name = token.strip_prefix(TOKEN_PREFIX);
+    let name = name.and_then(|name| name.parse().ok());
+    name.map(Some).ok_or_else(|| {
+        let what = "is not a token of this list; start again without one";
+        let path = FieldPath::from(["page_token"]);
+        Refusal::invalid(vec![Violation::new(path, ViolationKind::Invalid, what)]).into()
+    })
 }
 
 #[async_trait]
-impl SecretStoreService for NoSecretStores {
+impl SecretStoreService for SecretStores {
     async fn create_secret_store(
         &self,
         request: Request<pb::CreateSecretStoreRequest>,
-    ) -> Result<Response<pb::CreateSecretStoreResponse>, Status> {
-        none(&request)
+    ) -> Answer<pb::CreateSecretStoreResponse> {
+        let context = Context::of(&request)?;
+        context.tell(self.create(&context.caller, request.into_inner()).await)
     }
 
     async fn get_secret_store(
         &self,
         request: Request<pb::GetSecretStoreRequest>,
-    ) -> Result<Response<pb::GetSecretStoreResponse>, Status> {
-        none(&request)
+    ) -> Answer<pb::GetSecretStoreResponse> {
+        let context = Context::of(&request)?;
+        context.tell(self.get(&context.caller, request.into_inner()).await)
     }
 
     async fn list_secret_stores(
         &self,
         request: Request<pb::ListSecretStoresRequest>,
-    ) -> Result<Response<pb::ListSecretStoresResponse>, Status> {
-        none(&request)
+    ) -> Answer<pb::ListSecretStoresResponse> {
+        let context = Context::of(&request)?;
+        context.tell(self.list(&context.caller, request.into_inner()).await)
     }
 
     async fn delete_secret_store(
         &self,
         request: Request<pb::DeleteSecretStoreRequest>,
-    ) -> Result<Response<pb::DeleteSecretStoreResponse>, Status> {
-        none(&request)
+    ) -> Answer<pb::DeleteSecretStoreResponse> {
+        let context = Context::of(&request)?;
+        context.tell(self.delete(&context.caller, request.into_inner()).await)
     }
 }

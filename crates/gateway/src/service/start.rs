@@ -74,6 +74,7 @@ impl Admission {
             organization: caller.organization.clone(),
             user: caller.user.clone(),
         };
+        self.check_secrets(&owner, &request).await?;
         let request = Arc::new(request);
         let Some(wait) = wait else {
             return self.try_once(&owner, &request, None).await;
@@ -83,6 +84,23 @@ impl Admission {
             outcome => return outcome,
         };
         self.wait_in_line(owner, request, refusal, wait).await
+    }
+
+    /// Refuses secrets that are not there. The values that were found are dropped:
+    /// they are looked for once more when the launch is sent.
+    async fn check_secrets(&self, owner: &Owner, request: &StartRequest) -> ApiResult<()> {
+        // What the request itself has wrong counts more.
+        if request.secrets.is_empty() || !request.violations().is_empty() {
+            return Ok(());
+        }
+        let found = self
+            .tools
+            .secrets
+            .resolve(&owner.organization, &request.secrets);
+        match found.await {
+            Ok(_) => Ok(()),
+            Err(unresolved) => Err(unresolved.failure().into()),
+        }
     }
 
     /// Tries at once, but not before those who wait already.

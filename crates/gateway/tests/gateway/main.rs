@@ -20,6 +20,7 @@ mod rest;
 mod rest_client;
 mod restarting;
 mod rig;
+mod secrets;
 mod starting;
 mod stopping;
 mod upkeep;

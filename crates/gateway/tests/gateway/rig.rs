@@ -23,6 +23,7 @@ use palisade_model::profile::{EgressType, Profile, ServiceType, form};
 use palisade_model::quota::Quota;
 use palisade_model::runner::{
     Binding, Bindings, Capabilities, Capacity, Resources, Runner as RunnerRecord, RunnerSettings,
+    SecretSupport,
 };
 use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
@@ -139,6 +140,18 @@ impl Stage {
         self.directory.path().join("palisade.db")
     }
 
+    /// Whether a text is anywhere in the files of the database.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        let files = std::fs::read_dir(self.directory.path()).unwrap();
+        let contents = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        let mut contents = contents.filter(|bytes| bytes.len() >= text.len());
+        contents.any(|bytes| {
+            bytes
+                .windows(text.len())
+                .any(|window| window == text.as_bytes())
+        })
+    }
+
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp {
             by: parsed("ada"),
@@ -166,6 +179,16 @@ impl Stage {
             organization: parsed(organization),
             user: parsed(user),
             role: Role::SandboxUser,
+        };
+        self.grant(grant).await
+    }
+
+    /// A token for an administrator of an organization.
+    pub(crate) async fn admin_token(&self, organization: &str) -> PresentedToken {
+        let grant = Grant::Caller {
+            organization: parsed(organization),
+            user: parsed("root"),
+            role: Role::SandboxAdmin,
         };
         self.grant(grant).await
     }
@@ -395,6 +418,7 @@ fn backend(world: &Arc<World>, sandboxes_max: u32) -> Fake {
             services: BTreeSet::from([ServiceType::ClusterIp]),
             architectures: BTreeSet::from(["amd64".to_owned()]),
             pause: true,
+            secrets: SecretSupport::Stores,
             largest,
             ..Capabilities::default()
         })

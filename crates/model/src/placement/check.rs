@@ -55,6 +55,8 @@ pub(super) fn gap<'a>(case: &Case<'a>, constraint: Constraint) -> Option<Gap<'a>
         C::PodFields => machine::pod_fields(case),
         C::Privileged => machine::privileged(case),
         C::FileSystem => machine::file_system(case),
+        C::Secrets => machine::secrets(case),
+        C::RunnerSecrets => machine::runner_secrets(case),
         C::CpuCeiling => amounts::cpu_ceiling(case),
         C::MemoryCeiling => amounts::memory_ceiling(case),
         C::GpuCeiling => amounts::gpu_ceiling(case),

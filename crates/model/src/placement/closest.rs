@@ -61,7 +61,7 @@ pub struct Lowered {
 const TRIED_MAX: usize = 16;
 
 /// Constraints that no request can help.
-const FIXED: [Constraint; 13] = [
+const FIXED: [Constraint; 15] = [
     Constraint::RunnerKept,
     Constraint::ProfileResolves,
     Constraint::Image,
@@ -71,6 +71,8 @@ const FIXED: [Constraint; 13] = [
     Constraint::PodFields,
     Constraint::Privileged,
     Constraint::FileSystem,
+    Constraint::Secrets,
+    Constraint::RunnerSecrets,
     Constraint::SlotsConfigured,
     Constraint::Connected,
     Constraint::NotDraining,

@@ -134,6 +134,10 @@ constraints! {
     Privileged = "privileged", Machine, Pair;
     /// The runner makes file systems of which snapshots can be taken.
     FileSystem = "file_system", Machine, Pair;
+    /// The runner can hand secrets to sandboxes.
+    Secrets = "secrets", Machine, RunnerReport;
+    /// The runner has secrets of its own for sandboxes.
+    RunnerSecrets = "runner_secrets", Machine, RunnerReport;
     /// CPU within the ceiling of the profile.
     CpuCeiling = "cpu_ceiling", Ceiling, Spec;
     /// Memory within the ceiling of the profile.

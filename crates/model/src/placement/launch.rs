@@ -52,6 +52,11 @@ pub fn launch(
         egress: placement.egress.clone(),
         exposure: placement.exposure.clone(),
         ports: request.ports,
+        secrets: request
+            .secrets
+            .into_iter()
+            .map(|asked| asked.variable)
+            .collect(),
         mounted_files: request.mounted_files,
         file_system,
         metadata: metadata.metadata,

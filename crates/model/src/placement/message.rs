@@ -134,9 +134,7 @@ fn clause(violated: &Violated) -> String {
         C::HostName => format!("the host names {asked} of {profile} are too long for DNS"),
         C::Image => format!("neither the request nor {profile} names an image"),
         C::GpuType => format!("{runner} has no GPU of type {asked}; it has {allowed}"),
-        C::GpuMemory => {
-            format!("{runner} cannot tell which of its GPUs have {asked} of memory")
-        }
+        C::GpuMemory => format!("{runner} cannot tell which GPUs have {asked} of memory"),
         C::Architecture => format!("{runner} has no {asked} machine; it has {allowed}"),
         C::InstanceType => {
             format!("{profile} needs instance type {asked}; the runner has {allowed}")
@@ -149,6 +147,8 @@ fn clause(violated: &Violated) -> String {
         C::FileSystem => {
             format!("{runner} cannot give a sandbox {asked} of which snapshots can be taken")
         }
+        C::Secrets => format!("{runner} is of a version that hands no secrets to sandboxes"),
+        C::RunnerSecrets => format!("{runner} has no secrets of its own, such as {asked}"),
         C::CpuCeiling => format!("the request comes to {asked} CPU and {profile} allows {allowed}"),
         C::MemoryCeiling => {
             format!("the request comes to {asked} of memory and {profile} allows {allowed}")

@@ -32,7 +32,7 @@ const ENTRIES_MAX: usize = 65_536;
 // What can be asked for can be read back.
 const _: () = assert!(ENTRIES_MAX >= crate::sandbox::PROCESS_WORDS_MAX);
 
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "format",
     "id",
     "organization",
@@ -52,6 +52,7 @@ const FIELDS: [&str; 19] = [
     "annotations",
     "max_lifetime_ms",
     "file_system",
+    "secrets",
 ];
 
 /// Writes a launch, the contents of its mounted files included.
@@ -71,6 +72,7 @@ pub fn encode_launch(launch: &Launch) -> Value {
         egress: _,
         exposure,
         ports,
+        secrets,
         mounted_files,
         file_system,
         metadata: PodMetadata {
@@ -103,6 +105,10 @@ pub fn encode_launch(launch: &Launch) -> Value {
     // Not written where there is none: runners that know of none read the rest.
     if let Some(file_system) = file_system {
         document["file_system"] = file_system::encode(file_system);
+    }
+    // Whoever knows no secrets can read launches without any.
+    if !secrets.is_empty() {
+        document["secrets"] = secrets::encode(secrets);
     }
     document
 }
@@ -224,6 +230,10 @@ fn read_launch(reader: &mut Reader, root: &Node<'_>) -> Option<Launch> {
             .collect()
     })?;
     let ports = list(reader, &fields.get("ports")?, read_port)?;
+    let secrets = match fields.get("secrets") {
+        Some(node) => list(reader, &node, secrets::read)?,
+        None => Vec::new(),
+    };
     let mounted_files = list(reader, &fields.get("mounted_files")?, read_file)?;
     let gpu = match fields.get("gpu") {
         Some(node) => Some(read_gpu(reader, &node)?),
@@ -262,6 +272,7 @@ fn read_launch(reader: &mut Reader, root: &Node<'_>) -> Option<Launch> {
         egress,
         exposure,
         ports,
+        secrets,
         mounted_files,
         file_system,
         metadata: PodMetadata {
@@ -410,5 +421,6 @@ fn read_millis(reader: &mut Reader, node: &Node<'_>) -> Option<Duration> {
     millis.map(Duration::from_millis)
 }
 
+mod secrets;
 #[cfg(test)]
 mod tests;

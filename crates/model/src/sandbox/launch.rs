@@ -13,6 +13,7 @@ use crate::name::{
 };
 use crate::profile::{EgressMode, Exposure, PodPatch};
 use crate::sandbox::{GrantedResources, MountedFile, Owner, Port, Workload};
+use crate::secret::SecretVariable;
 use crate::snapshot::FileSystem;
 
 /// Everything that a backend needs to make one sandbox.
@@ -46,6 +47,8 @@ pub struct Launch {
     pub exposure: Option<AppliedExposure>,
     /// Ports that it listens on.
     pub ports: Vec<Port>,
+    /// Variables whose values are secrets; the values are nowhere in here.
+    pub secrets: Vec<SecretVariable>,
     /// Files to be in place before the main process starts.
     pub mounted_files: Vec<MountedFile>,
     /// The file system that it has to itself, if any.

@@ -10,7 +10,9 @@ use crate::id::SnapshotId;
 use crate::image::ImageReference;
 use crate::name::{LevelName, ModeName, Tag};
 use crate::quantity::Quantity;
+use crate::secret::SecretVariable;
 use crate::snapshot::MountPath;
+use crate::violation::FieldPath;
 
 mod check;
 
@@ -27,6 +29,8 @@ pub struct StartRequest {
     pub image: Option<ImageReference>,
     /// The environment.
     pub environment: Environment,
+    /// Variables whose values are secrets.
+    pub secrets: Vec<AskedSecret>,
     /// What should be set aside.
     pub requests: ResourceAmounts,
     /// What may at most be used.
@@ -54,6 +58,15 @@ pub type Environment = BTreeMap<String, String>;
 
 /// Pod annotations by key.
 pub type Annotations = BTreeMap<String, String>;
+
+/// A secret that is asked for, and where the request says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedSecret {
+    /// What is asked for.
+    pub variable: SecretVariable,
+    /// The place of the mapping in the request.
+    pub at: FieldPath,
+}
 
 /// Amounts of each resource; absent ones come from the profile.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -24,7 +24,7 @@ use crate::profile::{
 };
 use crate::runner::{
     AddressPools, Binding, Bindings, Capabilities, Capacity, Cluster, PodFieldSupport, Resources,
-    RouteSupport, Runner, RunnerSettings,
+    RouteSupport, Runner, RunnerSettings, SecretSupport,
 };
 use crate::sandbox::{
     GpuKind, GpuRequest, Network, Owner, Port, Protocol, ResourceAmounts, Selectors, StartRequest,
@@ -121,6 +121,7 @@ pub fn sample_live() -> Live {
                 pod_fields: PodFieldSupport::All,
                 pause: true,
                 file_systems: true,
+                secrets: SecretSupport::StoresAndOwn,
                 largest,
                 ..Capabilities::default()
             },
@@ -286,6 +287,7 @@ fn report() -> impl Strategy<Value = Report> {
                         privileged: false,
                         pause: true,
                         file_systems: true,
+                        secrets: SecretSupport::StoresAndOwn,
                         largest,
                     },
                     capacity: Capacity {

@@ -19,6 +19,7 @@ use crate::sandbox::{
     AppliedEgress, AppliedExposure, GpuKind, GpuRequest, GrantedResources, Launch, LaunchNamespace,
     MountedFile, Owner, PodMetadata, Port, Protocol, Workload,
 };
+use crate::secret::{SecretAddress, SecretSource, SecretVariable};
 
 /// A launch with nothing special about it.
 pub fn sample_launch() -> Launch {
@@ -53,6 +54,7 @@ pub fn sample_launch() -> Launch {
         },
         exposure: None,
         ports: Vec::new(),
+        secrets: Vec::new(),
         mounted_files: Vec::new(),
         file_system: None,
         metadata: PodMetadata::default(),
@@ -77,7 +79,11 @@ pub fn launch() -> impl Strategy<Value = Launch> {
         granted(),
         vec(port(), 0..3),
         vec(file(), 0..3),
-        (option::of(0u64..1 << 40), option::of(file_system())),
+        (
+            option::of(0u64..1 << 40),
+            option::of(file_system()),
+            vec(secret(), 0..3),
+        ),
     );
     (any::<(u128, u128)>(), placement, network, texts, payload).prop_map(
         |(ids, placement, network, texts, payload)| {
@@ -85,7 +91,7 @@ pub fn launch() -> impl Strategy<Value = Launch> {
             let (name, mode, exposure) = network;
             let (environment, labels, annotations, namespace_labels) = texts;
             let (image, command, resources, ports, mounted_files, rest) = payload;
-            let (lifetime, file_system) = rest;
+            let (lifetime, file_system, secrets) = rest;
             let sample = sample_launch();
             Launch {
                 id: SandboxId::new(Uuid::from_u128(ids.0)),
@@ -108,6 +114,7 @@ pub fn launch() -> impl Strategy<Value = Launch> {
                 egress: AppliedEgress { name, mode },
                 exposure,
                 ports,
+                secrets,
                 mounted_files,
                 file_system,
                 metadata: PodMetadata {
@@ -148,6 +155,22 @@ fn port() -> impl Strategy<Value = Port> {
         name,
         protocol,
     })
+}
+
+fn secret() -> impl Strategy<Value = SecretVariable> {
+    let of_store = (
+        parsed("[a-z]{3,5}"),
+        parsed("[a-z]{1,5}(/[a-z]{1,3})?"),
+        option::of(parsed("[a-z]{1,3}")),
+    );
+    let of_store = of_store.prop_map(|(store, path, field)| SecretSource::Store {
+        store,
+        address: SecretAddress { path, field },
+    });
+    let of_runner = (parsed("[a-z]{1,5}"), parsed("[A-Z_.]{1,5}x"));
+    let of_runner = of_runner.prop_map(|(name, key)| SecretSource::Runner { name, key });
+    let source = prop_oneof![of_store, of_runner];
+    ("[A-Z]{1,5}", source).prop_map(|(env_var, source)| SecretVariable { env_var, source })
 }
 
 fn file() -> impl Strategy<Value = MountedFile> {

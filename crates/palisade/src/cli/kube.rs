@@ -51,6 +51,9 @@ pub(crate) struct KubeArgs {
         value_name = "CIDR"
     )]
     pub(crate) cluster_ranges: Vec<Cidr>,
+    /// The namespace of the Secrets that sandboxes may be given; without it there are none
+    #[arg(long, env = "PALISADE_CLUSTER_SECRETS_NAMESPACE", value_name = "NAME")]
+    pub(crate) cluster_secrets_namespace: Option<palisade_model::name::DnsLabel>,
     /// The label of nodes that holds their instance type
     #[arg(
         long,

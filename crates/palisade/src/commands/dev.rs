@@ -4,7 +4,7 @@ use crate::cli::DevArgs;
 use crate::out::Out;
 use crate::parts::bootstrap::{self, ADMIN_TOKEN, CLUSTER, ORGANIZATION, USER_TOKEN};
 use crate::parts::supervisor::Supervisor;
-use crate::parts::{platform, runner, snapshots, store};
+use crate::parts::{platform, runner, secrets, snapshots, store};
 use crate::serve::local;
 use crate::state_dir::StateDir;
 
@@ -16,7 +16,9 @@ pub(super) async fn run(args: DevArgs, out: &mut Out) -> anyhow::Result<()> {
     let join_token = bootstrap::prepare(&*store, &state).await?;
     let snapshots = snapshots::open(&args.snapshots, &state).await?;
     let mut supervisor = Supervisor::new();
-    let platform = platform::start(store, snapshots, &args.listen, &mut supervisor).await?;
+    let secrets = secrets::settings(&args.secrets, &state, &store).await?;
+    let platform =
+        platform::start((store, secrets), snapshots, &args.listen, &mut supervisor).await?;
     let dial = local::dial(platform.server);
     // Its figures are in those of the gateway.
     let _ = runner::start(&args.host, join_token, dial, &mut supervisor).await?;

@@ -3,7 +3,7 @@
 use crate::cli::ServeArgs;
 use crate::out::Out;
 use crate::parts::supervisor::Supervisor;
-use crate::parts::{platform, snapshots, store};
+use crate::parts::{platform, secrets, snapshots, store};
 use crate::state_dir::StateDir;
 
 /// Runs until somebody asks it to end.
@@ -13,7 +13,9 @@ pub(super) async fn run(args: ServeArgs, out: &mut Out) -> anyhow::Result<()> {
     let store = store::open_in(&state).await?;
     let snapshots = snapshots::open(&args.snapshots, &state).await?;
     let mut supervisor = Supervisor::new();
-    let platform = platform::start(store, snapshots, &args.listen, &mut supervisor).await?;
+    let secrets = secrets::settings(&args.secrets, &state, &store).await?;
+    let platform =
+        platform::start((store, secrets), snapshots, &args.listen, &mut supervisor).await?;
     out.line(format_args!("listening on {}", platform.url));
     supervisor.run().await
 }

@@ -75,6 +75,10 @@ fn settings(args: &KubeArgs) -> anyhow::Result<Settings> {
         gpu_resource: args.gpu_resource.clone(),
         gpu_type_label: args.gpu_type_label.clone(),
         cluster_ranges: args.cluster_ranges.clone(),
+        secrets_namespace: args
+            .cluster_secrets_namespace
+            .as_ref()
+            .map(ToString::to_string),
         enforcement,
         probe_image: args.probe_image.clone(),
         namespace_idle: (args.namespace_idle_seconds > 0)

@@ -11,6 +11,7 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
+use palisade_secrets::SecretSettings;
 use palisade_store::Store;
 use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use tokio::net::TcpListener;
@@ -62,9 +63,10 @@ impl RunnerLive for Live {
     }
 }
 
-/// Puts the platform together and starts it under `supervisor`.
+/// Puts the platform together, over its store and its secrets, and starts it under
+/// `supervisor`.
 pub(crate) async fn start(
-    store: Arc<dyn Store>,
+    (store, secrets): (Arc<dyn Store>, SecretSettings),
     snapshots: SnapshotSettings,
     args: &ListenArgs,
     supervisor: &mut Supervisor,
@@ -78,6 +80,7 @@ pub(crate) async fn start(
         GatewayConfig {
             exec_sessions: args.sessions.limits(),
             snapshots: Some(snapshots),
+            secrets: secrets.clone(),
             ..GatewayConfig::default()
         },
         Arc::clone(&store),
@@ -90,6 +93,7 @@ pub(crate) async fn start(
         metrics::serve(listener, gateway.live(), supervisor)?;
     }
     let plane = ControlPlane::new(store, live, Arc::new(SystemClock), Arc::new(KernelIds))
+        .with_secrets(secrets)
         .ending_with(stop.clone());
     let services = Services {
         rest: palisade_control_plane::router(plane.clone()).merge(gateway.rest()),

@@ -123,6 +123,12 @@ async fn config(args: &HostArgs) -> anyhow::Result<LinuxConfig> {
     }
     ingress::configure(&mut config, &args.ingress)?;
     config.node_labels = node_labels(&args.node_labels)?;
+    if let Some(directory) = &args.runner_secrets {
+        if !directory.is_dir() {
+            bail!("--runner-secrets {} is no directory", directory.display());
+        }
+        config.own_secrets = Some(directory.clone());
+    }
     Ok(config)
 }
 

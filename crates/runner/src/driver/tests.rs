@@ -4,6 +4,7 @@ use palisade_backend::fake::{Fake, World};
 use palisade_model::name::RuntimeClass;
 use palisade_model::runner::Capabilities;
 use palisade_model::sandbox::{Exit, State};
+use palisade_model::secret::SecretValues;
 use palisade_model::testing::sample_launch;
 use tokio_util::task::TaskTracker;
 
@@ -65,7 +66,7 @@ impl Plane {
         launch.workload.command = command.split(' ').map(str::to_owned).collect();
         change(&mut launch);
         let id = launch.id;
-        self.registry.launch(launch);
+        self.registry.launch(launch, SecretValues::default());
         id
     }
 
@@ -265,7 +266,7 @@ async fn another_capability_set_changes_what_is_refused() {
         outbox: outbox.clone(),
     };
     let registry = Registry::new(tools, TaskTracker::new(), CancellationToken::new());
-    registry.launch(sample_launch());
+    registry.launch(sample_launch(), SecretValues::default());
     let (_, news) = time::timeout(LIMIT, outbox.next()).await.unwrap();
     assert_eq!(news.state, State::Failed(None));
     assert!(news.reason.contains("none"), "{}", news.reason);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::runner::{
-    AddressPools, Capabilities, Capacity, PodFieldSupport, Resources, RouteSupport,
+    AddressPools, Capabilities, Capacity, PodFieldSupport, Resources, RouteSupport, SecretSupport,
 };
 
 use crate::proto::runner_v1 as pb;
@@ -27,6 +27,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         privileged,
         pause,
         file_systems,
+        secrets,
         largest,
     } = capabilities;
     let (unknown_address_pools, address_pools) = match address_pools {
@@ -56,6 +57,8 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         privileged: *privileged,
         pause: *pause,
         file_systems: *file_systems,
+        secrets: secrets.has_stores(),
+        own_secrets: secrets.has_own(),
         largest: Some(resources_message(*largest)),
         unknown_address_pools,
         address_pools,
@@ -86,6 +89,8 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         address_pools,
         pause,
         file_systems,
+        secrets,
+        own_secrets,
     } = message;
     Capabilities {
         egress: known(&egress_types, &EgressType::ALL, EgressType::as_str),
@@ -117,6 +122,11 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         privileged,
         pause,
         file_systems,
+        secrets: match (secrets, own_secrets) {
+            (false, _) => SecretSupport::None,
+            (true, false) => SecretSupport::Stores,
+            (true, true) => SecretSupport::StoresAndOwn,
+        },
         largest: resources(largest.unwrap_or_default()),
     }
 }
@@ -199,6 +209,7 @@ mod tests {
             privileged: true,
             pause: true,
             file_systems: true,
+            secrets: SecretSupport::StoresAndOwn,
             largest: Resources {
                 cpu_millis: 1,
                 memory_bytes: 2,

@@ -54,16 +54,10 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
     let absent = [
         ("s3_mount", "mounting of buckets", s3_mount.is_some()),
         (
-            "runner_cluster_secrets",
-            "secrets of the runner's cluster",
-            !runner_cluster_secrets.is_empty(),
-        ),
-        (
             "object_storage_access",
             "access to object storage",
             object_storage_access.is_some(),
         ),
-        ("secret_stores", "secret stores", !secret_stores.is_empty()),
         ("volumes", "volumes", !volumes.is_empty()),
     ];
     if let Some((field, feature, _)) = absent.into_iter().find(|(_, _, present)| *present) {
@@ -82,6 +76,7 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
         command: reader.command(command, args),
         image: reader.image(&container_image),
         environment: environment_variables.into_iter().collect(),
+        secrets: secrets::read(&mut reader, secret_stores, runner_cluster_secrets),
         requests,
         limits,
         ports: or_as_exposed(ports, &network),
@@ -415,5 +410,6 @@ impl Reader {
     }
 }
 
+mod secrets;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use crate::placement::case::Case;
 use crate::placement::gap::{Gap, Side};
 use crate::sandbox::GpuKind;
+use crate::secret::SecretSource;
 
 pub(super) fn image<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     case.resolved()?;
@@ -64,4 +65,26 @@ pub(super) fn file_system<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let can = case.report()?.capabilities.file_systems;
     let wanted = Side::Text("a file system of its own");
     (!can).then(|| Gap::new(wanted, Side::Text("none")))
+}
+
+pub(super) fn secrets<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let mut asked = case.request().secrets.iter();
+    asked.find(|asked| asked.variable.is_of_store())?;
+    let can = case.report()?.capabilities.secrets.has_stores();
+    (!can).then(|| Gap::new(Side::Text("secrets"), Side::Text("no secrets")))
+}
+
+pub(super) fn runner_secrets<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let mut asked = case.request().secrets.iter();
+    let name = asked.find_map(|asked| match &asked.variable.source {
+        SecretSource::Runner { name, .. } => Some(name),
+        SecretSource::Store { .. } => None,
+    })?;
+    let can = case.report()?.capabilities.secrets.has_own();
+    (!can).then(|| {
+        Gap::new(
+            Side::Text(name.as_str()),
+            Side::Text("no secrets of its own"),
+        )
+    })
 }

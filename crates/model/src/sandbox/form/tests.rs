@@ -26,7 +26,13 @@ fn another_format_is_refused() {
 
 #[test]
 fn each_missing_field_makes_a_launch_unreadable() {
-    let optional = ["gpu", "exposed_ports", "max_lifetime_ms", "file_system"];
+    let optional = [
+        "gpu",
+        "exposed_ports",
+        "max_lifetime_ms",
+        "file_system",
+        "secrets",
+    ];
     let document = encode_launch(&sample_launch());
     for field in FIELDS.iter().filter(|field| !optional.contains(field)) {
         let mut document = document.clone();

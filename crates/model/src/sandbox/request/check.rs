@@ -39,6 +39,7 @@ impl StartRequest {
         violations.extend(self.selector_violations());
         violations.extend(self.exposure_violations());
         violations.extend(self.process_violations());
+        violations.extend(secrets::violations(self));
         violations.extend(self.file_violations());
         violations.extend(self.file_system_violations());
         violations.extend(self.amount_violations());
@@ -289,5 +290,6 @@ fn above_limit(
     })
 }
 
+mod secrets;
 #[cfg(test)]
 mod tests;

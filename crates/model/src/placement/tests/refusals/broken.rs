@@ -3,8 +3,9 @@
 use super::*;
 use crate::pool::Room;
 use crate::profile::EgressType;
-use crate::runner::{AddressPools, PodFieldSupport, RouteSupport};
-use crate::sandbox::{FileSystemWish, GpuKind, GpuRequest, Port, Protocol};
+use crate::runner::{AddressPools, PodFieldSupport, RouteSupport, SecretSupport};
+use crate::sandbox::{AskedSecret, FileSystemWish, GpuKind, GpuRequest, Port, Protocol};
+use crate::secret::{SecretAddress, SecretSource, SecretVariable};
 
 type Case = (Constraint, FleetPlan, Caller);
 type Change = fn(&mut Live);
@@ -107,6 +108,18 @@ fn with_file_system() -> StartRequest {
     request
 }
 
+fn secret(source: SecretSource) -> StartRequest {
+    let mut request = nothing();
+    request.secrets = vec![AskedSecret {
+        variable: SecretVariable {
+            env_var: "TOKEN".to_owned(),
+            source,
+        },
+        at: crate::violation::FieldPath::root(),
+    }];
+    request
+}
+
 fn machine() -> Vec<Case> {
     let none = json!({});
     let arm = json!({ "node_selector": { "kubernetes.io/arch": "arm64" } });
@@ -115,6 +128,17 @@ fn machine() -> Vec<Case> {
     let pod = json!({ "pod": { "spec": { "schedulerName": "sunk" } } });
     let h100 = gpu(GpuKind::Type("H100".to_owned()));
     let large = gpu(GpuKind::MemoryGb(40));
+    let of_store = secret(SecretSource::Store {
+        store: "team".parse().unwrap(),
+        address: SecretAddress {
+            path: "token".parse().unwrap(),
+            field: None,
+        },
+    });
+    let of_runner = secret(SecretSource::Runner {
+        name: "db".parse().unwrap(),
+        key: "password".parse().unwrap(),
+    });
     vec![
         case(
             Constraint::Image,
@@ -132,6 +156,12 @@ fn machine() -> Vec<Case> {
         }),
         case(Constraint::FileSystem, &none, with_file_system(), |live| {
             report(live).capabilities.file_systems = false;
+        }),
+        case(Constraint::Secrets, &none, of_store, |live| {
+            report(live).capabilities.secrets = SecretSupport::None;
+        }),
+        case(Constraint::RunnerSecrets, &none, of_runner, |live| {
+            report(live).capabilities.secrets = SecretSupport::Stores;
         }),
     ]
 }
