@@ -77,7 +77,7 @@ async fn what_is_no_value_or_not_allowed_is_refused() {
         .input("x")
         .run()
         .await;
-    assert!(named.failed(1).contains("path"), "{}", named.stderr);
+    assert!(named.failed(64).contains("path"), "{}", named.stderr);
     // There is no way to give a value as an argument.
     platform
         .cwic("sandbox secret set team A hunter2")

@@ -12,7 +12,7 @@ pub(crate) struct SecretsArgs {
     #[command(flatten)]
     pub(crate) key: SecretsKeyArgs,
     /// A secret store whose values are outside of the database, for one organization: in
-    /// variables of this process that begin with a prefix, as in acme/ci=env:CI_, or in files
+    /// variables of this process that begin with a prefix, as in acme/build=env:BUILD_, or in files
     /// below a directory, as in acme/files=dir:/etc/secrets; repeatable
     #[arg(
         long = "secret-store",

@@ -93,7 +93,7 @@ fn configured(text: &str) -> anyhow::Result<ConfiguredStore> {
     let form = || {
         format!(
             "--secret-store {text:?} must read ORG/NAME=env:PREFIX or ORG/NAME=dir:PATH, such as \
-             acme/ci=env:CI_"
+             acme/build=env:BUILD_"
         )
     };
     let (whose, source) = text.split_once('=').with_context(form)?;
@@ -160,16 +160,16 @@ mod tests {
 
     #[test]
     fn a_store_is_an_organization_a_name_and_a_bounded_source() {
-        let store = configured("acme/ci=env:PALISADE_NO_SUCH_").unwrap();
+        let store = configured("acme/build=env:PALISADE_NO_SUCH_").unwrap();
         assert_eq!(store.organization.as_str(), "acme");
         assert!(matches!(store.source, Source::Environment(values) if values.is_empty()));
         assert!(configured("acme/files=dir:/tmp").is_ok());
         for wrong in [
             "ci=env:CI_",
-            "acme/ci",
-            "acme/ci=env:",
-            "acme/ci=vault:x",
-            "acme/x=env:CI_",
+            "acme/build",
+            "acme/build=env:",
+            "acme/build=vault:x",
+            "acme/x=env:BUILD_",
             "acme/files=dir:tmp",
             "acme/files=dir:/no/such/directory",
         ] {
