@@ -53,6 +53,8 @@ test-kube: ## Run sandboxes on a real Kubernetes node that is brought up for it
 
 sdk: ## Drive the platform with the official Python SDK, and from JavaScript
 	scripts/sdk.sh
+	# The server of buckets comes with what the SDK's tests need.
+	cargo nextest run --workspace --locked --run-ignored only -E 'package(palisade-blob)'
 
 story: ## Tell the story of the demo with the binaries of the tests
 	cargo build --locked -p palisade -p cwic

@@ -1,6 +1,8 @@
 //! A bucket keeps the contract of [`Blobs`](palisade_blob::Blobs), against a server
 //! that is a program of its own.
 
+#![expect(clippy::unwrap_used, reason = "parts of tests fail by panicking")]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
