@@ -251,10 +251,10 @@ def test_a_session_runs_functions():
         assert add.remote(2, 3).result() == 5
 
 
-def test_snapshots_are_told_to_be_missing():
-    from cwsandbox import SnapshotNotSupportedError
-
-    with pytest.raises((SnapshotNotSupportedError, SandboxError)) as caught:
-        with Sandbox.run(file_system_snapshot={"mount_path": "/data"}):
-            pass
-    assert caught.value.reason == "CWSANDBOX_FSS_NOT_SUPPORTED"
+def test_work_goes_on_in_another_sandbox():
+    where = {"mount_path": "/data", "size": "64Mi"}
+    with Sandbox.run(file_system_snapshot=where) as box:
+        box.write_file("/data/result", b"42").result()
+        snapshot = box.snapshot().result()
+    with Sandbox.run(file_system_snapshot=where | {"file_system_snapshot_id": snapshot}) as box:
+        assert box.read_file("/data/result").result() == b"42"
