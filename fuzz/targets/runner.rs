@@ -66,9 +66,9 @@ fn with<M: Message + Default>(bytes: &[u8], read: impl FnOnce(M)) {
 
 /// The document is what others write; the message around it is not of interest.
 fn launch(message: pb::Launch) {
-    if let Ok(read) = runner::launch(&message) {
-        let again = runner::launch(&runner::launch_message(&read));
-        assert_eq!(again.ok(), Some(read));
+    if let Ok((read, secrets)) = runner::launch(message) {
+        let again = runner::launch(runner::launch_message(&read, &secrets));
+        assert_eq!(again.ok(), Some((read, secrets)));
     }
 }
 
