@@ -74,7 +74,8 @@ def test_the_minimal_profile_closes_everything_in_a_namespace_of_the_user(launch
 
 
 def test_the_compute_shape_is_image_resources_and_nodes(launch):
-    box = launch("compute")
+    # The SDK names an image of its own unless it is told one.
+    box = launch("compute", container_image="ghcr.io/myorg/python-ds:3.11-pytorch-2.3")
     box.wait(timeout=PATIENCE_SECONDS)
     pod = only("pod", box.sandbox_id)
     container = main_container(pod)
