@@ -9,7 +9,7 @@ cargo build --locked -p palisade -p cwic
 target="$(cargo metadata --no-deps --format-version 1 | jq -r .target_directory)"
 export PALISADE_BIN_DIR="${PALISADE_BIN_DIR:-$target/debug}"
 scripts/image.sh "$PALISADE_BIN_DIR/palisade"
-python="$(scripts/venv.sh)"
+python="$(scripts/venv.sh tests)"
 scripts/node.sh
 
 sudo=()

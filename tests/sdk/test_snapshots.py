@@ -283,7 +283,7 @@ def buckets(tmp_path):
 
     search = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     program = shutil.which("moto_server", path=search)
-    assert program, "moto_server is missing; scripts/venv.sh installs it"
+    assert program, "moto_server is missing; scripts/venv.sh tests installs it"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -31,7 +31,7 @@ async fn server() -> Server {
     );
     assert!(
         Path::new(program).exists(),
-        "there is no {program}; scripts/venv.sh installs it"
+        "there is no {program}; scripts/venv.sh tests installs it"
     );
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();
@@ -69,7 +69,7 @@ fn at(server: &Server) -> S3Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a server of buckets, which scripts/venv.sh installs"]
+#[ignore = "takes a server of buckets, which scripts/venv.sh tests installs"]
 async fn a_bucket_keeps_the_contract() {
     let server = server().await;
     let blobs = at(&server).open("bucket", "us-east-1").await.unwrap();
@@ -77,7 +77,7 @@ async fn a_bucket_keeps_the_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a server of buckets, which scripts/venv.sh installs"]
+#[ignore = "takes a server of buckets, which scripts/venv.sh tests installs"]
 async fn a_bucket_that_is_not_there_is_told_as_such() {
     let server = server().await;
     let opened = at(&server).open("nowhere", "us-east-1").await;
