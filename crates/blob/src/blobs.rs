@@ -5,12 +5,9 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use palisade_model::name::OrganizationId;
 use palisade_model::snapshot::ContentDigest;
-use tokio::sync::mpsc;
-
-/// The pieces that may wait to be taken of a download.
-pub(crate) const QUEUE_MAX: usize = 8;
 
 /// What bytes are found under: whose they are, and what they are.
 ///
@@ -70,12 +67,17 @@ pub trait Upload: Debug + Send {
 }
 
 /// Bytes on their way out.
-#[derive(Debug)]
 pub struct Download {
     /// How many there are.
     pub bytes: u64,
     /// The pieces, in order, and an error if they end too early.
-    pub chunks: mpsc::Receiver<Result<Bytes, BlobError>>,
+    pub chunks: BoxStream<'static, Result<Bytes, BlobError>>,
+}
+
+impl Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Download({} bytes)", self.bytes)
+    }
 }
 
 /// Why bytes could not be put, brought or removed.
@@ -127,6 +129,15 @@ impl Count {
             return Err(self.wrong());
         }
         Ok(())
+    }
+
+    /// Takes the next piece in, or the end.
+    pub(crate) fn next(&mut self, piece: Option<Bytes>) -> Result<Option<Bytes>, BlobError> {
+        match &piece {
+            Some(piece) => self.add(piece.len())?,
+            None => self.check()?,
+        }
+        Ok(piece)
     }
 
     /// Whether all came.

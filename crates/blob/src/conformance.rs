@@ -6,6 +6,7 @@
 )]
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use palisade_model::snapshot::ContentDigest;
 
 use crate::blobs::{BlobError, BlobName, Blobs};
@@ -37,7 +38,7 @@ async fn put(blobs: &dyn Blobs, name: &BlobName, content: &Bytes) -> Result<(), 
 async fn get(blobs: &dyn Blobs, name: &BlobName) -> Result<Vec<u8>, BlobError> {
     let mut download = blobs.get(name).await?;
     let mut content = Vec::new();
-    while let Some(chunk) = download.chunks.recv().await {
+    while let Some(chunk) = download.chunks.next().await {
         content.extend_from_slice(&chunk?);
     }
     assert_eq!(content.len() as u64, download.bytes);

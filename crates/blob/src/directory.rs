@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::blobs::{BlobError, BlobName, Blobs, Count, Download, QUEUE_MAX, Upload};
+use crate::blobs::{BlobError, BlobName, Blobs, Count, Download, Upload};
 
 /// What is read at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -89,13 +89,17 @@ impl Blobs for DirectoryBlobs {
     async fn get(&self, name: &BlobName) -> Result<Download, BlobError> {
         let file = File::open(self.place(name)).await.map_err(failed)?;
         let bytes = file.metadata().await.map_err(failed)?.len();
-        let (sender, chunks) = mpsc::channel(QUEUE_MAX);
-        // Ends with the file or with whoever reads; nobody has to wait for it.
-        tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Handle::current();
-            runtime.block_on(send(file, bytes, sender));
-        });
-        Ok(Download { bytes, chunks })
+        let chunks = stream::try_unfold(
+            (file, Count::of(bytes)),
+            |(mut file, mut count)| async move {
+                let piece = count.next(read(&mut file).await.map_err(failed)?)?;
+                Ok(piece.map(|piece| (piece, (file, count))))
+            },
+        );
+        Ok(Download {
+            bytes,
+            chunks: chunks.boxed(),
+        })
     }
 
     async fn size(&self, name: &BlobName) -> Result<Option<u64>, BlobError> {
@@ -114,27 +118,12 @@ impl Blobs for DirectoryBlobs {
     }
 }
 
-async fn send(mut file: File, bytes: u64, to: mpsc::Sender<Result<Bytes, BlobError>>) {
-    let mut count = Count::of(bytes);
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        let read = (&mut file).take(CHUNK_BYTES as u64);
-        let mut read = read;
-        let outcome = match read.read_to_end(&mut chunk).await {
-            Ok(0) => count.check().map(|()| None),
-            Ok(len) => count.add(len).map(|()| Some(Bytes::from(chunk))),
-            Err(error) => Err(failed(error)),
-        };
-        let piece = match outcome {
-            Ok(Some(chunk)) => Ok(chunk),
-            Ok(None) => return,
-            Err(error) => Err(error),
-        };
-        let is_last = piece.is_err();
-        if to.send(piece).await.is_err() || is_last {
-            return;
-        }
-    }
+/// The next piece of a file; `None` at its end.
+async fn read(file: &mut File) -> io::Result<Option<Bytes>> {
+    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+    let mut part = file.take(CHUNK_BYTES as u64);
+    let len = part.read_to_end(&mut chunk).await?;
+    Ok((len > 0).then(|| chunk.into()))
 }
 
 /// Goes with whoever has it, unless it got a name.

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt as _};
 use reqwest::{Client, Response, StatusCode, Url};
 use rusty_s3::actions::CreateMultipartUpload;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
-use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::blobs::{BlobError, BlobName, Blobs, Count, Download, QUEUE_MAX, Upload};
+use crate::blobs::{BlobError, BlobName, Blobs, Count, Download, Upload};
 
 /// For how long an address is good; longer than any request may take.
 const SIGNED_FOR: Duration = Duration::from_mins(15);
@@ -218,13 +218,17 @@ impl Blobs for S3Blobs {
         let bytes = answer
             .content_length()
             .ok_or_else(|| BlobError::Failed("the bucket does not say how much it sends".into()))?;
-        let (sender, chunks) = mpsc::channel(QUEUE_MAX);
-        // Ends with the object or with whoever reads; nobody has to wait for it.
-        tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Handle::current();
-            runtime.block_on(send(answer, bytes, sender));
-        });
-        Ok(Download { bytes, chunks })
+        let chunks = stream::try_unfold(
+            (answer, Count::of(bytes)),
+            |(mut answer, mut count)| async move {
+                let piece = count.next(answer.chunk().await.map_err(failed)?)?;
+                Ok(piece.map(|piece| (piece, (answer, count))))
+            },
+        );
+        Ok(Download {
+            bytes,
+            chunks: chunks.boxed(),
+        })
     }
 
     async fn size(&self, name: &BlobName) -> Result<Option<u64>, BlobError> {
@@ -251,26 +255,6 @@ impl Blobs for S3Blobs {
         match self.ask(|client| client.delete(url.clone())).await {
             Ok(_) | Err(BlobError::NotFound) => Ok(()),
             Err(error) => Err(error),
-        }
-    }
-}
-
-async fn send(mut answer: Response, bytes: u64, to: mpsc::Sender<Result<Bytes, BlobError>>) {
-    let mut count = Count::of(bytes);
-    loop {
-        let outcome = match answer.chunk().await {
-            Ok(Some(chunk)) => count.add(chunk.len()).map(|()| Some(chunk)),
-            Ok(None) => count.check().map(|()| None),
-            Err(error) => Err(failed(error)),
-        };
-        let piece = match outcome {
-            Ok(Some(chunk)) => Ok(chunk),
-            Ok(None) => return,
-            Err(error) => Err(error),
-        };
-        let is_last = piece.is_err();
-        if to.send(piece).await.is_err() || is_last {
-            return;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! nothing else. Whether the bytes are the right ones is for the runner to find
 //! out, which knows the digest from the launch.
 
+use futures_util::StreamExt as _;
 use palisade_backend::EXEC_QUEUE_MAX;
 use palisade_blob::{BlobError, BlobName, Download};
 use palisade_model::id::SandboxId;
@@ -87,7 +88,7 @@ async fn pass_on(mut download: Download, to: mpsc::Sender<Result<pb::FetchChunk,
         let chunk = tokio::select! {
             biased;
             () = to.closed() => return,
-            chunk = download.chunks.recv() => chunk,
+            chunk = download.chunks.next() => chunk,
         };
         let Some(chunk) = chunk else { return };
         let piece = chunk.map(|data| pb::FetchChunk { data });
