@@ -28,6 +28,12 @@ pub struct Denials {
     pub recent: Vec<DeniedFlow>,
 }
 
+/// How much a counter grew. One that went back began anew, as when a sandbox was
+/// connected again.
+pub fn grown(before: u64, now: u64) -> u64 {
+    now.checked_sub(before).unwrap_or(now)
+}
+
 /// Which way a flow was to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {

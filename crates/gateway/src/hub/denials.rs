@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use palisade_model::denial::Denials;
+use palisade_model::denial::{Denials, grown};
 use palisade_model::id::{ProfileId, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_wire::rest::DenialTotals;
@@ -97,26 +97,21 @@ impl DenialBook {
 }
 
 impl Book {
-    /// Adds what is new to the totals. A counter that went back began anew, as
-    /// when a sandbox was connected again.
+    /// Adds what is new to the totals.
     fn count(&mut self, organization: &OrganizationId, before: Option<&Entry>, now: &Denials) {
         let key = (organization.clone(), now.profile);
         if self.profiles.len() >= PROFILES_MAX && !self.profiles.contains_key(&key) {
             return;
         }
-        let grown = |before: Option<u64>, now: u64| {
-            let before = before.filter(|before| *before <= now);
-            now - before.unwrap_or(0)
-        };
         let place = self.profiles.len();
         let counted = self.profiles.entry(key).or_insert(Counted {
             place,
             totals: DenialTotals::default(),
         });
         let totals = &mut counted.totals;
-        let packets = before.map(|entry| entry.denials.packets);
-        let incoming = before.map(|entry| entry.denials.incoming);
-        let questions = before.map(|entry| entry.denials.questions);
+        let packets = before.map_or(0, |entry| entry.denials.packets);
+        let incoming = before.map_or(0, |entry| entry.denials.incoming);
+        let questions = before.map_or(0, |entry| entry.denials.questions);
         totals.packets += grown(packets, now.packets);
         totals.incoming += grown(incoming, now.incoming);
         totals.questions += grown(questions, now.questions);

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use palisade_model::denial::Denials;
+use palisade_model::denial::{Denials, grown};
 use palisade_model::id::{ProfileId, SandboxId};
 
 /// How many profiles are counted; those above are not.
@@ -68,11 +68,6 @@ impl Counted {
         total.incoming += grown(before.incoming, now.incoming);
         total.questions += grown(before.questions, now.questions);
     }
-}
-
-/// A counter that went back began anew, as when a sandbox was connected again.
-fn grown(before: u64, now: u64) -> u64 {
-    now.checked_sub(before).unwrap_or(now)
 }
 
 #[cfg(test)]
