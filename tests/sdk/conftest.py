@@ -1,6 +1,7 @@
 """One platform for all tests: `palisade dev`, an image made from Debian's
 packages, and the profiles that the tests use."""
 
+import contextlib
 import os
 import pathlib
 
@@ -70,6 +71,25 @@ def binary(name):
 def new_platform(directory):
     """A platform with a state directory of its own; not started yet."""
     return Platform(directory, binary("palisade"), binary("cwic"), IMAGES)
+
+
+@contextlib.contextmanager
+def in_use(platform, *profiles):
+    """Starts a platform with these profiles, the first as default, which the SDK talks to meanwhile."""
+    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
+    platform.start()
+    try:
+        ids = [platform.create_profile(profile) for profile in profiles]
+        platform.create_runner([
+            {"profile_template_id": id, "is_default": place == 0} for place, id in enumerate(ids)
+        ])
+        os.environ["CWSANDBOX_BASE_URL"] = platform.url
+        os.environ["CWSANDBOX_API_KEY"] = platform.token("user")
+        yield platform
+    finally:
+        code = platform.stop()
+        os.environ.update(kept)
+    assert code == 0, platform.log()[-4000:]
 
 
 def with_profiles(platform):

@@ -13,7 +13,7 @@ import pytest
 from cwsandbox import CWSandboxError, NetworkOptions, Sandbox
 from cwsandbox._proto import gateway_pb2, gateway_pb2_grpc
 
-from conftest import new_platform
+from conftest import in_use, new_platform
 
 CERTIFICATES = pathlib.Path(__file__).resolve().parents[2] / "crates/http-router/tests/router/certificates"
 PROFILE = {
@@ -60,7 +60,6 @@ def put_certificate(directory, name):
 @pytest.fixture
 def web(tmp_path, platform):
     """A platform with an entry point, and a profile that exposes ports there."""
-    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
     own = new_platform(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
         own.http = "127.0.0.1:%d" % free.getsockname()[1]
@@ -68,16 +67,8 @@ def web(tmp_path, platform):
     put_certificate(tmp_path, "first")
     own.options = ["--https-listen", "%s:%d" % own.https, "--http-tls-cert", str(tmp_path / "chain.pem"),
                    "--http-tls-key", str(tmp_path / "key.pem")]
-    own.start()
-    try:
-        own.create_runner([{"profile_template_id": own.create_profile(PROFILE), "is_default": True}])
-        os.environ["CWSANDBOX_BASE_URL"] = own.url
-        os.environ["CWSANDBOX_API_KEY"] = own.token("user")
+    with in_use(own, PROFILE):
         yield own
-    finally:
-        code = own.stop()
-        os.environ.update(kept)
-    assert code == 0, own.log()[-4000:]
 
 
 def get(platform, host, path="/"):

@@ -17,7 +17,7 @@ import pytest
 from cwsandbox import CWSandboxError, NetworkOptions, Sandbox
 from cwsandbox._proto import gateway_pb2, gateway_pb2_grpc
 
-from conftest import new_platform
+from conftest import in_use, new_platform
 
 SCOPES = ["user", "profile", "org", "any"]
 SERVE = ["python3", "-m", "http.server", "8080", "--directory", "/etc"]
@@ -85,7 +85,6 @@ MEASURED = {
 @pytest.fixture(scope="module")
 def services(tmp_path_factory, platform):
     """A platform with ports and addresses."""
-    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
     own = new_platform(tmp_path_factory.mktemp("services"))
     own.records = own.directory / "records.json"
     own.options = [
@@ -93,19 +92,8 @@ def services(tmp_path_factory, platform):
         "--address-pool", "single=198.51.100.32/32", "--address-wait", "20",
         "--dns-records", str(own.records),
     ]
-    own.start()
-    try:
-        own.create_runner([
-            {"profile_template_id": own.create_profile(PROFILE), "is_default": True},
-            {"profile_template_id": own.create_profile(MEASURED)},
-        ])
-        os.environ["CWSANDBOX_BASE_URL"] = own.url
-        os.environ["CWSANDBOX_API_KEY"] = own.token("user")
+    with in_use(own, PROFILE, MEASURED):
         yield own
-    finally:
-        code = own.stop()
-        os.environ.update(kept)
-    assert code == 0, own.log()[-4000:]
     routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
     assert "198.51.100." not in routes
     tables = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
@@ -299,20 +287,10 @@ def test_a_pool_that_is_taken_up_refuses_or_makes_wait(services):
 @pytest.fixture
 def scarce(tmp_path, platform):
     """A platform with one port and one address."""
-    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
     own = new_platform(tmp_path)
     own.options = ["--node-ports", "30190-30190", "--address-pool", "default=198.51.100.48/32"]
-    own.start()
-    try:
-        profile = json.loads(json.dumps(PROFILE))
-        own.create_runner([{"profile_template_id": own.create_profile(profile), "is_default": True}])
-        os.environ["CWSANDBOX_BASE_URL"] = own.url
-        os.environ["CWSANDBOX_API_KEY"] = own.token("user")
+    with in_use(own, PROFILE):
         yield own
-    finally:
-        code = own.stop()
-        os.environ.update(kept)
-    assert code == 0, own.log()[-4000:]
     tables = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
     assert "30190" not in tables and "198.51.100.48" not in tables
 
