@@ -11,6 +11,7 @@ use std::time::Duration;
 use palisade_backend::{AttachError, FileError};
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
+use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_secrets::Failure;
 use palisade_store::Fault;
 
@@ -27,6 +28,13 @@ pub(crate) struct ApiError {
 }
 
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+/// A field of a request does not hold what it may hold.
+pub(crate) fn invalid(field: &str, description: impl Into<String>) -> ApiError {
+    let path = FieldPath::root().key(field);
+    let violation = Violation::new(path, ViolationKind::Invalid, description);
+    Refusal::invalid(vec![violation]).into()
+}
 
 impl ApiError {
     /// A fault of ours.

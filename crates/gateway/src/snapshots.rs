@@ -20,11 +20,10 @@ use palisade_model::name::OrganizationId;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::snapshot::{Snapshot, SnapshotLimits};
-use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use tokio::sync::Notify;
 
 use crate::access::Access;
-use crate::error::{ApiError, ApiResult};
+use crate::error::ApiResult;
 use crate::hub::Hub;
 use crate::tools::Tools;
 
@@ -115,10 +114,4 @@ fn blob_name(snapshot: &Snapshot) -> Option<BlobName> {
         organization: OrganizationId::clone(&snapshot.organization),
         digest: content.digest,
     })
-}
-
-fn invalid(field: &str, description: impl Into<String>) -> ApiError {
-    let path = FieldPath::root().key(field);
-    let violation = Violation::new(path, ViolationKind::Invalid, description);
-    Refusal::invalid(vec![violation]).into()
 }

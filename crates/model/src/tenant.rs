@@ -8,6 +8,8 @@ use crate::id::TokenId;
 use crate::name::{OrganizationId, UserId};
 use crate::quantity::Quantity;
 use crate::quota::Quota;
+use crate::reason::Reason;
+use crate::refusal::Refusal;
 
 /// What a token lets its holder do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,4 +74,20 @@ pub struct Principal {
     pub role: Role,
     /// The token that it came with, for the log.
     pub token: TokenId,
+}
+
+impl Principal {
+    /// Refuses a caller whose role does not include what `needed` may do.
+    pub fn must_be(&self, needed: Role) -> Result<(), Refusal> {
+        if self.role.includes(needed) {
+            return Ok(());
+        }
+        let message = format!(
+            "this needs the role {}; the token of {} has {}",
+            needed.as_str(),
+            self.user,
+            self.role.as_str()
+        );
+        Err(Refusal::new(Reason::PermissionDenied, message))
+    }
 }

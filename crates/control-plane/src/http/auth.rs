@@ -3,7 +3,6 @@
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::tenant::{Principal, Role};
 use palisade_model::token::{PresentedToken, TokenError};
@@ -43,15 +42,7 @@ async fn caller(parts: &Parts, plane: &ControlPlane, needed: Role) -> ApiResult<
         Err(GetError::Fault(fault)) => return Err(fault.into()),
     };
     let caller = presented.caller(&record, plane.now()).map_err(refused)?;
-    if !caller.role.includes(needed) {
-        let message = format!(
-            "this needs the role {}; the token of {} has {}",
-            needed.as_str(),
-            caller.user,
-            caller.role.as_str()
-        );
-        return Err(ApiError::new(Reason::PermissionDenied, message));
-    }
+    caller.must_be(needed)?;
     Ok(caller)
 }
 

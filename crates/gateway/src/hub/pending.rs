@@ -12,6 +12,8 @@ use palisade_wire::proto::runner_v1 as pb;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, Streaming};
 
+use crate::hex::hex;
+
 /// The most streams that may be waited for at once.
 pub(super) const PENDING_MAX: usize = 20_000;
 
@@ -59,7 +61,7 @@ impl Pending {
         secret: [u8; 32],
         runner: RunnerIdentity,
     ) -> Result<(Ticket, String, oneshot::Receiver<Link>), Full> {
-        let name: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = hex(&secret);
         let (deliver, link) = oneshot::channel();
         let mut waiting = self.lock();
         if waiting.len() >= PENDING_MAX {

@@ -204,45 +204,21 @@ pub(super) async fn logs(
     chunks: mpsc::Sender<Result<LogChunk, AttachError>>,
     ended: impl Future<Output = ()>,
 ) {
-    let Link {
-        mut up,
-        down: _down,
-    } = link;
-    let lost = tokio::select! {
-        biased;
-        outcome = pass_logs(&mut up, &chunks) => outcome.err(),
-        () = chunks.closed() => None,
-        () = ended => Some(AttachError::Lost),
-    };
-    if let Some(error) = lost {
-        let _ = chunks.send(Err(error)).await;
-    }
-}
-
-async fn pass_logs(
-    up: &mut Streaming<pb::AttachUp>,
-    chunks: &mpsc::Sender<Result<LogChunk, AttachError>>,
-) -> Result<(), AttachError> {
-    loop {
-        match event(up).await? {
-            Event::Log(chunk) => {
-                if chunks.send(Ok(log_chunk(chunk))).await.is_err() {
-                    return Ok(());
-                }
-            }
-            Event::Done(pb::Done {}) => return Ok(()),
-            Event::Failure(failure) => return Err(attach_error(failure)),
-            Event::AttachId(_)
-            | Event::ArchiveHead(_)
-            | Event::Started(_)
-            | Event::Stdout(_)
-            | Event::Stderr(_)
-            | Event::ExitCode(_)
-            | Event::TunnelData(_)
-            | Event::TunnelEnd(_)
-            | Event::FileData(_) => return Err(AttachError::Lost),
-        }
-    }
+    download(link, chunks, ended, |event| match event {
+        Event::Log(chunk) => Ok(Some(log_chunk(chunk))),
+        Event::Done(pb::Done {}) => Ok(None),
+        Event::Failure(failure) => Err(attach_error(failure)),
+        Event::AttachId(_)
+        | Event::ArchiveHead(_)
+        | Event::Started(_)
+        | Event::Stdout(_)
+        | Event::Stderr(_)
+        | Event::ExitCode(_)
+        | Event::TunnelData(_)
+        | Event::TunnelEnd(_)
+        | Event::FileData(_) => Err(AttachError::Lost),
+    })
+    .await;
 }
 
 /// What the archive of a file system is, which the runner tells first.
@@ -269,13 +245,41 @@ pub(super) async fn archive(
     chunks: mpsc::Sender<Result<Bytes, AttachError>>,
     ended: impl Future<Output = ()>,
 ) {
+    download(link, chunks, ended, |event| match event {
+        Event::FileData(data) => Ok(Some(data)),
+        Event::Done(pb::Done {}) => Ok(None),
+        Event::Failure(failure) => Err(attach_error(failure)),
+        Event::AttachId(_)
+        | Event::ArchiveHead(_)
+        | Event::Started(_)
+        | Event::Stdout(_)
+        | Event::Stderr(_)
+        | Event::ExitCode(_)
+        | Event::TunnelData(_)
+        | Event::TunnelEnd(_)
+        | Event::Log(_) => Err(AttachError::Lost),
+    })
+    .await;
+}
+
+/// How a piece of something that only comes up is understood; `None` is its end.
+type Piece<T> = fn(Event) -> Result<Option<T>, AttachError>;
+
+/// Passes pieces on until they end, their reader left or the runner is gone; the
+/// reader is told if they did not end well.
+async fn download<T>(
+    link: Link,
+    chunks: mpsc::Sender<Result<T, AttachError>>,
+    ended: impl Future<Output = ()>,
+    piece: Piece<T>,
+) {
     let Link {
         mut up,
         down: _down,
     } = link;
     let lost = tokio::select! {
         biased;
-        outcome = pass_archive(&mut up, &chunks) => outcome.err(),
+        outcome = pass_pieces(&mut up, &chunks, piece) => outcome.err(),
         () = chunks.closed() => None,
         () = ended => Some(AttachError::Lost),
     };
@@ -284,30 +288,17 @@ pub(super) async fn archive(
     }
 }
 
-async fn pass_archive(
+async fn pass_pieces<T>(
     up: &mut Streaming<pb::AttachUp>,
-    chunks: &mpsc::Sender<Result<Bytes, AttachError>>,
+    chunks: &mpsc::Sender<Result<T, AttachError>>,
+    piece: Piece<T>,
 ) -> Result<(), AttachError> {
-    loop {
-        match event(up).await? {
-            Event::FileData(data) => {
-                if chunks.send(Ok(data)).await.is_err() {
-                    return Ok(());
-                }
-            }
-            Event::Done(pb::Done {}) => return Ok(()),
-            Event::Failure(failure) => return Err(attach_error(failure)),
-            Event::AttachId(_)
-            | Event::ArchiveHead(_)
-            | Event::Started(_)
-            | Event::Stdout(_)
-            | Event::Stderr(_)
-            | Event::ExitCode(_)
-            | Event::TunnelData(_)
-            | Event::TunnelEnd(_)
-            | Event::Log(_) => return Err(AttachError::Lost),
+    while let Some(chunk) = piece(event(up).await?)? {
+        if chunks.send(Ok(chunk)).await.is_err() {
+            return Ok(());
         }
     }
+    Ok(())
 }
 
 /// Sends a file and waits for the word that it is in place.

@@ -13,14 +13,14 @@ use palisade_model::refusal::Refusal;
 use palisade_model::resolve::ResolvedSpec;
 use palisade_model::runner::Capabilities;
 use palisade_model::tenant::Principal;
-use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::discovery_service_server::DiscoveryService;
 use palisade_wire::v1beta2::{ProfileInfo, RunnerInfo, available_runner, profile_summary};
 use tonic::{Request, Response, Status};
 
 use crate::context::Context;
-use crate::error::{ApiError, ApiResult};
+use crate::error::{ApiError, ApiResult, invalid};
+use crate::hex::hex;
 use crate::hub::Hub;
 use crate::picture::Picture;
 
@@ -315,8 +315,7 @@ fn page<T>(
 }
 
 fn token_of(key: &str) -> String {
-    let digits: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("{TOKEN_PREFIX}{digits}")
+    format!("{TOKEN_PREFIX}{}", hex(key.as_bytes()))
 }
 
 fn after(token: &str) -> ApiResult<Option<String>> {
@@ -324,10 +323,8 @@ fn after(token: &str) -> ApiResult<Option<String>> {
         return Ok(None);
     }
     let key = token.strip_prefix(TOKEN_PREFIX).and_then(unhex);
-    key.map(Some).ok_or_else(|| {
-        let description = "is not a token that this server gave out";
-        invalid("page_token", description.to_owned())
-    })
+    key.map(Some)
+        .ok_or_else(|| invalid("page_token", "is not a token that this server gave out"))
 }
 
 fn unhex(digits: &str) -> Option<String> {
@@ -345,15 +342,9 @@ fn view(number: i32) -> ApiResult<pb::RunnerView> {
 
 fn needed(field: &str, value: &str) -> ApiResult<()> {
     if value.is_empty() {
-        return Err(invalid(field, "is needed".to_owned()));
+        return Err(invalid(field, "is needed"));
     }
     Ok(())
-}
-
-fn invalid(field: &str, description: String) -> ApiError {
-    let path = FieldPath::root().key(field);
-    let violation = Violation::new(path, ViolationKind::Invalid, description);
-    Refusal::invalid(vec![violation]).into()
 }
 
 fn runner_not_found(id: &str) -> ApiError {

@@ -7,17 +7,16 @@ use std::collections::BTreeSet;
 
 use palisade_model::id::SandboxId;
 use palisade_model::name::{ProfileName, RunnerId, Tag};
-use palisade_model::refusal::Refusal;
 use palisade_model::tenant::Principal;
-use palisade_model::violation::{FieldPath, Violation, ViolationKind};
+use palisade_store::PageRequest;
 use palisade_store::sandbox::{ListError, ProfileTerm, SandboxFilter};
-use palisade_store::{PageRequest, PageSize};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{phase_filter, sandbox_summary};
 
 use super::absent::not_implemented;
 use super::sandbox::SandboxService;
-use crate::error::{ApiError, ApiResult};
+use crate::error::{ApiError, ApiResult, invalid};
+use crate::page;
 
 /// How tokens of this version begin.
 const TOKEN_PREFIX: &str = "s1-";
@@ -77,7 +76,7 @@ fn query(request: pb::ListSandboxesRequest) -> ApiResult<Query> {
     }
     let page = PageRequest {
         after: after(&page_token)?,
-        size: size(page_size)?,
+        size: page::size(page_size)?,
     };
     let phase = phase_filter(status)?;
     let tags = tags.iter().map(|text| text.parse::<Tag>().ok()).collect();
@@ -117,46 +116,16 @@ fn profile_terms(texts: &[String]) -> Option<BTreeSet<ProfileTerm>> {
     (texts.is_empty() || !terms.is_empty()).then_some(terms)
 }
 
-fn size(wanted: i32) -> ApiResult<PageSize> {
-    match usize::try_from(wanted) {
-        // Clients that name no size get the largest page.
-        Ok(0) => Ok(PageSize::MAX),
-        Ok(size) => Ok(PageSize::clamped(size)),
-        Err(_) => Err(invalid(
-            "page_size",
-            format!("is {wanted}; it must not be negative"),
-        )),
-    }
-}
-
 fn token(after: SandboxId) -> String {
-    format!("{TOKEN_PREFIX}{}", after.as_uuid().simple())
+    page::token(TOKEN_PREFIX, after.as_uuid())
 }
 
 fn after(token: &str) -> ApiResult<Option<SandboxId>> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let id = token
-        .strip_prefix(TOKEN_PREFIX)
-        .and_then(|id| uuid::Uuid::try_parse(id).ok());
-    match id {
-        Some(id) => Ok(Some(SandboxId::new(id))),
-        None => Err(invalid(
-            "page_token",
-            "is not a token that this server gave out".to_owned(),
-        )),
-    }
+    Ok(page::after(TOKEN_PREFIX, token)?.map(SandboxId::new))
 }
 
 fn too_many_terms(error: &ListError) -> ApiError {
     invalid("tags", format!("cannot be served: {error}"))
-}
-
-fn invalid(field: &str, description: String) -> ApiError {
-    let path = FieldPath::root().key(field);
-    let violation = Violation::new(path, ViolationKind::Invalid, description);
-    Refusal::invalid(vec![violation]).into()
 }
 
 #[cfg(test)]

@@ -5,11 +5,8 @@
 //! calls for that.
 
 use async_trait::async_trait;
-use palisade_model::reason::Reason;
-use palisade_model::refusal::Refusal;
 use palisade_model::secret::SecretStoreName;
 use palisade_model::tenant::{Principal, Role};
-use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_secrets::Secrets;
 use palisade_store::{PageRequest, PageSize};
 use palisade_wire::proto::v1beta2 as pb;
@@ -18,7 +15,7 @@ use palisade_wire::v1beta2::{new_secret_store, secret_store, secret_store_name, 
 use tonic::{Request, Response, Status};
 
 use crate::context::Context;
-use crate::error::ApiResult;
+use crate::error::{ApiResult, invalid};
 
 /// How tokens of this version begin.
 const TOKEN_PREFIX: &str = "k1-";
@@ -41,7 +38,7 @@ impl SecretStores {
         caller: &Principal,
         request: pb::CreateSecretStoreRequest,
     ) -> ApiResult<pb::CreateSecretStoreResponse> {
-        must_administer(caller)?;
+        caller.must_be(Role::SandboxAdmin)?;
         let name = new_secret_store(request)?;
         let store = self
             .secrets
@@ -90,26 +87,13 @@ impl SecretStores {
         caller: &Principal,
         request: pb::DeleteSecretStoreRequest,
     ) -> ApiResult<pb::DeleteSecretStoreResponse> {
-        must_administer(caller)?;
+        caller.must_be(Role::SandboxAdmin)?;
         let name = secret_store_name(&request.name)?;
         self.secrets
             .delete_store(&caller.organization, &name)
             .await?;
         Ok(pb::DeleteSecretStoreResponse {})
     }
-}
-
-fn must_administer(caller: &Principal) -> ApiResult<()> {
-    if caller.role.includes(Role::SandboxAdmin) {
-        return Ok(());
-    }
-    let message = format!(
-        "this needs the role {}; the token of {} has {}",
-        Role::SandboxAdmin.as_str(),
-        caller.user,
-        caller.role.as_str()
-    );
-    Err(Refusal::new(Reason::PermissionDenied, message).into())
 }
 
 fn after(token: &str) -> ApiResult<Option<SecretStoreName>> {
@@ -119,9 +103,10 @@ fn after(token: &str) -> ApiResult<Option<SecretStoreName>> {
     let name = token.strip_prefix(TOKEN_PREFIX);
     let name = name.and_then(|name| name.parse().ok());
     name.map(Some).ok_or_else(|| {
-        let what = "is not a token of this list; start again without one";
-        let path = FieldPath::from(["page_token"]);
-        Refusal::invalid(vec![Violation::new(path, ViolationKind::Invalid, what)]).into()
+        invalid(
+            "page_token",
+            "is not a token of this list; start again without one",
+        )
     })
 }
 

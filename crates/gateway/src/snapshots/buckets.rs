@@ -14,8 +14,8 @@ use palisade_store::snapshot::Bucket;
 use palisade_wire::proto::v1beta2 as pb;
 use tracing::info;
 
-use super::{Snapshots, invalid};
-use crate::error::{ApiError, ApiResult};
+use super::Snapshots;
+use crate::error::{ApiError, ApiResult, invalid};
 
 /// The longest name of a bucket, as S3 has it.
 const NAME_LEN: std::ops::RangeInclusive<usize> = 3..=63;

@@ -6,14 +6,14 @@ use palisade_model::id::SnapshotId;
 use palisade_model::snapshot::{Snapshot, Status, Trigger};
 use palisade_model::tenant::Principal;
 use palisade_store::snapshot::Deletion;
-use palisade_store::{GetError, PageRequest, PageSize};
+use palisade_store::{GetError, PageRequest};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{snapshot_id, snapshot_message, snapshot_not_found};
 use tracing::{info, warn};
-use uuid::Uuid;
 
-use super::{Snapshots, Wanted, invalid};
-use crate::error::{ApiError, ApiResult};
+use super::{Snapshots, Wanted};
+use crate::error::{ApiError, ApiResult, invalid};
+use crate::page;
 
 /// How tokens of this version begin.
 const TOKEN_PREFIX: &str = "f1-";
@@ -102,7 +102,7 @@ impl Snapshots {
         self.settings()?;
         let page = PageRequest {
             after: after(&page_token)?,
-            size: size(page_size)?,
+            size: page::size(page_size)?,
         };
         let listed = self.tools.store.list_snapshots(&caller.organization, page);
         let listed = listed.await?;
@@ -165,39 +165,18 @@ fn missing(text: &str, error: GetError) -> ApiError {
     }
 }
 
-fn size(wanted: i32) -> ApiResult<PageSize> {
-    match usize::try_from(wanted) {
-        // Clients that name no size get the largest page.
-        Ok(0) => Ok(PageSize::MAX),
-        Ok(size) => Ok(PageSize::clamped(size)),
-        Err(_) => Err(invalid(
-            "page_size",
-            format!("is {wanted}; it must not be negative"),
-        )),
-    }
-}
-
 fn token(after: SnapshotId) -> String {
-    format!("{TOKEN_PREFIX}{}", after.as_uuid().simple())
+    page::token(TOKEN_PREFIX, after.as_uuid())
 }
 
 fn after(token: &str) -> ApiResult<Option<SnapshotId>> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let id = token.strip_prefix(TOKEN_PREFIX);
-    let id = id.and_then(|id| Uuid::try_parse(id).ok());
-    match id {
-        Some(id) => Ok(Some(SnapshotId::new(id))),
-        None => Err(invalid(
-            "page_token",
-            "is not a token that this server gave out",
-        )),
-    }
+    Ok(page::after(TOKEN_PREFIX, token)?.map(SnapshotId::new))
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]

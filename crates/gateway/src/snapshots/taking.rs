@@ -28,9 +28,9 @@ use std::sync::Arc;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
-use super::{Snapshots, blob_name, invalid};
+use super::{Snapshots, blob_name};
 use crate::access::not_running;
-use crate::error::{ApiError, ApiResult, attach_refusal, runner_unavailable};
+use crate::error::{ApiError, ApiResult, attach_refusal, invalid, runner_unavailable};
 
 /// How often it is said that a snapshot is still being taken.
 pub(super) const TOUCH: Duration = Duration::from_secs(5);

@@ -39,6 +39,7 @@ use super::budget::Budget;
 use super::command::Command;
 use super::replay::Replay;
 use crate::config::SessionLimits;
+use crate::hex::hex;
 
 /// How long the owner of a command may take to give it up.
 const HANDOVER_LIMIT: Duration = Duration::from_secs(5);
@@ -426,8 +427,4 @@ impl Table {
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
