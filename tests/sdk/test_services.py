@@ -9,8 +9,10 @@ here leads into namespaces that the platform made.
 import json
 import os
 import subprocess
+import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -318,6 +320,29 @@ def test_the_last_of_a_pool_is_refused_to_the_next_and_free_again_after_the_end(
         first = start_when_free(scarce, level)
         assert seen(scarce, first).service_address == address
     first.stop().result()
+
+
+@pytest.mark.parametrize("level,pool", [("node-any", "node ports"), ("balanced-any", "default")])
+def test_of_those_who_want_the_last_of_a_pool_at_once_one_gets_it(scarce, level, pool):
+    at_once = threading.Barrier(8)
+
+    def attempt(_):
+        at_once.wait(timeout=30)
+        try:
+            return start(level)
+        except CWSandboxError as error:
+            assert error.reason == "CWSANDBOX_NO_SUITABLE_RUNNER", error
+            assert f"{pool}, 1 of 1 in use" in str(error), error
+            return None
+
+    with ThreadPoolExecutor(at_once.parties) as racers:
+        [winner] = [box for box in racers.map(attempt, range(at_once.parties)) if box]
+    winner.wait(timeout=60)
+    host, _, port = seen(scarce, winner).service_address.rpartition(":")
+    assert port == "30190" if level == "node-any" else (host, port) == ("198.51.100.48", "8080")
+    winner.stop().result()
+    # The losers hold nothing back.
+    start_when_free(scarce, level).stop().result()
 
 
 def test_a_pool_that_is_none_is_refused_with_those_that_are(services):

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from conftest import new_platform
+from joining import joined
 
 # Beside all addresses that are in use: a machine that answers, behind this one.
 OUTSIDE = "203.0.113.34"
@@ -64,21 +65,22 @@ def outside():
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory, outside):
-    before = routers()
     platform = new_platform(tmp_path_factory.mktemp("measured")).start()
     try:
         profile = platform.create_profile(PROFILE)
         platform.create_runner([{"profile_template_id": profile, "is_default": True}])
-        [platform.router] = routers() - before
+        platform.router = router_of(platform.process.pid)
         yield platform
     finally:
         code = platform.stop()
         assert code == 0, platform.log()[-4000:]
 
 
-def routers():
-    """The namespaces of all runners on this machine."""
-    return set(pathlib.Path("/run/palisade").glob("*.netns"))
+def router_of(pid):
+    """The namespace of this one of the runners on this machine: it keeps it open."""
+    held = {path.stat().st_ino for path in pathlib.Path(f"/proc/{pid}/fd").iterdir() if os.readlink(path).startswith("net:")}
+    [router] = [path for path in pathlib.Path("/run/palisade").glob("*.netns") if path.stat().st_ino in held]
+    return router
 
 
 def words(platform, *more):
@@ -143,47 +145,8 @@ def test_a_signal_leaves_nothing_behind(measured):
 @pytest.fixture(scope="module")
 def other_organization(measured):
     """A token of another organization that has a runner of its own on this machine."""
-    def palisade(*words):
-        done = run(measured.palisade, *words, "--state-dir", str(measured.state))
-        return done.strip().splitlines()[-1]
-
-    palisade("organization", "create", "evil")
-    admin = palisade("token", "create", "--organization", "evil", "--user", "eve", "--role", "sandbox-admin")
-    join = measured.directory / "evil-join"
-    join.write_text(palisade("token", "create", "--organization", "evil", "--cluster", "evil"))
-    token = measured.directory / "evil-token"
-    token.write_text(admin)
-
-    def cwic(*words, stdin=None):
-        env = dict(os.environ, CWIC_SERVER=measured.url, CWIC_TOKEN=admin)
-        done = subprocess.run(
-            [measured.cwic_path, *words], input=stdin, env=env, text=True, capture_output=True, timeout=60, check=True,
-        )
-        return done.stdout.strip()
-
-    profile = cwic("sandbox", "profile", "create", "-f", "-", stdin=json.dumps(PROFILE))
-    runner = {
-        "identity": {"runner_id": "evil", "zone": "local", "cluster_name": "evil"},
-        "profile_bindings": [{"profile_template_id": profile, "is_default": True}],
-    }
-    cwic("sandbox", "runner", "create", "-f", "-", stdin=json.dumps(runner))
-    log = (measured.directory / "evil.log").open("wb")
-    process = subprocess.Popen(
-        [measured.palisade, "runner", "--gateway", measured.url, "--join-token-file", str(join), "--no-pull",
-         "--state-dir", str(measured.directory / "evil"), "--image-dir", str(measured.images)],
-        stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-    )
-    log.close()
-    try:
-        def is_connected():
-            shown = cwic("sandbox", "runner", "get", "evil", "-o", "json")
-            return "CONNECTED" in shown and "DISCONNECTED" not in shown
-
-        measured.wait_for(is_connected, "the runner of the other organization")
-        yield token
-    finally:
-        process.terminate()
-        process.wait(60)
+    with joined(measured, "evil", PROFILE) as runner:
+        yield runner.admin
 
 
 def test_sandboxes_of_another_organization_are_asked_about_and_closed(measured, other_organization):
@@ -197,20 +160,37 @@ def test_sandboxes_of_another_organization_are_asked_about_and_closed(measured, 
     nothing_is_left(measured)
 
 
+def verify_with(platform, change, *more):
+    """What is measured while the rules are not those of the platform: `change` puts in ones with
+    the comment `wrong`. Whenever addresses of this machine come or go, the runner loads its own
+    table again, and with it what was measured meanwhile says nothing."""
+    for _ in range(5):
+        change()
+        done = verify(platform, *more)
+        if "wrong" in in_router(platform, "nft", "list", "table", "inet", "palisade"):
+            return done
+    raise AssertionError("the rules of the platform came back each time")
+
+
 # From here on the rules are not those of the platform any more.
 def test_a_hole_and_a_wall_that_the_model_does_not_know_are_found(measured):
-    in_router(measured, "nft", "insert", "rule", "inet", "palisade", "forward", "oifname", "!=", "uplink", "accept")
-    done = verify(measured)
+    def hole():
+        rule = ["oifname", "!=", "uplink", "accept", "comment", "wrong"]
+        in_router(measured, "nft", "insert", "rule", "inet", "palisade", "forward", *rule)
+
+    done = verify_with(measured, hole)
     assert done.returncode == 2, done.stdout + done.stderr
     wrong = [line for line in done.stdout.splitlines() if line.endswith("MISMATCH")]
     assert any("same user, same profile" in line and "tcp/" in line for line in wrong), done.stdout
     assert any("other user" in line for line in wrong), done.stdout
     assert "NOT equal to the model" in done.stdout.strip().splitlines()[-1]
 
-    in_router(measured, "nft", "flush", "chain", "inet", "palisade", "forward")
-    reject = ["reject", "with", "icmpx", "admin-prohibited"]
-    in_router(measured, "nft", "add", "rule", "inet", "palisade", "forward", *reject)
-    done = verify(measured)
+    def wall():
+        in_router(measured, "nft", "flush", "chain", "inet", "palisade", "forward")
+        reject = ["reject", "with", "icmpx", "admin-prohibited", "comment", "wrong"]
+        in_router(measured, "nft", "add", "rule", "inet", "palisade", "forward", *reject)
+
+    done = verify_with(measured, wall)
     assert done.returncode == 2, done.stdout + done.stderr
     wrong = [line for line in done.stdout.splitlines() if line.endswith("MISMATCH")]
     assert any(f"udp/{OUTSIDE}/443" in line for line in wrong), done.stdout
@@ -219,9 +199,11 @@ def test_a_hole_and_a_wall_that_the_model_does_not_know_are_found(measured):
 
 def test_where_nothing_is_enforced_that_is_what_is_told(measured):
     # As on a network that takes policies and ignores them: everything is let through.
-    for chain in ["input", "forward", "output"]:
-        in_router(measured, "nft", "insert", "rule", "inet", "palisade", chain, "accept")
-    done = verify(measured, "-o", "json")
+    def nothing():
+        for chain in ["input", "forward", "output"]:
+            in_router(measured, "nft", "insert", "rule", "inet", "palisade", chain, "accept", "comment", "wrong")
+
+    done = verify_with(measured, nothing, "-o", "json")
     assert done.returncode == 2, done.stdout + done.stderr
     told = json.loads(done.stdout)
     wrong = {(row["egressMode"], row["target"].split(",")[0]) for row in told["rows"] if row["result"] == "mismatch"}

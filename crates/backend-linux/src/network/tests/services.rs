@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
 use palisade_model::id::ProfileId;
@@ -465,6 +467,41 @@ fn pools_end_and_what_is_given_back_rests() {
         BookError::AddressesExhausted { resting: 1, .. }
     ));
     assert!(network.service_address(one.id).is_none());
+}
+
+/// The runner asks for several at a time, and what is booked is booked by one.
+#[test]
+fn of_those_who_want_the_last_of_a_pool_at_once_one_gets_it() {
+    let world = world();
+    let network = world.open_with(&config(&world));
+    let _earlier = [(); 9].map(|()| target(&network, Scope::Any, Kind::NodePort));
+    for kind in [pool("one"), Kind::NodePort] {
+        let racers = [(); 8].map(|()| Sandbox::new(EgressMode::None));
+        let start = Barrier::new(racers.len());
+        let book = |id| {
+            start.wait();
+            network.book(id, &wish(kind.clone()))
+        };
+        let booked: Vec<_> = thread::scope(|scope| {
+            let racing = racers
+                .each_ref()
+                .map(|racer| scope.spawn(|| book(racer.id)));
+            racing.map(|racer| racer.join().unwrap()).into()
+        });
+        let (won, lost): (Vec<_>, Vec<_>) = booked.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "{kind:?}");
+        for refused in lost.into_iter().map(Result::unwrap_err) {
+            let exhausted = matches!(
+                refused,
+                BookError::AddressesExhausted { .. } | BookError::PortsExhausted { .. }
+            );
+            assert!(exhausted, "{refused}");
+        }
+        let told = racers
+            .iter()
+            .filter_map(|racer| network.service_address(racer.id));
+        assert_eq!(told.count(), 1, "{kind:?}");
+    }
 }
 
 #[test]
