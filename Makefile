@@ -3,7 +3,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo dev test fmt lint docs deny unit test-network test-kube fuzz sdk story bench clean
+# One set of features for all tests, so that nothing is built twice. Those on a cluster
+# run where one is brought up for them.
+TESTS := --workspace --locked --features palisade-backend-kube/cluster-tests
+.PHONY: help setup build demo dev test fmt lint docs deny unit test-network test-kube test-kube-api fuzz sdk story bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,13 +27,13 @@ dev: build ## Run the platform in the foreground
 
 test: ## Run everything that CI runs
 	scripts/setup.sh test
-	$(MAKE) fmt lint docs deny unit test-network sdk story fuzz
+	$(MAKE) fmt lint docs deny unit test-network test-kube-api sdk story fuzz
 
 fmt: ## Check the formatting
 	cargo fmt --all --check
 
 lint: ## Check lints and the shape of the workspace
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy $(TESTS) --all-targets -- -D warnings
 	cargo xtask check
 
 docs: ## Check that the documentation builds, for users and for ourselves
@@ -41,11 +44,14 @@ deny: ## Check licences, bans and sources of dependencies
 	scripts/deny.sh
 
 unit: ## Run the tests of all crates
-	cargo nextest run --workspace --locked --profile ci
+	cargo nextest run $(TESTS) --profile ci -E 'not binary_id(palisade-backend-kube::cluster)'
 	cargo test --workspace --doc --locked --quiet
 
 test-network: ## Probe every egress mode and ingress level with real sockets
 	scripts/test-network.sh
+
+test-kube-api: ## Test what is built for Kubernetes on a real API server, without a node
+	scripts/kube/test-api.sh
 
 test-kube: ## Run sandboxes on a real Kubernetes node that is brought up for it
 	scripts/setup.sh test
@@ -54,7 +60,7 @@ test-kube: ## Run sandboxes on a real Kubernetes node that is brought up for it
 sdk: ## Drive the platform with the official Python SDK, and from JavaScript
 	scripts/sdk.sh
 	# The server of buckets comes with what the SDK's tests need.
-	cargo nextest run --workspace --locked --run-ignored only -E 'package(palisade-blob)'
+	cargo nextest run $(TESTS) --run-ignored only -E 'package(palisade-blob)'
 
 story: ## Tell the story of the demo with the binaries of the tests
 	cargo build --locked -p palisade -p cwic

@@ -9,7 +9,7 @@ purpose="${1:-test}"
 
 build_packages=(gcc libc6-dev make)
 demo_packages=(crun nftables iproute2 mmdebstrap python3-venv)
-test_packages=(runc docker-registry skopeo umoci busybox-static jq g++)
+test_packages=(runc docker-registry skopeo umoci busybox-static jq g++ openssl)
 
 wanted=("${build_packages[@]}" "${demo_packages[@]}")
 if [ "$purpose" = test ]; then

@@ -86,7 +86,7 @@ wait_for() {
   return 1
 }
 
-api() { kubectl --kubeconfig "$dir/kubeconfig" "$@"; }
+api() { kubectl --kubeconfig "$dir/kubeconfig" --request-timeout=10s "$@"; }
 ready() { api get node node-1 -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | grep -q True; }
 
 case "$verb" in
@@ -99,12 +99,12 @@ case "$verb" in
     exit 0
     ;;
   start)
-    kube="$(scripts/kube/get.sh)"
+    kube="$(scripts/kube/get.sh api)"
     export PATH="$kube/bin:$PATH"
     holder="$(cat "$dir/run/holder.pid")"
     eval "start $3 $(cat "$dir/run/$3.command")"
     wait_for "the API server" api get --raw /readyz
-    wait_for "the node" ready
+    [ ! -e "$dir/run/kubelet.pid" ] || wait_for "the node" ready
     exit 0
     ;;
 esac
@@ -113,7 +113,9 @@ if [ "$verb" = down ]; then
   exit 0
 fi
 
-kube="$(scripts/kube/get.sh)"
+kind=node
+[ "$verb" = up ] || kind=api
+kube="$(scripts/kube/get.sh "$kind")"
 export PATH="$kube/bin:$PATH"
 if [ -e "$dir" ]; then down; fi
 mkdir -p "$dir"/{run,log,etcd,certs,containerd,kubelet,registry,cni}
@@ -186,6 +188,7 @@ start apiserver kube-apiserver "${plugins[@]}" --etcd-servers=http://127.0.0.1:2
   --default-unreachable-toleration-seconds=10 --default-not-ready-toleration-seconds=10
 wait_for "the API server" api get --raw /readyz
 api apply -f deploy/kubernetes/rbac.yaml >/dev/null
+echo "kube: the API server is up" >&2
 if [ "$verb" = api ]; then
   echo "$dir/kubeconfig"
   exit 0
@@ -259,7 +262,7 @@ fi
 start kubelet kubelet --kubeconfig="$dir/kubeconfig" --config="$dir/kubelet.yaml" \
   --root-dir="$dir/kubelet" --cert-dir="$dir/certs" --hostname-override=node-1 --node-ip="$inside" \
   --container-runtime=remote --container-runtime-endpoint="unix://$dir/run/containerd.sock" \
-  --node-labels=disk=ssd,gpu=h100,node.kubernetes.io/instance-type=h100
+  --node-labels=disk=ssd,gpu=h100,gpu.nvidia.com/class=H100,node.kubernetes.io/instance-type=h100
 wait_for "the node" ready
 account() { api -n default get serviceaccount default; }
 wait_for "the service account" account

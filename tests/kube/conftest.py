@@ -23,6 +23,8 @@ IMAGE = "127.0.0.1:5000/busybox:1"
 PREFIX = f"s{uuid.uuid4().hex[:8]}-"
 # A machine that does other work as well may take long for a pod.
 PATIENCE_SECONDS = 180
+# The longest that one test may take, with what it sets up.
+TEST_SECONDS_MAX = 480
 ADMIN_CONFIG = os.environ["PALISADE_TEST_KUBECONFIG"]
 RUNNER_CONFIG = os.environ["PALISADE_TEST_RUNNER_KUBECONFIG"]
 
@@ -161,6 +163,20 @@ class System(Platform):
                 return found
             time.sleep(0.1)
         raise TimeoutError(f"waited too long for {what}:\n{self.log()[-3000:]}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Ends a test that hangs, wherever it waits."""
+    def end(*_):
+        raise TimeoutError(f"{item.nodeid} takes longer than {TEST_SECONDS_MAX} seconds")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(TEST_SECONDS_MAX)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
 
 
 @pytest.fixture(scope="session")

@@ -47,11 +47,16 @@ impl From<kube::Error> for ApiError {
 }
 
 /// Whether something is forbidden only for now: a namespace that goes away may
-/// come again, and a new one gets its service account a moment later.
+/// come again, a new one gets its service account a moment later, and a server that
+/// has just started knows nobody's rights for a moment.
 fn is_passing(message: &str) -> bool {
-    ["being terminated", "error looking up service account"]
-        .iter()
-        .any(|part| message.contains(part))
+    [
+        "being terminated",
+        "error looking up service account",
+        "is forbidden: User \"",
+    ]
+    .iter()
+    .any(|part| message.contains(part))
 }
 
 /// Waits for a call, but not for ever.
@@ -133,4 +138,37 @@ fn api_of(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>,
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn forbidden(message: &str) -> ApiError {
+        let status = Status::failure(message, "Forbidden").with_code(403);
+        kube::Error::Api(Box::new(status)).into()
+    }
+
+    #[test]
+    fn what_is_forbidden_for_now_is_tried_again() {
+        for message in [
+            "pods \"p\" is forbidden: unable to create new content in namespace n because it is \
+             being terminated",
+            "pods \"p\" is forbidden: error looking up service account n/default: not found",
+            "networkpolicies.networking.k8s.io \"p\" is forbidden: User \
+             \"system:serviceaccount:palisade:palisade-runner\" cannot patch resource \
+             \"networkpolicies\" in API group \"networking.k8s.io\" in the namespace \"n\"",
+        ] {
+            let error = forbidden(message);
+            assert!(matches!(error, ApiError::Unavailable(_)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_rule_of_the_cluster_forbids_is_not_tried_again() {
+        let error = forbidden("pods \"p\" is forbidden: exceeded quota: q, requested: pods=1");
+        assert!(matches!(error, ApiError::Refused(_)), "{error:?}");
+    }
 }

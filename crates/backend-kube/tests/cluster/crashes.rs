@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use palisade_backend::Backend as _;
-use palisade_backend::conformance::{self, Harness as _, Job};
+use palisade_backend::conformance::Harness as _;
 use palisade_backend_kube::KubeBackend;
-use palisade_model::profile::{ProfileSpec, form};
-use palisade_model::sandbox::{AppliedExposure, Launch, Port, Protocol};
+use palisade_model::sandbox::Launch;
 use serde_json::json;
 use tokio::time;
 
+use crate::profile::launch_under;
 use crate::proxy::{Plan, Proxy};
 use crate::support::{Harness, cluster, open_at};
 
@@ -24,27 +24,11 @@ const LIMIT: Duration = Duration::from_mins(1);
 const STEPS: usize = 8;
 
 /// A launch with a Service, in a namespace of its own.
-fn launch(harness: &Harness) -> Launch {
-    let spec: ProfileSpec = form::decode(&json!({
-        "network": { "ingress": { "near": { "scope": "org" } } },
-    }))
-    .expect("the profile is valid");
-    let mut launch = conformance::launch(harness, &Job::RunUntilStopped);
-    launch.namespace.name = format!("crash-{}", launch.id)
-        .parse()
-        .expect("it is a name");
-    let network = spec.network.expect("it has a network");
-    let (name, exposure) = network.ingress.into_iter().next().expect("it has a level");
-    launch.exposure = Some(AppliedExposure {
-        name,
-        exposure,
-        ports: vec![8080],
-    });
-    launch.ports = vec![Port {
-        number: 8080,
-        name: "http".to_owned(),
-        protocol: Protocol::Tcp,
-    }];
+pub(crate) fn exposed(harness: &Harness) -> Launch {
+    let spec = json!({ "network": { "ingress": { "near": { "scope": "org" } } } });
+    let mut launch = launch_under(harness, &spec);
+    let own = format!("crash-{}", launch.id);
+    launch.namespace.name = own.parse().expect("it is a name");
     launch
 }
 
@@ -83,8 +67,8 @@ async fn take_over(harness: &Harness, launch: &Launch, step: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_write_of_a_start_leaves_no_orphan() {
     for step in 0..STEPS {
-        let harness = Harness::new().await;
-        let launch = launch(&harness);
+        let harness = Harness::bare().await;
+        let launch = exposed(&harness);
         let proxy = Proxy::start().await;
         let doomed = open_at(&proxy.cluster, &harness.settings).await;
         proxy.plan(Plan::DieAfter(step));
@@ -99,8 +83,8 @@ async fn a_crash_at_any_write_of_a_start_leaves_no_orphan() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_write_of_a_removal_leaves_no_orphan() {
     for step in 0..STEPS {
-        let harness = Harness::new().await;
-        let launch = launch(&harness);
+        let harness = Harness::bare().await;
+        let launch = exposed(&harness);
         let proxy = Proxy::start().await;
         let doomed = open_at(&proxy.cluster, &harness.settings).await;
         doomed.ensure(&launch).await.expect("it is taken on");

@@ -5,12 +5,13 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
 use kube::api::DeleteParams;
-use palisade_backend::conformance::{self, Job};
+use palisade_backend::conformance::{self, Harness as _, Job};
 use palisade_backend::{Backend as _, EnsureError, View};
 use palisade_backend_kube::KubeBackend;
 use palisade_model::id::SandboxId;
 use tokio::time;
 
+use crate::crashes::exposed;
 use crate::proxy::{Plan, Proxy};
 use crate::support::{Harness, client, open_at};
 
@@ -38,7 +39,7 @@ fn runs(view: &View) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_takes_three_writes() {
-    let harness = Harness::new().await;
+    let harness = Harness::bare().await;
     let proxy = Proxy::start().await;
     let backend = open_at(&proxy.cluster, &harness.settings).await;
     // The namespace is there from here on.
@@ -63,7 +64,7 @@ async fn a_start_takes_three_writes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_refuses_now_and_then_is_asked_again() {
-    let harness = Harness::new().await;
+    let harness = Harness::bare().await;
     let proxy = Proxy::start().await;
     let backend = open_at(&proxy.cluster, &harness.settings).await;
     let launch = conformance::launch(&harness, &Job::RunUntilStopped);
@@ -88,9 +89,57 @@ async fn a_server_that_refuses_now_and_then_is_asked_again() {
     backend.close().await;
 }
 
+/// How many writes the life of a sandbox with a Service in a namespace of its own
+/// takes: five objects are made, and all but the namespace are deleted.
+const WRITES: usize = 9;
+
+/// Lives a whole life once for each of its writes, which is refused in this way.
+async fn refuse_each_write(code: u16) {
+    let mut number = 0;
+    loop {
+        let harness = Harness::bare().await;
+        let proxy = Proxy::start().await;
+        let backend = open_at(&proxy.cluster, &harness.settings).await;
+        let launch = exposed(&harness);
+        proxy.plan(Plan::RefuseOne(number, code));
+        let life = time::timeout(LIMIT, async {
+            while let Err(error) = backend.ensure(&launch).await {
+                assert!(matches!(error, EnsureError::Internal(_)), "{error}");
+            }
+            wait_for(&backend, launch.id, runs).await;
+            while backend.remove(launch.id).await.is_err() {}
+        });
+        let lived = life.await;
+        lived.unwrap_or_else(|_| unreachable!("{code} at write {number} is not got over"));
+        let left = harness.leftovers(launch.id).await;
+        assert_eq!(left, Vec::<String>::new(), "after {code} at write {number}");
+        backend.close().await;
+        if proxy.tries() <= number {
+            break;
+        }
+        number += 1;
+    }
+    assert!(number >= WRITES, "only {number} writes were refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_at_any_write_of_a_life_is_got_over() {
+    refuse_each_write(409).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_requests_at_any_write_of_a_life_are_got_over() {
+    refuse_each_write(429).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_internal_error_at_any_write_of_a_life_is_got_over() {
+    refuse_each_write(500).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_while_the_watches_are_broken_is_seen_afterwards() {
-    let harness = Harness::new().await;
+    let harness = Harness::bare().await;
     let proxy = Proxy::start().await;
     let backend = open_at(&proxy.cluster, &harness.settings).await;
     let launch = conformance::launch(&harness, &Job::RunUntilStopped);

@@ -12,10 +12,10 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use palisade_backend::conformance::{self, Harness as _, Job};
 use palisade_backend::{Backend as _, EnsureError, View};
 use palisade_backend_kube::naming;
-use palisade_model::profile::{ProfileSpec, form};
-use palisade_model::sandbox::{AppliedExposure, Launch, MountedFile, Port, Protocol};
+use palisade_model::sandbox::{Launch, MountedFile};
 use serde_json::{Value, json};
 
+use crate::profile::launch_under;
 use crate::support::{Harness, client};
 
 /// A launch of this test alone, in a namespace that is not made for it.
@@ -23,7 +23,7 @@ fn launch(harness: &Harness) -> Launch {
     conformance::launch(harness, &Job::RunUntilStopped)
 }
 
-async fn stored<K>(launch: &Launch, name: &str) -> K
+pub(crate) async fn stored<K>(launch: &Launch, name: &str) -> K
 where
     K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
@@ -52,7 +52,7 @@ fn as_json<T: serde::Serialize>(object: &T) -> Value {
 }
 
 /// Applies a cluster-wide object that tests share.
-async fn apply<K>(object: Value)
+pub(crate) async fn apply<K>(object: Value)
 where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
@@ -140,7 +140,7 @@ async fn every_field_of_a_profile_is_taken_by_the_server() {
 
 /// A launch that uses every field at once.
 fn rich(harness: &Harness) -> Launch {
-    let spec: ProfileSpec = form::decode(&json!({
+    let spec = json!({
         "runtime_class": "objects",
         "resource_defaults": {
             "cpuRequest": "1", "memoryRequest": "2Gi", "cpuLimit": "4", "memoryLimit": "8Gi",
@@ -181,31 +181,8 @@ fn rich(harness: &Harness) -> Launch {
                 }],
             },
         },
-    }))
-    .expect("the profile is valid");
-    let mut launch = launch(harness);
-    launch.runtime_class = spec.runtime_class;
-    launch.resources.cpu_request = spec.resource_defaults.cpu_request;
-    launch.resources.cpu_limit = spec.resource_defaults.cpu_limit;
-    launch.resources.memory_request = spec.resource_defaults.memory_request;
-    launch.resources.memory_limit = spec.resource_defaults.memory_limit;
-    launch.instance_types = spec.instance_types.unwrap_or_default();
-    launch.node_selector = spec.node_selector;
-    launch.pod = spec.pod;
-    let network = spec.network.expect("it has a network");
-    let egress = network.egress.expect("it has an egress mode");
-    launch.egress.mode = egress.modes()[egress.default_name()].clone();
-    let (name, exposure) = network.ingress.into_iter().next().expect("it has a level");
-    launch.exposure = Some(AppliedExposure {
-        name,
-        exposure,
-        ports: vec![8080],
     });
-    launch.ports = vec![Port {
-        number: 8080,
-        name: "http".to_owned(),
-        protocol: Protocol::Tcp,
-    }];
+    let mut launch = launch_under(harness, &spec);
     launch.mounted_files = vec![MountedFile {
         path: "/etc/app/config".to_owned(),
         content: b"\0\xff".to_vec(),

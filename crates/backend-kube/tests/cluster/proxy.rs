@@ -37,6 +37,8 @@ pub(crate) enum Plan {
     DieAfter(usize),
     /// Every second write gets these answers in turn, so many times.
     Refuse(usize),
+    /// The write with this number, counted from zero, gets this answer once.
+    RefuseOne(usize, u16),
 }
 
 /// The answers of a server that has enough to do, or was overtaken.
@@ -47,6 +49,7 @@ struct State {
     plan: Mutex<Plan>,
     /// What was written, and went through.
     writes: Mutex<Vec<String>>,
+    /// Writes that were tried under the present plan.
     tries: AtomicUsize,
     watches: Mutex<CancellationToken>,
 }
@@ -105,7 +108,13 @@ impl Proxy {
     }
 
     pub(crate) fn plan(&self, plan: Plan) {
+        self.state.tries.store(0, Ordering::Relaxed);
         *lock(&self.state.plan) = plan;
+    }
+
+    /// How many writes were tried under the present plan.
+    pub(crate) fn tries(&self) -> usize {
+        self.state.tries.load(Ordering::Relaxed)
     }
 
     /// What was written since the last time.
@@ -192,19 +201,20 @@ async fn forward(
 
 /// What a call is answered instead of being passed on.
 fn refusal(state: &State, is_write: bool) -> Option<u16> {
+    let number = if is_write {
+        Some(state.tries.fetch_add(1, Ordering::Relaxed))
+    } else {
+        None
+    };
     let plan = *lock(&state.plan);
     match plan {
         Plan::Pass => None,
         Plan::DieAfter(count) => (lock(&state.writes).len() >= count).then_some(503),
         Plan::Refuse(count) => {
-            let number = if is_write {
-                state.tries.fetch_add(1, Ordering::Relaxed)
-            } else {
-                return None;
-            };
-            let is_refused = number % 2 == 0 && number / 2 < count;
-            is_refused.then(|| REFUSALS[number / 2 % REFUSALS.len()])
+            let turn = number.filter(|number| number % 2 == 0 && number / 2 < count)? / 2;
+            Some(REFUSALS[turn % REFUSALS.len()])
         }
+        Plan::RefuseOne(refused, code) => (number == Some(refused)).then_some(code),
     }
 }
 

@@ -16,6 +16,8 @@ use palisade_backend_kube::{Cluster, KubeBackend, naming};
 use palisade_model::clock::{Clock, Timestamp};
 use palisade_model::id::SandboxId;
 
+use crate::stand_in::StandIn;
+
 /// An image with a shell and the usual tools, in the registry of the node.
 const IMAGE: &str = "127.0.0.1:5000/busybox:1";
 
@@ -24,6 +26,8 @@ const IMAGE: &str = "127.0.0.1:5000/busybox:1";
 pub(crate) struct Harness {
     backend: Option<Arc<KubeBackend>>,
     pub(crate) settings: Settings,
+    /// Runs the pods where there is no node.
+    _node: Option<StandIn>,
 }
 
 impl Harness {
@@ -34,6 +38,18 @@ impl Harness {
 
     /// The same, with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut harness = Self::unopened(change).await;
+        harness.backend = Some(open(&harness.settings).await);
+        harness
+    }
+
+    /// An instance without a backend: what opens one of its own, through a proxy
+    /// that it torments it by, must not have another one make up for it.
+    pub(crate) async fn bare() -> Self {
+        Self::unopened(|_| {}).await
+    }
+
+    async fn unopened(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             instance: format!("test-{}", uuid::Uuid::now_v7()),
             // The bridge of the test node lets everything through.
@@ -42,8 +58,16 @@ impl Harness {
             ..Settings::default()
         };
         change(&mut settings);
-        let backend = Some(open(&settings).await);
-        Self { backend, settings }
+        let node = if is_whole() {
+            None
+        } else {
+            Some(StandIn::start(&client().await, &settings.instance).await)
+        };
+        Self {
+            backend: None,
+            settings,
+            _node: node,
+        }
     }
 
     /// The names of the two pods of its probe.
@@ -56,6 +80,11 @@ impl Harness {
         let backend = self.backend.as_ref();
         Arc::clone(backend.expect("it is open between the steps of a test"))
     }
+}
+
+/// Whether there is a whole node, and not an API server alone.
+fn is_whole() -> bool {
+    std::env::var_os("PALISADE_TEST_KUBE_NODE").is_none_or(|kind| kind != "stand-in")
 }
 
 async fn open(settings: &Settings) -> Arc<KubeBackend> {
@@ -148,24 +177,28 @@ impl conformance::Harness for Harness {
     }
 
     async fn leftovers(&self, id: SandboxId) -> Vec<String> {
-        let client = client().await;
-        let mut left = of_kind::<Pod>(&client, id).await;
-        left.extend(of_kind::<Secret>(&client, id).await);
-        left.extend(of_kind::<NetworkPolicy>(&client, id).await);
-        left.extend(of_kind::<Service>(&client, id).await);
-        left.extend(of_kind::<Ingress>(&client, id).await);
-        left
+        labelled(naming::SANDBOX_ID, &id.to_string()).await
     }
 }
 
-/// The objects of one kind that belong to a sandbox.
-async fn of_kind<K>(client: &Client, id: SandboxId) -> Vec<String>
+/// The objects of sandboxes that have this label, by kind and name.
+pub(crate) async fn labelled(key: &str, value: &str) -> Vec<String> {
+    let client = client().await;
+    let selector = format!("{key}={value}");
+    let mut found = of_kind::<Pod>(&client, &selector).await;
+    found.extend(of_kind::<Secret>(&client, &selector).await);
+    found.extend(of_kind::<NetworkPolicy>(&client, &selector).await);
+    found.extend(of_kind::<Service>(&client, &selector).await);
+    found.extend(of_kind::<Ingress>(&client, &selector).await);
+    found
+}
+
+async fn of_kind<K>(client: &Client, selector: &str) -> Vec<String>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
     let api: Api<K> = Api::all(client.clone());
-    let selector = format!("{}={id}", naming::SANDBOX_ID);
-    let list = api.list(&ListParams::default().labels(&selector)).await;
+    let list = api.list(&ListParams::default().labels(selector)).await;
     let list = list.expect("the cluster can be looked at").items;
     let named = list
         .iter()
