@@ -72,6 +72,12 @@ impl Gate {
         runner.map_err(refused)
     }
 
+    /// Whether a token that let somebody in would still do so.
+    pub(crate) async fn holds(&self, id: TokenId) -> ApiResult<()> {
+        let record = self.record(id).await?;
+        record.check(self.tools.now()).map_err(refused)
+    }
+
     /// Asks the store about a token the next time.
     pub(crate) fn forget(&self, id: TokenId) {
         let mut memory = self.lock();

@@ -268,7 +268,7 @@ fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
     let data = DataPlane::new(&tools, access.clone());
     let stores = SecretStores::new(tools.secrets.clone());
     let sandboxes = SandboxService::new(admission, access, data.clone());
-    let guard = Guard::new(&tools, gate);
+    let guard = Guard::new(&tools, gate.clone());
     let calls = serving(
         GatewayServiceServer::new(sandboxes)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -281,7 +281,7 @@ fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
     let streams = serving(data.streaming()).merge(serving(data.tunnels()));
     let streams = streams.layer(from_fn_with_state(guard.clone(), guard::stream));
     let runners = serving(
-        RunnerServiceServer::new(RunnerGate::new(hub, snapshots))
+        RunnerServiceServer::new(RunnerGate::new(hub, gate, snapshots))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
     )

@@ -203,7 +203,14 @@ impl PresentedToken {
         if !(same_id && bool::from(same_secret)) {
             return Err(TokenError::WrongSecret);
         }
-        if record.expires_at.is_some_and(|expiry| expiry <= now) {
+        record.check(now)
+    }
+}
+
+impl TokenRecord {
+    /// Whether the token still works at this instant.
+    pub fn check(&self, now: Timestamp) -> Result<(), TokenError> {
+        if self.expires_at.is_some_and(|expiry| expiry <= now) {
             return Err(TokenError::Expired);
         }
         Ok(())

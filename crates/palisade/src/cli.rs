@@ -327,6 +327,25 @@ pub(crate) enum TokenCommand {
         #[command(flatten)]
         state: StateArgs,
     },
+    /// Make a token that lets a runner join, and print it; it is shown this once
+    #[command(
+        after_help = "Example:\n  palisade token create-runner east --organization acme > east.token"
+    )]
+    CreateRunner {
+        /// The cluster whose runner it lets join, as `cluster_name` of the runner says
+        cluster: ClusterName,
+        /// The organization
+        #[arg(long)]
+        organization: OrganizationId,
+        /// How many days it works; for ever by default
+        #[arg(long)]
+        expires_days: Option<u32>,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        description: String,
+        #[command(flatten)]
+        state: StateArgs,
+    },
     /// List the tokens of an organization, without their secrets
     #[command(visible_alias = "ls")]
     List {

@@ -121,7 +121,7 @@ impl Connection {
             if began.elapsed() > RECONNECT_PAUSE_MAX {
                 pause = RECONNECT_PAUSE;
             }
-            warn!(error = %loss, retry_ms = pause.as_millis(), "not connected to the gateway");
+            warn!(error = %chain(&loss), retry_ms = pause.as_millis(), "not connected to the gateway");
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -353,6 +353,18 @@ async fn greet(incoming: &mut Streaming<pb::GatewayMessage>) -> Result<Duration,
         Some(FromGateway::Waiting(waiting)) => Err(Loss::Waiting(waiting.reason)),
         _ => Err(Loss::Closed),
     }
+}
+
+/// The texts of an error and of all that lies behind it: that a gateway cannot be
+/// reached helps nobody who is not told why.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }
 
 fn message(message: ToGateway) -> pb::RunnerMessage {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use palisade_model::placement::{Presence, Report};
 use palisade_model::policy::Surroundings;
+use palisade_model::reason::Reason;
 use palisade_model::runner::Runner;
 use palisade_model::token::RunnerIdentity;
 use palisade_store::GetError;
@@ -31,6 +32,8 @@ use super::Hub;
 use super::drive::Driver;
 use super::record::{OBSERVATIONS_MAX, Recorder};
 use super::session::{Deaf, OUTGOING_MAX, Opening, Outgoing, Session};
+use crate::auth::Gate;
+use crate::error::ApiError;
 use crate::snapshots::{Chunks, Snapshots};
 
 /// A runner that does not say who it is for so long is given up.
@@ -42,6 +45,7 @@ const TEXT_LEN_MAX: usize = 128;
 #[derive(Clone, Debug)]
 pub(crate) struct RunnerGate {
     pub(super) hub: Hub,
+    gate: Gate,
     snapshots: Snapshots,
 }
 
@@ -60,11 +64,33 @@ pub(super) enum Loss {
     Nonsense,
     #[error("the gateway gave the connection up")]
     GivenUp,
+    #[error("{0}")]
+    Barred(String),
+}
+
+impl From<Loss> for Status {
+    /// What the runner is told, if it can still be told.
+    fn from(loss: Loss) -> Self {
+        let text = loss.to_string();
+        match loss {
+            Loss::Barred(_) => Self::unauthenticated(text),
+            Loss::Closed
+            | Loss::Broken(_)
+            | Loss::Silent
+            | Loss::Deaf(_)
+            | Loss::Nonsense
+            | Loss::GivenUp => Self::unavailable(text),
+        }
+    }
 }
 
 impl RunnerGate {
-    pub(crate) fn new(hub: Hub, snapshots: Snapshots) -> Self {
-        Self { hub, snapshots }
+    pub(crate) fn new(hub: Hub, gate: Gate, snapshots: Snapshots) -> Self {
+        Self {
+            hub,
+            gate,
+            snapshots,
+        }
     }
 }
 
@@ -82,6 +108,7 @@ impl RunnerService for RunnerGate {
         let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
         let arrival = Arrival {
             hub: self.hub.clone(),
+            gate: self.gate.clone(),
             identity,
             outgoing,
         };
@@ -120,6 +147,7 @@ fn identity<T>(request: &Request<T>) -> Result<RunnerIdentity, Status> {
 #[derive(Debug)]
 struct Arrival {
     hub: Hub,
+    gate: Gate,
     identity: RunnerIdentity,
     outgoing: Outgoing,
 }
@@ -159,9 +187,8 @@ impl Arrival {
         session.end();
         self.hub.leave(&session);
         warn!(runner.id = %session.runner_id, reason = %loss, "runner disconnected");
-        let status = Status::unavailable(loss.to_string());
         // The runner may be gone; then there is nobody to tell.
-        let _ = self.outgoing.try_send(Err(status));
+        let _ = self.outgoing.try_send(Err(loss.into()));
     }
 
     async fn turn_away(self, turned: Turned) {
@@ -287,6 +314,7 @@ impl Arrival {
         let recorder = Recorder::new(self.hub.clone(), session.clone(), observations);
         let listener = Listener {
             hub: self.hub.clone(),
+            gate: self.gate.clone(),
             session: session.clone(),
             report,
             heard,
@@ -323,6 +351,7 @@ struct Entered {
 #[derive(Debug)]
 struct Listener {
     hub: Hub,
+    gate: Gate,
     session: Arc<Session>,
     report: Arc<Report>,
     heard: mpsc::Sender<pb::Observation>,
@@ -354,7 +383,7 @@ impl Listener {
             }
             Some(FromRunner::Heartbeat(heartbeat)) => {
                 self.heartbeat(heartbeat);
-                Ok(())
+                self.still_let_in().await
             }
             Some(FromRunner::SyncDone(pb::SyncDone {})) => Ok(()),
             Some(FromRunner::Hello(_)) | None => Err(Loss::Nonsense),
@@ -397,6 +426,17 @@ impl Listener {
 }
 
 impl Listener {
+    /// A join token that was revoked or has expired meanwhile ends what it opened.
+    async fn still_let_in(&self) -> Result<(), Loss> {
+        match self.gate.holds(self.session.identity.token).await {
+            Err(ApiError { refusal, .. }) if refusal.reason == Reason::Unauthenticated => {
+                Err(Loss::Barred(refusal.message))
+            }
+            // A store that is away takes no runner's place.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn take_down(&self, said: pb::Denials) {
         match palisade_wire::runner::denials(said) {
             Ok((id, denials)) => {

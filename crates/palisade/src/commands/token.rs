@@ -11,7 +11,7 @@ use palisade_model::token::{Grant, TokenRecord};
 use palisade_store::{PageRequest, PageSize, Store};
 use palisade_wire::timestamp;
 
-use crate::cli::{RoleArg, TokenCommand};
+use crate::cli::{RoleArg, StateArgs, TokenCommand};
 use crate::out::Out;
 use crate::parts;
 use crate::system::SystemClock;
@@ -29,13 +29,21 @@ pub(super) async fn run(command: TokenCommand, out: &mut Out) -> anyhow::Result<
             description,
             state,
         } => {
-            let new = NewToken {
-                grant: grant(organization, user, role, cluster)?,
-                description,
-                expires_at: expires_days.map(expiry),
+            let grant = grant(organization, user, role, cluster)?;
+            create((grant, description, expires_days), &state, out).await?;
+        }
+        TokenCommand::CreateRunner {
+            organization,
+            cluster,
+            expires_days,
+            description,
+            state,
+        } => {
+            let grant = Grant::Runner {
+                organization,
+                cluster,
             };
-            let store = parts::store::open(&state).await?;
-            out.line(mint(&*store, new).await?);
+            create((grant, description, expires_days), &state, out).await?;
         }
         TokenCommand::List {
             organization,
@@ -51,6 +59,21 @@ pub(super) async fn run(command: TokenCommand, out: &mut Out) -> anyhow::Result<
             out.line(format_args!("token {id} revoked"));
         }
     }
+    Ok(())
+}
+
+async fn create(
+    (grant, description, expires_days): (Grant, String, Option<u32>),
+    state: &StateArgs,
+    out: &mut Out,
+) -> anyhow::Result<()> {
+    let new = NewToken {
+        grant,
+        description,
+        expires_at: expires_days.map(expiry),
+    };
+    let store = parts::store::open(state).await?;
+    out.line(mint(&*store, new).await?);
     Ok(())
 }
 
