@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # One set of features for all tests, so that nothing is built twice. Those on a cluster
 # run where one is brought up for them.
 TESTS := --workspace --locked --features palisade-backend-kube/cluster-tests
-.PHONY: help setup build demo dev test fmt lint docs deny unit test-network test-kube test-kube-api fuzz sdk story bench clean
+.PHONY: help setup build demo dev test fmt lint docs deny unit test-network test-kube test-kube-api fuzz sdk story bench bench-kube clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,10 @@ fuzz: ## Run each fuzz target for a minute
 
 bench: build ## Measure, and compare with references in the same run
 	scripts/bench.sh
+
+bench-kube: ## Measure sandboxes on Kubernetes, beside bare pods
+	scripts/setup.sh test
+	scripts/kube/bench.sh
 
 clean: ## Remove what was built
 	cargo clean

@@ -1,5 +1,6 @@
 //! What the API server, and the way to it, may do wrong.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -9,9 +10,13 @@ use palisade_backend::conformance::{self, Harness as _, Job};
 use palisade_backend::{Backend as _, EnsureError, View};
 use palisade_backend_kube::KubeBackend;
 use palisade_model::id::SandboxId;
+use palisade_model::sandbox::Launch;
+use serde_json::{Value, json};
 use tokio::time;
 
 use crate::crashes::exposed;
+use crate::fields::make_classes;
+use crate::profile::launch_under;
 use crate::proxy::{Plan, Proxy};
 use crate::support::{Harness, client, open_at};
 
@@ -37,27 +42,70 @@ fn runs(view: &View) -> bool {
     matches!(view, View::Running { .. })
 }
 
+/// The kinds of objects that are written until a launch runs, in turn.
+async fn writes_until_it_runs(
+    proxy: &Proxy,
+    backend: &KubeBackend,
+    launch: &Launch,
+) -> Vec<String> {
+    proxy.take_writes();
+    backend.ensure(launch).await.expect("it is taken on");
+    wait_for(backend, launch.id, runs).await;
+    let writes = proxy.take_writes().into_iter();
+    let kinds = writes.filter_map(|write| write.rsplit('/').nth(1).map(str::to_owned));
+    let kinds = kinds.collect();
+    backend.remove(launch.id).await.expect("it can be removed");
+    kinds
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_takes_three_writes() {
+async fn a_start_takes_three_writes_and_one_for_each_way_in() {
+    make_classes().await;
     let harness = Harness::bare().await;
     let proxy = Proxy::start().await;
     let backend = open_at(&proxy.cluster, &harness.settings).await;
+    let closed = || launch_under(&harness, &json!({}));
     // The namespace is there from here on.
-    let first = conformance::launch(&harness, &Job::RunUntilStopped);
-    backend.ensure(&first).await.expect("it is taken on");
-    wait_for(&backend, first.id, runs).await;
-    proxy.take_writes();
-    let launch = conformance::launch(&harness, &Job::RunUntilStopped);
-    backend.ensure(&launch).await.expect("it is taken on");
-    wait_for(&backend, launch.id, runs).await;
-    let writes = proxy.take_writes();
-    let kinds: Vec<&str> = writes
-        .iter()
-        .filter_map(|write| write.rsplit('/').nth(1))
-        .collect();
-    assert_eq!(kinds, ["secrets", "networkpolicies", "pods"], "{writes:?}");
-    for id in [first.id, launch.id] {
-        backend.remove(id).await.expect("it can be removed");
+    writes_until_it_runs(&proxy, &backend, &closed()).await;
+    let route = json!({ "controllerName": "fields", "template": "{{.SandboxID}}.example.com" });
+    let level = |level: Value| {
+        launch_under(
+            &harness,
+            &json!({ "network": { "ingress": { "level": level } } }),
+        )
+    };
+    let with_service = level(json!({ "scope": "any" }));
+    let with_route = level(json!({ "scope": "any", "ingress": route }));
+    let in_new_namespace = exposed(&harness);
+    for (launch, expected) in [
+        (closed(), vec!["secrets", "networkpolicies", "pods"]),
+        (
+            with_service,
+            vec!["secrets", "networkpolicies", "services", "pods"],
+        ),
+        (
+            with_route,
+            vec![
+                "secrets",
+                "networkpolicies",
+                "services",
+                "ingresses",
+                "pods",
+            ],
+        ),
+        (
+            in_new_namespace,
+            vec![
+                "namespaces",
+                "secrets",
+                "networkpolicies",
+                "services",
+                "pods",
+            ],
+        ),
+    ] {
+        let written = writes_until_it_runs(&proxy, &backend, &launch).await;
+        assert_eq!(written, expected, "{:?}", launch.exposure);
     }
     backend.close().await;
 }
@@ -93,6 +141,15 @@ async fn a_server_that_refuses_now_and_then_is_asked_again() {
 /// takes: five objects are made, and all but the namespace are deleted.
 const WRITES: usize = 9;
 
+/// Waits until the pod is there: no node takes it on, and none has to.
+async fn wait_for_pod(launch: &Launch) {
+    let pods: Api<Pod> = Api::namespaced(client().await, launch.namespace.name.as_str());
+    let name = launch.id.to_string();
+    while !matches!(pods.get_opt(&name).await, Ok(Some(_))) {
+        time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Lives a whole life once for each of its writes, which is refused in this way.
 async fn refuse_each_write(code: u16) {
     let mut number = 0;
@@ -100,13 +157,14 @@ async fn refuse_each_write(code: u16) {
         let harness = Harness::bare().await;
         let proxy = Proxy::start().await;
         let backend = open_at(&proxy.cluster, &harness.settings).await;
-        let launch = exposed(&harness);
+        let mut launch = exposed(&harness);
+        launch.node_selector = BTreeMap::from([("no".to_owned(), "such-node".to_owned())]);
         proxy.plan(Plan::RefuseOne(number, code));
         let life = time::timeout(LIMIT, async {
             while let Err(error) = backend.ensure(&launch).await {
                 assert!(matches!(error, EnsureError::Internal(_)), "{error}");
             }
-            wait_for(&backend, launch.id, runs).await;
+            wait_for_pod(&launch).await;
             while backend.remove(launch.id).await.is_err() {}
         });
         let lived = life.await;

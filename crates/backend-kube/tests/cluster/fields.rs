@@ -306,7 +306,8 @@ async fn golden(fields: Vec<(&'static str, Value)>) -> String {
     text
 }
 
-async fn make_classes() {
+/// The classes that profiles here name.
+pub(crate) async fn make_classes() {
     apply::<RuntimeClass>(json!({
         "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass",
         "metadata": { "name": "fields" }, "handler": "runc",

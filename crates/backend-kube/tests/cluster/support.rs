@@ -19,7 +19,7 @@ use palisade_model::id::SandboxId;
 use crate::stand_in::StandIn;
 
 /// An image with a shell and the usual tools, in the registry of the node.
-const IMAGE: &str = "127.0.0.1:5000/busybox:1";
+pub(crate) const IMAGE: &str = "127.0.0.1:5000/busybox:1";
 
 /// A backend under test.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Harness {
 }
 
 /// Whether there is a whole node, and not an API server alone.
-fn is_whole() -> bool {
+pub(crate) fn is_whole() -> bool {
     std::env::var_os("PALISADE_TEST_KUBE_NODE").is_none_or(|kind| kind != "stand-in")
 }
 
