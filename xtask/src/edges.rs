@@ -76,7 +76,11 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "palisade-backend-kube",
-        may_name: &["palisade-model", "palisade-backend"],
+        may_name: &[
+            "palisade-model",
+            "palisade-backend",
+            "palisade-init-protocol",
+        ],
         must_not_name: &["sqlx", "tonic", "clap", "nix"],
     },
     Rule {

@@ -16,7 +16,7 @@ use palisade_model::clock::{Clock, Timestamp};
 use palisade_model::denial::Denials;
 use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
-use palisade_model::runner::{Capabilities, Capacity, SecretSupport};
+use palisade_model::runner::{Capabilities, Capacity, Feature, SecretSupport};
 use palisade_model::sandbox::Launch;
 use palisade_model::secret::SecretValues;
 use tokio::sync::watch;
@@ -36,6 +36,8 @@ use crate::refusal;
 use crate::sandbox::{NotRecorded, Progress, Sandbox};
 use crate::settings::{Enforcement, Settings};
 use crate::shared::Shared;
+use crate::usage;
+use crate::view;
 
 /// How long the first lists may take.
 const LIST_LIMIT: Duration = Duration::from_mins(1);
@@ -88,6 +90,7 @@ impl KubeBackend {
             return Err(OpenError::NoLists);
         }
         namespaces::start(&backend.shared);
+        usage::start(&backend.shared);
         if is_probed {
             probe::start(&backend.shared, cluster.namespace());
         }
@@ -164,14 +167,23 @@ impl KubeBackend {
 impl Backend for KubeBackend {
     fn capabilities(&self) -> Capabilities {
         let shared = &self.shared;
-        let egress = enforcement::taken_on(&shared.settings, &shared.enforced.borrow());
-        Capabilities {
-            secrets: match shared.settings.secrets_namespace {
-                None => SecretSupport::Stores,
-                Some(_) => SecretSupport::StoresAndOwn,
-            },
-            ..shared.facts().capabilities(egress)
+        let found = shared.enforced.borrow().clone();
+        let egress = enforcement::taken_on(&shared.settings, &found);
+        let mut offered = shared.facts().capabilities(egress);
+        if shared.settings.secrets_namespace.is_some() {
+            offered.secrets = SecretSupport::StoresAndOwn;
         }
+        let missing = [
+            (
+                Feature::Egress,
+                enforcement::why_fewer(&shared.settings, &found),
+            ),
+            (Feature::Usage, shared.usage.why_unknown()),
+        ];
+        for (feature, why) in missing {
+            offered.lacks.extend(why.map(|why| (feature, why)));
+        }
+        offered
     }
 
     fn surroundings(&self) -> Surroundings {
@@ -187,7 +199,13 @@ impl Backend for KubeBackend {
             let kind = launch.egress.mode.kind();
             let found = self.shared.enforced.borrow().clone();
             let why_closed = enforcement::why_not(&self.shared.settings, &found, kind);
-            let refused = refusal::check(launch, &self.capabilities(), why_closed);
+            let ground = refusal::Ground {
+                settings: &self.shared.settings,
+                offered: self.capabilities(),
+                ingress_classes: self.shared.facts().ingress_classes().clone(),
+                why_closed,
+            };
+            let refused = refusal::check(launch, &ground);
             refused.inspect_err(|_| self.shared.handed.forget(launch.id))?;
         }
         let sandbox = self.shared.find_or_wish(launch);
@@ -290,13 +308,15 @@ impl Backend for KubeBackend {
         self.shared.hints.subscribe(id)
     }
 
-    /// A cluster tells rates and not totals, and those only where a metrics
-    /// server is installed: nothing is told here.
-    async fn usage(&self, _id: SandboxId) -> Option<Usage> {
-        None
+    async fn usage(&self, id: SandboxId) -> Option<Usage> {
+        let sandbox = self.shared.sandbox(id)?;
+        let seen = sandbox.seen();
+        let runs = seen.pod.as_deref().is_some_and(view::is_running);
+        runs.then(|| self.shared.usage.of(id)).flatten()
     }
 
-    /// Network plugins do not tell in any common form what they refused.
+    /// Network plugins do not tell in any common form what they refused, and the
+    /// capabilities say so.
     async fn denials(&self, _id: SandboxId) -> Option<Denials> {
         None
     }

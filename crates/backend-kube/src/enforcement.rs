@@ -30,6 +30,12 @@ pub(crate) fn taken_on(settings: &Settings, finding: &Finding) -> BTreeSet<Egres
         .collect()
 }
 
+/// Why there are egress types that are not taken on, if there are some.
+pub(crate) fn why_fewer(settings: &Settings, finding: &Finding) -> Option<String> {
+    let mut all = EgressType::ALL.into_iter();
+    all.find_map(|kind| why_not(settings, finding, kind))
+}
+
 /// Why an egress type is not taken on, unless it is. Every one of them closes
 /// something, so that all need policies that hold.
 pub(crate) fn why_not(settings: &Settings, finding: &Finding, kind: EgressType) -> Option<String> {
@@ -107,6 +113,8 @@ mod tests {
             (through, "a pod was reached"),
         ] {
             assert_eq!(taken_on(&settings, &finding), BTreeSet::new());
+            let why = why_fewer(&settings, &finding).unwrap();
+            assert!(why.contains(words), "{why}");
             for kind in EgressType::ALL {
                 let why = why_not(&settings, &finding, kind).unwrap();
                 assert!(why.contains(words), "{why}");
@@ -114,6 +122,7 @@ mod tests {
         }
         let all = BTreeSet::from(EgressType::ALL);
         assert_eq!(taken_on(&settings, &Finding::Enforced), all);
+        assert_eq!(why_fewer(&settings, &Finding::Enforced), None);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{
-    AddressPools, Capabilities, Capacity, PodFieldSupport, Resources, RouteSupport, SecretSupport,
+    AddressPools, Capabilities, Capacity, Feature, PodFieldSupport, Resources, RouteSupport,
+    SecretSupport,
 };
 
 use crate::settings::Settings;
@@ -105,6 +106,11 @@ impl Facts {
         self.nodes.get(node).is_none_or(|node| node.is_lost)
     }
 
+    /// The classes of ingress controllers.
+    pub(crate) fn ingress_classes(&self) -> &BTreeSet<String> {
+        &self.ingress_classes
+    }
+
     fn open(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values().filter(|node| node.is_open)
     }
@@ -151,6 +157,7 @@ impl Facts {
             // Its settings may say more, which are not known here.
             secrets: SecretSupport::Stores,
             largest: self.largest(),
+            lacks: lacks(),
         }
     }
 
@@ -179,6 +186,29 @@ impl Facts {
         all.max_by_key(|node| (node.gpus, node.memory_bytes, node.cpu_millis))
             .unwrap_or_default()
     }
+}
+
+/// What no cluster has, whatever is installed in it.
+fn lacks() -> BTreeMap<Feature, String> {
+    let lacks = [
+        (
+            Feature::Denials,
+            "network plugins of clusters do not tell in any common form what they refused",
+        ),
+        (
+            Feature::Names,
+            "a cluster's resolver answers every name to whoever may ask it, so that sandboxes \
+             find each other by address",
+        ),
+        (
+            Feature::FileSystems,
+            "the volume of a pod cannot be archived while nothing in the pod runs",
+        ),
+    ];
+    let lacks = lacks.into_iter();
+    lacks
+        .map(|(feature, why)| (feature, why.to_owned()))
+        .collect()
 }
 
 fn put(set: &mut BTreeSet<String>, name: &str, is_there: bool) {

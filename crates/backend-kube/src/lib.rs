@@ -28,6 +28,7 @@ mod sandbox;
 mod secrets;
 pub mod settings;
 mod shared;
+mod usage;
 pub mod view;
 mod words;
 

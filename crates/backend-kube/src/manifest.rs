@@ -17,11 +17,13 @@ mod namespace;
 mod placement;
 mod pod;
 mod policy;
+pub(crate) mod program;
 mod record;
 mod secrets;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use entry::http_port;
 pub use entry::{ingress, service};
 pub use namespace::namespace;
 pub use pod::{GRACE_SECONDS, pod};

@@ -38,6 +38,9 @@ pub struct Settings {
     /// The image of the pods that find out whether the cluster enforces network
     /// policies: it has a shell and the `nc` of busybox.
     pub probe_image: String,
+    /// The image of this system: where a sandbox is to be asked what it reaches, the
+    /// program that does comes out of it. Without one, such sandboxes are refused.
+    pub program_image: Option<String>,
     /// Whether network policies of this cluster know ranges of ports. Found out
     /// when the cluster is opened.
     pub has_port_ranges: bool,
@@ -75,6 +78,7 @@ impl Default for Settings {
             secrets_namespace: None,
             enforcement: Enforcement::default(),
             probe_image: "busybox:stable".to_owned(),
+            program_image: None,
             has_port_ranges: true,
             namespace_idle: Some(Duration::from_mins(10)),
         }

@@ -23,6 +23,7 @@ use crate::naming;
 use crate::sandbox::Sandbox;
 use crate::secrets::Handed;
 use crate::settings::Settings;
+use crate::usage::UsageBook;
 
 /// What all sandboxes of one backend share.
 pub(crate) struct Shared {
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) complete: watch::Sender<usize>,
     /// Whether the cluster was seen to enforce network policies.
     pub(crate) enforced: watch::Sender<Finding>,
+    /// What sandboxes use, as the cluster last said.
+    pub(crate) usage: UsageBook,
     /// Counts the nodes that came.
     pub(crate) new_nodes: watch::Sender<u64>,
     /// Read while a record is written, written while a namespace is deleted: what
@@ -72,6 +75,7 @@ impl Shared {
             handed: Handed::default(),
             complete: watch::Sender::new(0),
             enforced: watch::Sender::new(Finding::Unknown),
+            usage: UsageBook::default(),
             new_nodes: watch::Sender::new(0),
             namespaces: RwLock::new(()),
             sandboxes: Mutex::default(),

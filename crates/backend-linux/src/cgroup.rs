@@ -17,7 +17,7 @@ use std::io;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use palisade_backend::Usage;
+use palisade_backend::{CpuUse, Usage};
 use palisade_model::id::SandboxId;
 use palisade_model::runner::Resources;
 use tracing::warn;
@@ -184,9 +184,9 @@ impl Cgroups {
         // Cached files that nobody reads do not count: they go when needed.
         let idle = entry(&memory.join("memory.stat"), inactive).unwrap_or(0);
         Some(Usage {
-            cpu_micros_total,
+            cpu: CpuUse::TotalMicros(cpu_micros_total),
             memory_bytes: number(&memory.join(memory_file))?.saturating_sub(idle),
-            pids: number(&self.group(id, "pids").join("pids.current"))?,
+            pids: Some(number(&self.group(id, "pids").join("pids.current"))?),
         })
     }
 

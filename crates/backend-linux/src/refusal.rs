@@ -3,7 +3,7 @@
 //! A launch that asks for more than the capabilities say is refused before
 //! anything is made of it. Both are made here, so that they cannot differ.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use palisade_backend::EnsureError;
 use palisade_model::name::{InstanceType, RuntimeClass};
@@ -58,6 +58,7 @@ pub(crate) fn capabilities(
             Some(_) => SecretSupport::StoresAndOwn,
         },
         largest: total,
+        lacks: BTreeMap::new(),
     }
 }
 

@@ -113,11 +113,12 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// A hint to look, and nothing more: looking without a hint is as good.
     fn changes(&self, id: SandboxId) -> watch::Receiver<u64>;
 
-    /// What the sandbox uses now; `None` if it does not run.
+    /// What the sandbox uses now; `None` if it does not run, or if that is not
+    /// known: the capabilities say why where it never is.
     async fn usage(&self, id: SandboxId) -> Option<Usage>;
 
     /// What was refused to the sandbox on the network so far; `None` if it does
-    /// not run.
+    /// not run, or if that is not known, as above.
     async fn denials(&self, id: SandboxId) -> Option<Denials>;
 }
 
@@ -190,14 +191,23 @@ impl View {
 }
 
 /// What a sandbox uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time used so far, in microseconds.
-    pub cpu_micros_total: u64,
+    /// CPU in use.
+    pub cpu: CpuUse,
     /// Memory in use, in bytes.
     pub memory_bytes: u64,
-    /// Processes and threads.
-    pub pids: u64,
+    /// Processes and threads; `None` if nobody counts them.
+    pub pids: Option<u64>,
+}
+
+/// CPU in use, as the backend can measure it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuUse {
+    /// The time used so far, in microseconds.
+    TotalMicros(u64),
+    /// Thousandths of a CPU in use of late.
+    Millis(u64),
 }
 
 /// Why a sandbox was not taken on.

@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Backend, CapacityError, EnsureError, ListError, LogChunk, PauseError, RemoveError, Sighting,
-    StopError, Usage, View,
+    Backend, CapacityError, CpuUse, EnsureError, ListError, LogChunk, PauseError, RemoveError,
+    Sighting, StopError, Usage, View,
 };
 
 mod attach;
@@ -456,9 +456,9 @@ impl Backend for Fake {
         let sandboxes = self.world.lock();
         let entry = sandboxes.get(&id)?;
         (!entry.view.is_over()).then_some(Usage {
-            cpu_micros_total: 0,
+            cpu: CpuUse::TotalMicros(0),
             memory_bytes: 1 << 20,
-            pids: 1 + entry.execs,
+            pids: Some(1 + entry.execs),
         })
     }
 

@@ -18,7 +18,7 @@ pub use attach::{
     LogChunk, LogQuery, Logs, Terminal, Tunnel, TunnelEvent,
 };
 pub use backend::{
-    Backend, CapacityError, EnsureError, ListError, PauseError, RemoveError, Sighting, StopError,
-    Usage, View,
+    Backend, CapacityError, CpuUse, EnsureError, ListError, PauseError, RemoveError, Sighting,
+    StopError, Usage, View,
 };
 pub use snapshots::{FetchError, SnapshotSource};

@@ -189,6 +189,7 @@ impl Hub {
             is_connected: known.session.is_some(),
             last_heartbeat: Some(known.last_heard()),
             version: known.version.clone(),
+            lacks: self.inner.picture.lacks(runner),
         }
     }
 

@@ -15,7 +15,7 @@ use palisade_model::pool::{Need, Pool};
 use palisade_model::profile::Profile;
 use palisade_model::quota::Quota;
 use palisade_model::refusal::Refusal;
-use palisade_model::runner::{Resources, Runner};
+use palisade_model::runner::{Feature, Resources, Runner};
 use palisade_model::sandbox::{AppliedExposure, Owner, Sandbox, StartRequest};
 use palisade_model::tenant::Organization;
 use tokio::sync::watch;
@@ -222,6 +222,13 @@ impl Picture {
         let state = self.lock();
         let report = state.live.get(&uid).and_then(|live| live.report.as_ref());
         report.is_some_and(|report| report.capabilities.pause)
+    }
+
+    /// What a runner said that it lacks, and why.
+    pub(crate) fn lacks(&self, uid: RunnerUid) -> BTreeMap<Feature, String> {
+        let state = self.lock();
+        let report = state.live.get(&uid).and_then(|live| live.report.as_ref());
+        report.map_or_else(BTreeMap::new, |report| report.capabilities.lacks.clone())
     }
 
     /// The fleet as it is at this moment.

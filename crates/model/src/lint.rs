@@ -18,6 +18,7 @@ mod compute;
 mod machine;
 mod namespace;
 mod network;
+mod sunk;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,6 +115,10 @@ rules! {
     ReservedKey = "reserved-key", Warning;
     /// The pod patch says what a field of the profile is for.
     PodRepeatsField = "pod-repeats-field", Warning;
+    /// Slurm kills before a pod is gone.
+    SunkGrace = "sunk-grace", Warning;
+    /// Slurm schedules nothing that asks for nothing.
+    SunkRequests = "sunk-requests", Warning;
     /// The default is the only mode there is, and allows nothing.
     DefaultUnused = "default-unused", Hint;
     /// The isolation is whatever the node has.
@@ -182,6 +187,7 @@ pub fn lint(subject: Subject<'_>) -> Vec<Finding> {
     findings.extend(compute::findings(subject.spec));
     findings.extend(machine::findings(subject));
     findings.extend(namespace::findings(subject));
+    findings.extend(sunk::findings(subject.spec));
     findings.sort_by(|a, b| {
         let key = |finding: &Finding| (finding.rule, finding.path.clone());
         b.severity().cmp(&a.severity()).then(key(a).cmp(&key(b)))

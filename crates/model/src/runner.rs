@@ -377,6 +377,47 @@ pub struct Capabilities {
     pub secrets: SecretSupport,
     /// The largest sandbox that fits on one of its machines.
     pub largest: Resources,
+    /// What it lacks that others have, each with the reason, for a person.
+    pub lacks: BTreeMap<Feature, String>,
+}
+
+/// Something that not every runner has, and that people ask for when it is not
+/// there. Nothing is decided by it: what a launch needs has fields of its own in
+/// [`Capabilities`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Feature {
+    /// Some or all egress types.
+    Egress,
+    /// What sandboxes use.
+    Usage,
+    /// What was refused to sandboxes on the network.
+    Denials,
+    /// Names by which sandboxes find each other.
+    Names,
+    /// File systems and snapshots of sandboxes.
+    FileSystems,
+}
+
+impl Feature {
+    /// Every feature.
+    pub const ALL: [Self; 5] = [
+        Self::Egress,
+        Self::Usage,
+        Self::Denials,
+        Self::Names,
+        Self::FileSystems,
+    ];
+
+    /// The feature as programs compare it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Usage => "usage",
+            Self::Denials => "denials",
+            Self::Names => "names",
+            Self::FileSystems => "file_systems",
+        }
+    }
 }
 
 /// Which HTTP entry points a runner can make.

@@ -61,6 +61,14 @@ pub(crate) struct TelemetryArgs {
     pub(crate) log: String,
 }
 
+/// For the runner of a cluster, which has it run in pods.
+#[derive(Args, Debug)]
+pub(crate) struct ProgramArgs {
+    /// The file, in a directory that is there
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the whole platform in this process, with this machine as the runner
@@ -69,6 +77,9 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Run a runner that dials a gateway
     Runner(RunnerArgs),
+    /// Write the program by which a sandbox can be asked what it reaches
+    #[command(hide = true)]
+    Program(ProgramArgs),
     /// Keep the images of this machine
     #[command(subcommand)]
     Image(ImageCommand),

@@ -9,6 +9,7 @@ mod dev;
 mod doctor;
 mod image;
 mod organization;
+mod program;
 mod runner;
 mod secrets;
 mod serve;
@@ -20,6 +21,7 @@ pub(crate) async fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitC
         Command::Dev(args) => dev::run(args, out).await?,
         Command::Serve(args) => serve::run(args, out).await?,
         Command::Runner(args) => runner::run(args).await?,
+        Command::Program(args) => program::run(&args)?,
         Command::Image(command) => image::run(command, out).await?,
         Command::Token(command) => token::run(command, out).await?,
         Command::Organization(command) => organization::run(command, out).await?,

@@ -1,11 +1,11 @@
 //! What sandboxes use, as a rate.
 //!
-//! Backends count CPU time; people ask for CPUs in use. The meter remembers the
-//! last count of each sandbox and makes the rate between two looks out of it.
+//! People ask for CPUs in use. Backends that count CPU time have the rate made for
+//! them: the meter remembers the last count of each sandbox.
 
 use std::collections::BTreeMap;
 
-use palisade_backend::{Backend, Usage};
+use palisade_backend::{Backend, CpuUse, Usage};
 use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
 use palisade_wire::proto::runner_v1 as pb;
@@ -27,20 +27,29 @@ impl Meter {
         let mut readings = Vec::new();
         let mut seen = BTreeMap::new();
         for id in ids {
-            if let Some(usage) = backend.usage(*id).await {
-                seen.insert(*id, (now, usage.cpu_micros_total));
-                readings.push(self.reading(*id, usage, now));
+            let Some(usage) = backend.usage(*id).await else {
+                continue;
+            };
+            if let CpuUse::TotalMicros(total) = usage.cpu {
+                seen.insert(*id, (now, total));
             }
+            readings.push(self.reading(*id, usage, now));
         }
         self.last = seen;
         readings
     }
 
     fn reading(&self, id: SandboxId, usage: Usage, now: Timestamp) -> pb::Usage {
-        let earlier = self.last.get(&id).copied();
+        let cpu_millis = match usage.cpu {
+            CpuUse::Millis(millis) => millis,
+            CpuUse::TotalMicros(total) => {
+                let earlier = self.last.get(&id).copied();
+                earlier.map_or(0, |earlier| rate(earlier, (now, total)))
+            }
+        };
         pb::Usage {
             sandbox_id: id.to_string(),
-            cpu_millis: earlier.map_or(0, |earlier| rate(earlier, (now, usage.cpu_micros_total))),
+            cpu_millis,
             memory_bytes: usage.memory_bytes,
         }
     }
@@ -62,6 +71,18 @@ mod tests {
 
     fn look(micros: i64, used: u64) -> (Timestamp, u64) {
         (Timestamp::from_micros(micros), used)
+    }
+
+    #[test]
+    fn a_rate_that_the_backend_knows_is_passed_on() {
+        let usage = Usage {
+            cpu: CpuUse::Millis(250),
+            memory_bytes: 7,
+            pids: None,
+        };
+        let id = SandboxId::new(uuid::Uuid::nil());
+        let said = Meter::default().reading(id, usage, Timestamp::from_micros(1));
+        assert_eq!((said.cpu_millis, said.memory_bytes), (250, 7));
     }
 
     #[test]

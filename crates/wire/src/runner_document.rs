@@ -136,7 +136,7 @@ impl SettingsEdit {
     }
 }
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "id",
     "display_name",
     "identity",
@@ -156,11 +156,12 @@ const FIELDS: [&str; 20] = [
     "created_at",
     "updated_at",
     "last_heartbeat_at",
+    "lacks",
     "etag",
 ];
 
 /// The fields that only the server sets.
-pub const OUTPUT_ONLY: [&str; 16] = [
+pub const OUTPUT_ONLY: [&str; 17] = [
     "id",
     "management_mode",
     "install_status",
@@ -176,6 +177,7 @@ pub const OUTPUT_ONLY: [&str; 16] = [
     "created_at",
     "updated_at",
     "last_heartbeat_at",
+    "lacks",
     "etag",
 ];
 

@@ -118,7 +118,7 @@ fn mounts(launch: &Launch) -> Value {
     files.map(mount).collect()
 }
 
-fn resources(granted: &GrantedResources, settings: &Settings) -> Value {
+pub(super) fn resources(granted: &GrantedResources, settings: &Settings) -> Value {
     let GrantedResources {
         cpu_request,
         cpu_limit,

@@ -70,7 +70,7 @@ pub fn ingress(launch: &Launch, settings: &Settings) -> Option<Value> {
 }
 
 /// The port that a host name leads to: the first one that was asked for.
-fn http_port(launch: &Launch) -> Option<u16> {
+pub(crate) fn http_port(launch: &Launch) -> Option<u16> {
     let level = launch.exposure.as_ref()?;
     let doors = doors(launch);
     let is_tcp = |port: &&u16| {

@@ -11,7 +11,7 @@ use palisade_model::pod::apply;
 use palisade_model::sandbox::{Launch, PodMetadata};
 use serde_json::{Map, Value, json};
 
-use super::{Made, container, metadata, placement};
+use super::{Made, container, metadata, placement, program};
 use crate::naming;
 use crate::settings::Settings;
 
@@ -48,6 +48,7 @@ pub fn pod(launch: &Launch, settings: &Settings) -> Made {
         None => Vec::new(),
     };
     share_processes(&mut object["spec"]);
+    program::add(&mut object["spec"], launch, settings);
     hold(&mut object, launch, settings);
     Made { object, dropped }
 }

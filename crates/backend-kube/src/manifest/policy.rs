@@ -2,7 +2,8 @@
 //!
 //! Two-sided: what a sandbox may open is in its egress, and what it exposes is in
 //! its ingress; a connection between sandboxes needs both. Sandboxes are told by
-//! their labels, which only the system sets, in whatever namespace they are.
+//! their labels, which only the system sets, in their own namespace and in those
+//! that are for sandboxes; pods of other namespaces can bear any label.
 //!
 //! A cluster's resolver answers every name to whoever may ask it, so a mode that
 //! knows names of sandboxes only may ask nothing: that is closer to the mode than
@@ -108,7 +109,7 @@ fn peers(launch: &Launch, peers: Peers) -> Option<Value> {
         Peers::User => Some(user(launch)),
         Peers::Profile => Some(profile(launch)),
     };
-    Some(json!({ "to": [sandboxes(launch, narrower)] }))
+    Some(json!({ "to": sandboxes(launch, narrower) }))
 }
 
 fn ingress(launch: &Launch) -> Value {
@@ -123,18 +124,13 @@ fn door(launch: &Launch, exposed: &Exposed) -> Value {
     let doors = exposed.doors.iter();
     let ports = doors.map(|door| json!({ "protocol": door.protocol.as_str(), "port": door.port }));
     let mut rule = json!({ "ports": ports.collect::<Vec<_>>() });
-    let from = match exposed.scope {
+    rule["from"] = match exposed.scope {
         // Whoever it is.
         Scope::Any => return rule,
-        // Workloads of the organization bear its label as well.
-        Scope::Org => json!({
-            "namespaceSelector": {},
-            "podSelector": { "matchLabels": pair(organization(launch)) },
-        }),
+        Scope::Org => workloads(launch),
         Scope::User => sandboxes(launch, Some(user(launch))),
         Scope::Profile => sandboxes(launch, Some(profile(launch))),
     };
-    rule["from"] = json!([from]);
     rule
 }
 
@@ -144,13 +140,39 @@ fn sandboxes(launch: &Launch, narrower: Option<(&'static str, String)>) -> Value
     if let Some((key, value)) = narrower {
         labels[key] = value.into();
     }
-    json!({
-        "namespaceSelector": {},
-        "podSelector": {
-            "matchLabels": labels,
-            "matchExpressions": [{ "key": naming::SANDBOX_ID, "operator": "Exists" }],
-        },
-    })
+    let pods = json!({
+        "matchLabels": labels,
+        "matchExpressions": [{ "key": naming::SANDBOX_ID, "operator": "Exists" }],
+    });
+    json!([nearby(&pods), within(&ours(), &pods)])
+}
+
+/// Whatever bears the label of the organization: its sandboxes, and workloads of
+/// others in namespaces that bear it as well.
+fn workloads(launch: &Launch) -> Value {
+    let labels = json!({ "matchLabels": pair(organization(launch)) });
+    json!([
+        nearby(&labels),
+        within(&ours(), &labels),
+        within(&labels, &labels)
+    ])
+}
+
+/// Such pods of the sandbox's own namespace, whoever made that.
+fn nearby(pods: &Value) -> Value {
+    json!({ "podSelector": pods })
+}
+
+/// Such pods of such namespaces. Never of all: whoever makes pods somewhere in the
+/// cluster sets their labels as he likes.
+fn within(namespaces: &Value, pods: &Value) -> Value {
+    json!({ "namespaceSelector": namespaces, "podSelector": pods })
+}
+
+/// Namespaces that were made for sandboxes, or that somebody who may label
+/// namespaces says are for them.
+fn ours() -> Value {
+    json!({ "matchLabels": { naming::MANAGED_BY: naming::MANAGER } })
 }
 
 fn organization(launch: &Launch) -> (&'static str, String) {

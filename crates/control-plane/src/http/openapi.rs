@@ -360,7 +360,10 @@ mod paths {
     #[utoipa::path(
         get, path = "/v1beta2/sandbox/sandboxes/{id}/denials", tag = "sandboxes",
         params(("id" = String, Path, description = "Its id")),
-        responses((status = 200, body = Denials), (status = 401, body = Status), (status = 404, body = Status)),
+        responses(
+            (status = 200, body = Denials), (status = 401, body = Status), (status = 404, body = Status),
+            (status = 501, description = "The runner of the sandbox cannot tell what it refuses", body = Status),
+        ),
     )]
     fn get_sandbox_denials() {}
 

@@ -79,8 +79,8 @@ async fn denials(
     params: Params,
 ) -> ApiResult<Response> {
     params.known(&[])?;
-    let (id, totals) = plane.profile_denials(&caller, &id).await?;
-    Ok(Json(rest::ProfileDenials::new(id, totals)).into_response())
+    let (id, totals, uncounted) = plane.profile_denials(&caller, &id).await?;
+    Ok(Json(rest::ProfileDenials::new(id, totals, uncounted)).into_response())
 }
 
 async fn list(

@@ -44,6 +44,9 @@ impl ControlPlane {
             revision: bound.revision.0,
             network: RunnerNetwork::block(&resolved.spec),
             surroundings: rest::Surroundings::from(&surroundings),
+            lacks: (self.live.observe(runner.uid).lacks.into_iter())
+                .map(|(feature, why)| (feature.as_str().to_owned(), why))
+                .collect(),
         })
     }
 

@@ -86,11 +86,20 @@ pub(crate) fn total(profile: &str, told: &ProfileDenials) -> Item {
         labels: BTreeMap::from([("profile".to_owned(), profile.to_owned())]),
         cells: vec![
             printable(profile),
-            told.packets.to_string(),
-            told.incoming_packets.to_string(),
-            told.questions.to_string(),
+            count(told, told.packets),
+            count(told, told.incoming_packets),
+            count(told, told.questions),
             minute(told.since.as_deref().unwrap_or_default()),
         ],
+    }
+}
+
+/// A number that some runners add nothing to is a lower bound, and none if it is 0.
+fn count(told: &ProfileDenials, counted: u64) -> String {
+    match (told.uncounted_runners.is_empty(), counted) {
+        (true, counted) => counted.to_string(),
+        (false, 0) => "unknown".to_owned(),
+        (false, counted) => format!("{counted}+"),
     }
 }
 

@@ -8,7 +8,7 @@ use palisade_wire::spelling::RUNNER;
 use serde_json::Value;
 
 use super::profile::yes_or_no;
-use super::{block, friendly, json, minute, or_dash};
+use super::{block, friendly, json, minute, or_dash, printable};
 use crate::listing::Item;
 use crate::out::{Column, Out};
 
@@ -56,6 +56,13 @@ pub(crate) fn document(runner: &Runner) -> Value {
 pub(crate) fn describe(runner: &Runner, profiles: &[ProfileTemplate], out: &mut Out) {
     for (name, value) in facts(runner) {
         out.line(format_args!("{name:<13}{value}"));
+    }
+    if !runner.lacks.is_empty() {
+        out.line("\nLacks:");
+        let rows: Vec<_> = (runner.lacks.iter())
+            .map(|(feature, why)| [format!("  {}", printable(feature)), printable(why)])
+            .collect();
+        out.table(["  WHAT", "WHY"], &rows);
     }
     out.line("\nProfiles:");
     let bindings = runner.profile_bindings.iter();

@@ -155,11 +155,20 @@ pub(crate) fn describe(seen: &GetSandboxResponse, out: &mut Out) {
         ("Ingress", printable(&seen.applied_ingress_mode)),
         ("Address", printable(&seen.service_address)),
         ("Ports", ports.collect::<Vec<_>>().join(", ")),
-        ("Used", used.unwrap_or_default()),
+        ("Used", used.unwrap_or_else(|| unmeasured(seen))),
     ];
     for (name, value) in facts {
         let name = format!("{name}:");
         out.line(format_args!("{name:<11}{}", or_dash(&value)));
+    }
+}
+
+/// What nobody measured is not nothing.
+fn unmeasured(seen: &GetSandboxResponse) -> String {
+    if seen.sandbox_status() == SandboxStatus::Running {
+        "unknown".to_owned()
+    } else {
+        String::new()
     }
 }
 

@@ -9,6 +9,7 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::Fleet;
 use palisade_model::policy::Surroundings;
+use palisade_model::runner::Feature;
 use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use serde_json::{Value, json};
 
@@ -20,12 +21,19 @@ use crate::sandboxes::Going;
 const SANDBOX: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 /// Something was refused to the sandboxes of every profile.
-#[derive(Debug)]
-struct Refusing;
+#[derive(Debug, Default)]
+struct Refusing {
+    /// Why runners do not count it, if they do not.
+    uncounted: Option<&'static str>,
+}
 
 impl RunnerLive for Refusing {
     fn observe(&self, uid: RunnerUid) -> RunnerObservation {
-        NoRunners.observe(uid)
+        let why = self.uncounted.map(|why| (Feature::Denials, why.to_owned()));
+        RunnerObservation {
+            lacks: why.into_iter().collect(),
+            ..NoRunners.observe(uid)
+        }
     }
 
     fn fleet(&self) -> Fleet {
@@ -100,7 +108,7 @@ async fn the_last_flows_of_a_sandbox_are_shown_and_harm_no_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn totals_of_profiles_say_from_when_on_they_count() {
-    let plane = Plane::start_knowing(Arc::new(Refusing)).await;
+    let plane = Plane::start_knowing(Arc::new(Refusing::default())).await;
     for name in ["agents", "tools"] {
         plane.profile(name).await;
     }
@@ -116,6 +124,31 @@ async fn totals_of_profiles_say_from_when_on_they_count() {
         (&json!(12), &json!(3))
     );
     assert_eq!(one["since"], "2026-12-24T12:00:00Z");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_runner_does_not_count_is_not_said_to_be_nothing() {
+    let why = "nobody \u{1b}[31mtells";
+    let uncounted = Some(why);
+    let plane = Plane::start_knowing(Arc::new(Refusing { uncounted })).await;
+    let agents = plane.profile("agents").await;
+    plane.profile("tools").await;
+    plane.runner("cluster", &agents).await;
+    let all = plane.cwic("sandbox denials").run().await;
+    let of = |name: &str| {
+        let mut lines = all.ok().lines();
+        lines.find(|line| line.starts_with(name)).unwrap()
+    };
+    assert!(of("agents").contains("12+"), "{}", of("agents"));
+    assert!(!of("tools").contains('+'), "{}", of("tools"));
+    let note = "what is refused on runner cluster is not counted: nobody";
+    assert!(all.stderr.contains(note), "{}", all.stderr);
+    assert!(!all.stderr.contains('\u{1b}'), "{}", all.stderr);
+    let one = plane.cwic("sandbox denials --profile agents -o json");
+    let one: Value = serde_json::from_str(one.run().await.ok()).unwrap();
+    assert_eq!(one["uncountedRunners"]["cluster"], why);
+    let runner = plane.cwic("sandbox runner describe cluster").run().await;
+    assert!(runner.ok().contains("denials"), "{}", runner.ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

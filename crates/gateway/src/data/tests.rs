@@ -219,7 +219,7 @@ impl Plane {
         let id = id.parse().unwrap();
         let mut changes = self.known.fake.changes(id);
         let alone = time::timeout(PATIENCE, async {
-            while self.known.fake.usage(id).await.unwrap().pids > 1 {
+            while self.known.fake.usage(id).await.unwrap().pids > Some(1) {
                 changes.changed().await.unwrap();
             }
         });

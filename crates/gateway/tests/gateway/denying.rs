@@ -1,10 +1,15 @@
 //! What was refused on the network, from the backend to whoever asks the gateway.
 
+use std::sync::Arc;
+
+use palisade_backend::Backend as _;
+use palisade_backend::fake::Fake;
 use palisade_model::clock::Timestamp;
 use palisade_model::denial::{DeniedFlow, Direction};
 use palisade_model::id::SandboxId;
+use palisade_model::runner::{Capabilities, Feature};
 
-use crate::rig::{Stage, parsed, running, until};
+use crate::rig::{Stage, config, parsed, running, until};
 
 fn flow(port: u16) -> DeniedFlow {
     DeniedFlow {
@@ -45,4 +50,24 @@ async fn what_was_refused_is_told_and_stays_when_the_sandbox_has_ended() {
     assert!(totals.since.is_some(), "it is told from when on");
     let other = parsed("other");
     assert_eq!(gateway.live.denials(&other, id), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_runner_lacks_is_known_with_the_reason() {
+    let stage = Stage::new().await;
+    let profile = stage.profile("ci").await;
+    let record = stage.runner_record("local", profile.id).await;
+    let gateway = stage.gateway(config()).await;
+    let join = stage.join_token("local").await;
+    let world = Arc::default();
+    let able = Fake::open(Arc::clone(&world));
+    let lacks = [(Feature::Denials, "nobody counts".to_owned())];
+    let unable = Capabilities {
+        lacks: lacks.clone().into(),
+        ..able.capabilities()
+    };
+    assert!(gateway.live.observe(record.uid).lacks.is_empty());
+    let _runner = stage.runner_over(&join, &world, able.with_capabilities(unable));
+    gateway.connected(record.uid).await;
+    assert_eq!(gateway.live.observe(record.uid).lacks, lacks.into());
 }

@@ -510,7 +510,8 @@ impl RunnerProcess {
     /// How many commands run in a sandbox beside its main process.
     pub(crate) async fn commands(&self, id: SandboxId) -> u64 {
         let usage = Fake::open(self.world.clone()).usage(id).await;
-        usage.map_or(0, |usage| usage.pids.saturating_sub(1))
+        let pids = usage.and_then(|usage| usage.pids);
+        pids.map_or(0, |pids| pids.saturating_sub(1))
     }
 
     pub(crate) fn end(self) {

@@ -205,6 +205,22 @@ fn pod_samples() -> Vec<Sample> {
             json!({ "pod": { "spec": { "nodeSelector": { "disk": "ssd" } } } }),
             "spec.pod.spec.nodeSelector",
         ),
+        (
+            Rule::SunkGrace,
+            json!({ "pod": {
+                "metadata": { "annotations": { "sunk.coreweave.com/partition": "cpu" } },
+                "spec": { "terminationGracePeriodSeconds": 25 },
+            } }),
+            "spec.pod.spec.terminationGracePeriodSeconds",
+        ),
+        (
+            Rule::SunkRequests,
+            json!({
+                "resource_defaults": { "cpuRequest": "0" },
+                "pod": { "spec": { "schedulerName": "tenant-slurm-slurm-scheduler" } },
+            }),
+            "spec.resource_defaults.cpuRequest",
+        ),
     ]
 }
 
@@ -222,6 +238,21 @@ fn every_rule_finds_what_it_is_for_and_nothing_else_does() {
         told.insert(rule);
     }
     assert_eq!(told, Rule::ALL.iter().copied().collect());
+}
+
+#[test]
+fn only_pods_of_slurm_have_its_rules() {
+    let grace = |grace: i64, scheduler: &str| {
+        let mut spec = sound();
+        let pod = json!({ "pod": { "spec": {
+            "schedulerName": scheduler, "terminationGracePeriodSeconds": grace,
+        } } });
+        crate::merge::patch(&mut spec, &pod);
+        findings_of(&spec).len()
+    };
+    assert_eq!(grace(300, "default-scheduler"), 0);
+    assert_eq!(grace(24, "tenant-slurm-slurm-scheduler"), 0);
+    assert_eq!(grace(25, "tenant-slurm-slurm-scheduler"), 1);
 }
 
 #[test]

@@ -36,13 +36,18 @@ pub(super) enum Side<'a> {
     Modes(&'a BTreeMap<ModeName, EgressMode>),
     Levels(&'a BTreeMap<LevelName, Exposure>),
     EgressTypes(&'a BTreeSet<EgressType>),
+    /// What there is instead, and why there is no more.
+    Because(&'a BTreeSet<EgressType>, &'a str),
     ServiceTypes(&'a BTreeSet<ServiceType>),
     InstanceTypes(&'a [InstanceType]),
     Labels(&'a BTreeMap<String, String>),
     Violations(&'a [Violation]),
     GpuMemory(u32),
     Template(&'a HostTemplate),
-    Room { pool: &'a str, room: Room },
+    Room {
+        pool: &'a str,
+        room: Room,
+    },
 }
 
 impl<'a> Gap<'a> {
@@ -82,7 +87,11 @@ impl fmt::Display for Side<'_> {
             Self::Set(items) => list(f, items.iter()),
             Self::Modes(modes) => list(f, modes.keys()),
             Self::Levels(levels) => list(f, levels.keys()),
-            Self::EgressTypes(types) => list(f, types.iter().map(|kind| kind.as_str())),
+            Self::EgressTypes(types) => egress_types(f, types),
+            Self::Because(types, why) => {
+                egress_types(f, types)?;
+                write!(f, ", as {why}")
+            }
             Self::ServiceTypes(types) => list(f, types.iter().map(|kind| kind.as_str())),
             Self::InstanceTypes(types) => list(f, types.iter()),
             Self::Labels(labels) => list(f, labels.iter().map(|(k, v)| format!("{k}={v}"))),
@@ -104,6 +113,14 @@ impl fmt::Display for Clipped<'_> {
             None => f.write_str(&text),
         }
     }
+}
+
+/// One of the types is called `none`, so that there being none takes other words.
+fn egress_types(f: &mut fmt::Formatter<'_>, types: &BTreeSet<EgressType>) -> fmt::Result {
+    if types.is_empty() {
+        return f.write_str("no type at all");
+    }
+    list(f, types.iter().map(|kind| kind.as_str()))
 }
 
 /// Writes a list so that a long one stays readable.

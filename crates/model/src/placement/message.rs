@@ -105,6 +105,14 @@ fn unknown<'a>(what: &str, asked: &Names<'a>, known: impl Iterator<Item = &'a st
     )
 }
 
+/// What a runner says of why it has nothing, as a part of a sentence.
+fn because(allowed: &str) -> String {
+    match allowed {
+        "none" => String::new(),
+        why => format!(", as {why}"),
+    }
+}
+
 /// What is missing at one candidate.
 fn clause(violated: &Violated) -> String {
     use Constraint as C;
@@ -123,7 +131,7 @@ fn clause(violated: &Violated) -> String {
         C::ProfileResolves => format!("{profile} is not valid there: {}", allowed.trim()),
         C::EgressMode => format!("{profile} has no egress mode {asked}, only {allowed}"),
         C::EgressType => {
-            format!("{runner} cannot enforce egress of type {asked}, only {allowed}")
+            format!("{runner} cannot enforce egress of type {asked}; it enforces {allowed}")
         }
         C::IngressLevel => format!("{profile} has no ingress level {asked}; it has {allowed}"),
         C::ServiceType => format!("{runner} makes no services of type {asked}; it makes {allowed}"),
@@ -145,7 +153,8 @@ fn clause(violated: &Violated) -> String {
         C::PodFields => format!("{runner} cannot honour {asked} of {profile}"),
         C::Privileged => format!("{runner} runs nothing privileged, and {profile} sets {asked}"),
         C::FileSystem => {
-            format!("{runner} cannot give a sandbox {asked} of which snapshots can be taken")
+            let why = because(allowed);
+            format!("{runner} cannot give a sandbox {asked} of which snapshots can be taken{why}")
         }
         C::Secrets => format!("{runner} is of a version that hands no secrets to sandboxes"),
         C::RunnerSecrets => format!("{runner} has no secrets of its own, such as {asked}"),

@@ -289,6 +289,7 @@ fn report() -> impl Strategy<Value = Report> {
                         file_systems: true,
                         secrets: SecretSupport::StoresAndOwn,
                         largest,
+                        lacks: BTreeMap::new(),
                     },
                     capacity: Capacity {
                         total,

@@ -34,6 +34,10 @@ pub(crate) struct KubeArgs {
         value_name = "IMAGE"
     )]
     pub(crate) probe_image: String,
+    /// The image of this program, out of which sandboxes get what `cwic sandbox profile verify`
+    /// measures with; without it they cannot be measured
+    #[arg(long, env = "PALISADE_PROGRAM_IMAGE", value_name = "IMAGE")]
+    pub(crate) program_image: Option<String>,
     /// How many seconds a namespace that was made for sandboxes is kept without any; 0 is for ever
     #[arg(
         long,

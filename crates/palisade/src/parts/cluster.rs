@@ -81,6 +81,7 @@ fn settings(args: &KubeArgs) -> anyhow::Result<Settings> {
             .map(ToString::to_string),
         enforcement,
         probe_image: args.probe_image.clone(),
+        program_image: args.program_image.clone(),
         namespace_idle: (args.namespace_idle_seconds > 0)
             .then(|| Duration::from_secs(args.namespace_idle_seconds)),
         ..Settings::default()

@@ -1,5 +1,6 @@
 //! What was refused on the network, as the control plane answers it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use palisade_model::clock::Timestamp;
@@ -73,6 +74,10 @@ pub struct ProfileDenials {
     pub incoming_packets: u64,
     /// Questions that the resolver refused since then, likewise.
     pub questions: u64,
+    /// Runners that bind the profile and cannot tell what they refuse, each with
+    /// why: what is refused there is in none of the numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uncounted_runners: BTreeMap<String, String>,
 }
 
 /// What a profile's sandboxes were refused, counted.
@@ -138,7 +143,11 @@ impl DeniedFlow {
 
 impl ProfileDenials {
     /// The answer for a profile.
-    pub fn new(profile: ProfileId, totals: DenialTotals) -> Self {
+    pub fn new(
+        profile: ProfileId,
+        totals: DenialTotals,
+        uncounted: BTreeMap<String, String>,
+    ) -> Self {
         let DenialTotals {
             packets,
             incoming,
@@ -151,6 +160,7 @@ impl ProfileDenials {
             packets,
             incoming_packets: incoming,
             questions,
+            uncounted_runners: uncounted,
         }
     }
 }

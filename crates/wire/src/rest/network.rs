@@ -3,6 +3,8 @@
 //! Together they are all that a decision about what a sandbox reaches is made
 //! from; both directions are here, so that nobody else spells it.
 
+use std::collections::BTreeMap;
+
 use palisade_model::cidr::{Cidr, CidrError};
 use palisade_model::policy;
 use palisade_model::profile::{ProfileSpec, form};
@@ -33,6 +35,10 @@ pub struct RunnerNetwork {
     pub network: Value,
     /// What lies around the sandboxes, as the runner says.
     pub surroundings: Surroundings,
+    /// What the runner lacks that others have, by feature, and why: where it lacks
+    /// `names`, there are no names of sandboxes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub lacks: BTreeMap<String, String>,
 }
 
 /// Address ranges around the sandboxes of a runner, from which it makes the

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use palisade_model::clock::Timestamp;
+use palisade_model::runner::Feature;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -59,6 +60,11 @@ pub struct Runner {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(read_only, format = DateTime)]
     pub last_heartbeat_at: Option<String>,
+    /// What it lacks that other runners have, by feature, and why: `egress`,
+    /// `usage`, `denials`, `names` or `file_systems`. Empty until it was connected.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(read_only)]
+    pub lacks: BTreeMap<String, String>,
     /// Names the present state of the configuration.
     pub etag: String,
 }
@@ -316,4 +322,6 @@ pub struct RunnerObservation {
     pub last_heartbeat: Option<Timestamp>,
     /// The version that it runs.
     pub version: String,
+    /// What it said that it lacks and others have, and why.
+    pub lacks: BTreeMap<Feature, String>,
 }

@@ -1,11 +1,12 @@
 //! What a runner can do and has, on its way to the gateway.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::runner::{
-    AddressPools, Capabilities, Capacity, PodFieldSupport, Resources, RouteSupport, SecretSupport,
+    AddressPools, Capabilities, Capacity, Feature, PodFieldSupport, Resources, RouteSupport,
+    SecretSupport,
 };
 
 use crate::proto::runner_v1 as pb;
@@ -29,6 +30,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         file_systems,
         secrets,
         largest,
+        lacks,
     } = capabilities;
     let (unknown_address_pools, address_pools) = match address_pools {
         AddressPools::Unknown => (true, Vec::new()),
@@ -62,6 +64,9 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         largest: Some(resources_message(*largest)),
         unknown_address_pools,
         address_pools,
+        lacks: (lacks.iter())
+            .map(|(feature, why)| (feature.as_str().to_owned(), why.clone()))
+            .collect(),
     }
 }
 
@@ -91,6 +96,7 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         file_systems,
         secrets,
         own_secrets,
+        lacks,
     } = message;
     Capabilities {
         egress: known(&egress_types, &EgressType::ALL, EgressType::as_str),
@@ -128,7 +134,21 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
             (true, true) => SecretSupport::StoresAndOwn,
         },
         largest: resources(largest.unwrap_or_default()),
+        lacks: known_lacks(&lacks),
     }
+}
+
+/// How much of a reason is taken from a runner, in characters.
+const REASON_CHARS_MAX: usize = 512;
+
+/// What is said of features that this gateway knows.
+fn known_lacks(said: &HashMap<String, String>) -> BTreeMap<Feature, String> {
+    let all = Feature::ALL.into_iter();
+    all.filter_map(|feature| {
+        let why = said.get(feature.as_str())?;
+        Some((feature, why.chars().take(REASON_CHARS_MAX).collect()))
+    })
+    .collect()
 }
 
 fn known<T: Copy + Ord>(names: &[String], all: &[T], name: fn(T) -> &'static str) -> BTreeSet<T> {
@@ -215,6 +235,7 @@ mod tests {
                 memory_bytes: 2,
                 gpus: 3,
             },
+            lacks: [(Feature::Usage, "nobody measures it".to_owned())].into(),
         };
         assert_eq!(capabilities(capabilities_message(&sent)), sent);
         let all = Capabilities {
@@ -232,6 +253,20 @@ mod tests {
             ..Default::default()
         });
         assert!(read.egress.is_empty());
+    }
+
+    #[test]
+    fn a_reason_of_a_runner_is_bounded_and_unknown_features_are_left_out() {
+        let read = capabilities(pb::Capabilities {
+            lacks: [
+                ("denials".to_owned(), "x".repeat(REASON_CHARS_MAX + 1)),
+                ("teleport".to_owned(), "no".to_owned()),
+            ]
+            .into(),
+            ..Default::default()
+        });
+        let expected = [(Feature::Denials, "x".repeat(REASON_CHARS_MAX))];
+        assert_eq!(read.lacks, expected.into());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use palisade_model::clock::Timestamp;
 use palisade_model::profile::Revision;
-use palisade_model::runner::{Binding, Bindings, Cluster, Runner};
+use palisade_model::runner::{Binding, Bindings, Cluster, Feature, Runner};
 use serde_json::{Value, json};
 
 use super::*;
@@ -154,6 +154,7 @@ fn a_runner_on_the_wire_is_spelled_as_documented() {
         is_connected: true,
         last_heartbeat: Some(Timestamp::EPOCH),
         version: "0.1.0".to_owned(),
+        lacks: [(Feature::FileSystems, "it has none".to_owned())].into(),
     };
     let answer = serde_json::to_value(rest::Runner::new(&runner, &seen, "e".to_owned())).unwrap();
     assert_eq!(
@@ -176,6 +177,7 @@ fn a_runner_on_the_wire_is_spelled_as_documented() {
         answer["connectionStatus"],
         "RUNNER_CONNECTION_STATUS_CONNECTED"
     );
+    assert_eq!(answer["lacks"], json!({ "file_systems": "it has none" }));
     assert_eq!(answer["lastHeartbeatAt"], "1970-01-01T00:00:00Z");
     assert_eq!(
         answer["profileBindings"][1]["overridesJson"],

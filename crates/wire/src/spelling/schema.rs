@@ -186,6 +186,7 @@ pub static RUNNER: Shape = Shape::Object(&[
     field("created_at", "createdAt", LEAF),
     field("updated_at", "updatedAt", LEAF),
     field("last_heartbeat_at", "lastHeartbeatAt", LEAF),
+    field("lacks", "lacks", Shape::Open),
     field("etag", "etag", LEAF),
 ]);
 

@@ -213,15 +213,17 @@ fn modes_among_sandboxes_go_by_labels_that_only_the_system_sets() {
         if let Some((key, value)) = narrower {
             labels[key] = value.into();
         }
-        let expected = json!([{ "to": [{
-            "namespaceSelector": {},
-            "podSelector": {
-                "matchLabels": labels,
-                "matchExpressions": [
-                    { "key": "sandbox.coreweave.com/sandbox-id", "operator": "Exists" },
-                ],
-            },
-        }] }]);
+        let pods = json!({
+            "matchLabels": labels,
+            "matchExpressions": [
+                { "key": "sandbox.coreweave.com/sandbox-id", "operator": "Exists" },
+            ],
+        });
+        let ours = json!({ "matchLabels": { "app.kubernetes.io/managed-by": "palisade-runner" } });
+        let expected = json!([{ "to": [
+            { "podSelector": pods },
+            { "namespaceSelector": ours, "podSelector": pods },
+        ] }]);
         assert_eq!(
             egress_of(&mode(json!({ "type": kind }))),
             expected,
@@ -252,6 +254,10 @@ fn each_scope_admits_whom_it_names() {
         let launch = exposed(json!({ "scope": scope.as_str() }), &[8080]);
         let rule = &network_policy(&launch, &Settings::default())["spec"]["ingress"][0];
         assert_eq!(rule["ports"], json!([{ "protocol": "TCP", "port": 8080 }]));
+        for peer in rule["from"].as_array().into_iter().flatten() {
+            assert_eq!(peer["podSelector"], rule["from"][0]["podSelector"]);
+            assert_ne!(peer["namespaceSelector"], json!({}), "{scope:?}");
+        }
         let selector = &rule["from"][0]["podSelector"];
         let labels = selector["matchLabels"].as_object();
         let keys: Vec<&str> = labels
@@ -333,4 +339,19 @@ fn an_ingress_block_makes_an_ingress_of_its_class_to_the_first_port() {
     );
     let plain = exposed(json!({ "scope": "any" }), &[8080]);
     assert_eq!(ingress(&plain, &Settings::default()), None);
+}
+
+#[test]
+fn workloads_of_others_need_a_namespace_that_bears_their_organization() {
+    let launch = exposed(json!({ "scope": "org" }), &[8080]);
+    let policy = network_policy(&launch, &Settings::default());
+    let from = policy["spec"]["ingress"][0]["from"].as_array().unwrap();
+    let namespaces: Vec<&Value> = from.iter().map(|peer| &peer["namespaceSelector"]).collect();
+    let labelled = |key: &str, value: &str| json!({ "matchLabels": { key: value } });
+    let expected = [
+        &Value::Null,
+        &labelled(naming::MANAGED_BY, naming::MANAGER),
+        &labelled(naming::ORGANIZATION_ID, "acme"),
+    ];
+    assert_eq!(namespaces, expected);
 }

@@ -1,8 +1,10 @@
 //! `cwic sandbox denials`: what was refused on the network.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use palisade_client::Client;
+use palisade_wire::rest::ProfileDenials;
 
 use crate::cli::{DenialsArgs, Format, ListArgs};
 use crate::commands::Ended;
@@ -10,6 +12,7 @@ use crate::error::CliError;
 use crate::listing::{Feed, Listing};
 use crate::out::Out;
 use crate::present::denials::{FLOWS, TOTALS, flow, total, whole};
+use crate::present::printable;
 
 /// How often it is looked at again: refusals are no changes that the server tells of.
 const PACE: Duration = Duration::from_secs(1);
@@ -61,11 +64,13 @@ async fn of_sandbox(id: &str, args: &ListArgs, client: &Client, out: &mut Out) -
 }
 
 async fn of_profile(profile: &str, args: &ListArgs, client: &Client, out: &mut Out) -> Ended {
-    let fetch = async || {
+    let ask = async || {
         let told = client.profile_denials(profile).await;
-        let told = told.map_err(|error| not_told(profile, &error))?;
-        Ok(vec![total(profile, &told)])
+        told.map_err(|error| not_told(profile, &error))
     };
+    let told = out.during("waiting for the server", ask()).await?;
+    note_uncounted([&told], out);
+    let fetch = async || Ok(vec![total(profile, &ask().await?)]);
     let listing = Listing {
         columns: &TOTALS,
         is_single: true,
@@ -75,17 +80,23 @@ async fn of_profile(profile: &str, args: &ListArgs, client: &Client, out: &mut O
 }
 
 async fn of_all(args: &ListArgs, client: &Client, out: &mut Out) -> Ended {
-    let fetch = async || {
+    let ask = async || {
         let profiles = client.list_profiles().await;
         let profiles =
             profiles.map_err(|error| CliError::call("profiles were not listed", &error))?;
-        let mut items = Vec::with_capacity(profiles.len());
-        for profile in &profiles {
+        let mut all = Vec::with_capacity(profiles.len());
+        for profile in profiles {
             let told = client.profile_denials(&profile.id).await;
             let told = told.map_err(|error| not_told(&profile.display_name, &error))?;
-            items.push(total(&profile.display_name, &told));
+            all.push((profile.display_name, told));
         }
-        Ok(items)
+        Ok::<_, CliError>(all)
+    };
+    let all = out.during("waiting for the server", ask()).await?;
+    note_uncounted(all.iter().map(|(_, told)| told), out);
+    let fetch = async || {
+        let all = ask().await?;
+        Ok(all.iter().map(|(name, told)| total(name, told)).collect())
     };
     let listing = Listing {
         columns: &TOTALS,
@@ -93,6 +104,18 @@ async fn of_all(args: &ListArgs, client: &Client, out: &mut Out) -> Ended {
         args,
     };
     listing.run(fetch, feed(client), out).await
+}
+
+/// Says of each runner once that nothing of what it refuses is counted.
+fn note_uncounted<'a>(told: impl IntoIterator<Item = &'a ProfileDenials>, out: &mut Out) {
+    let all = told.into_iter().flat_map(|told| &told.uncounted_runners);
+    let all: BTreeMap<&String, &String> = all.collect();
+    for (runner, why) in all {
+        let (runner, why) = (printable(runner), printable(why));
+        out.note(format_args!(
+            "what is refused on runner {runner} is not counted: {why}"
+        ));
+    }
 }
 
 fn feed(client: &Client) -> Feed<'_> {

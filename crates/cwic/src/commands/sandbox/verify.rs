@@ -33,6 +33,7 @@ use palisade_init_protocol::probe::{Outcome, Probe, Reading};
 use palisade_model::id::ProfileId;
 use palisade_model::policy::Surroundings;
 use palisade_model::profile::{EgressMode, ProfileSpec};
+use palisade_model::runner::Feature;
 use palisade_wire::rest::{ConnectionStatus, RunnerNetwork};
 
 use super::signals::{Ending, Signals};
@@ -40,6 +41,7 @@ use crate::cli::{ReportFormat, Secret, VerifyProfileArgs};
 use crate::commands::Ended;
 use crate::error::{CliError, Exit};
 use crate::out::Out;
+use crate::present::printable;
 use crate::settings::Settings;
 
 use crew::{Crew, NoMember};
@@ -59,6 +61,8 @@ struct Survey {
     ground: Ground,
     spec: ProfileSpec,
     here: Surroundings,
+    /// Why sandboxes have no names there, if they have none.
+    no_names: Option<String>,
     server_port: Option<NonZeroU16>,
 }
 
@@ -180,6 +184,7 @@ impl Survey {
             },
             spec: spec.map_err(|error| not_understood(error.to_string()))?,
             here: here.map_err(|error| not_understood(error.to_string()))?,
+            no_names: network.lacks.get(Feature::Names.as_str()).cloned(),
             server_port: port_of(&server),
         })
     }
@@ -246,6 +251,10 @@ impl Survey {
             });
             for other in all().filter(|other| other.id != caller.peer.id) {
                 questions.extend(caller.peer.questions(other, &self.here));
+            }
+            if let Some(why) = &self.no_names {
+                questions.retain(|question| !judge::is_of_sandbox(&question.probe));
+                table.omit("names of sandboxes", printable(why));
             }
             let rows = interview(&self.own, caller, questions).await?;
             table.rows.extend(rows);

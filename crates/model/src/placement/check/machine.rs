@@ -2,6 +2,7 @@
 
 use crate::placement::case::Case;
 use crate::placement::gap::{Gap, Side};
+use crate::runner::Feature;
 use crate::sandbox::GpuKind;
 use crate::secret::SecretSource;
 
@@ -62,9 +63,10 @@ pub(super) fn privileged<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
 
 pub(super) fn file_system<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     case.request().file_system.as_ref()?;
-    let can = case.report()?.capabilities.file_systems;
+    let can = &case.report()?.capabilities;
     let wanted = Side::Text("a file system of its own");
-    (!can).then(|| Gap::new(wanted, Side::Text("none")))
+    let why = can.lacks.get(&Feature::FileSystems);
+    (!can.file_systems).then(|| Gap::new(wanted, Side::Text(why.map_or("none", String::as_str))))
 }
 
 pub(super) fn secrets<'a>(case: &Case<'a>) -> Option<Gap<'a>> {

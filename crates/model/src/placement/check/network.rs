@@ -4,7 +4,7 @@ use crate::namespace::{self, Occupant};
 use crate::placement::case::Case;
 use crate::placement::gap::{Gap, Side};
 use crate::profile::ServiceType;
-use crate::runner::{AddressPools, RouteSupport};
+use crate::runner::{AddressPools, Feature, RouteSupport};
 
 pub(super) fn egress_mode<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let asked = case.request().network.egress_mode.as_ref()?;
@@ -18,11 +18,12 @@ pub(super) fn egress_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     if case.member.digest().enforces(kind) {
         return None;
     }
-    let enforced = &case.report()?.capabilities.egress;
-    Some(Gap::new(
-        Side::Text(kind.as_str()),
-        Side::EgressTypes(enforced),
-    ))
+    let can = &case.report()?.capabilities;
+    let enforced = match can.lacks.get(&Feature::Egress) {
+        Some(why) => Side::Because(&can.egress, why),
+        None => Side::EgressTypes(&can.egress),
+    };
+    Some(Gap::new(Side::Text(kind.as_str()), enforced))
 }
 
 pub(super) fn ingress_level<'a>(case: &Case<'a>) -> Option<Gap<'a>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::reason::{Code, Reason};
 use crate::refusal::Refusal;
-use crate::runner::RouteSupport;
+use crate::runner::{Feature, RouteSupport};
 use crate::testing::fleet::{sample_profile, sample_runner};
 use crate::violation::ViolationKind;
 
@@ -254,6 +254,31 @@ fn what_is_missing_is_told_in_words() {
         );
         assert!(sentence.contains("; "), "{constraint}: {sentence}");
     }
+}
+
+#[test]
+fn a_runner_that_says_why_it_lacks_something_is_quoted() {
+    for (feature, constraint) in [
+        (Feature::Egress, Constraint::EgressType),
+        (Feature::FileSystems, Constraint::FileSystem),
+    ] {
+        let mut cases = broken::all().into_iter();
+        let case = cases.find(|(broken, ..)| *broken == constraint);
+        let (_, mut plan, caller) = case.unwrap();
+        let can = &mut report(&mut plan.runners[0].live).capabilities;
+        can.lacks.insert(feature, "its cluster is old".to_owned());
+        let unplaced = caller.refusal(&plan.build());
+        let quoted = unplaced.message.contains(", as its cluster is old");
+        assert!(quoted, "{}", unplaced.message);
+    }
+    let mut plan = plan(vec![plain()], 1);
+    report(&mut plan.runners[0].live)
+        .capabilities
+        .egress
+        .clear();
+    let unplaced = Caller::new(StartRequest::default()).refusal(&plan.build());
+    // There is a type that is called so.
+    assert!(unplaced.message.contains("it enforces no type at all"));
 }
 
 #[test]

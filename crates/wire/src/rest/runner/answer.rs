@@ -3,6 +3,8 @@
 //! Every struct is taken apart completely, so that a field added to the domain
 //! is a compile error here.
 
+use std::collections::BTreeMap;
+
 use palisade_model::clock::Timestamp;
 use palisade_model::runner as domain;
 use serde_json::Value;
@@ -68,9 +70,16 @@ impl Runner {
             created_at: timestamp::format(*created_at),
             updated_at: timestamp::format(*updated_at),
             last_heartbeat_at: seen.last_heartbeat.map(timestamp::format),
+            lacks: lacks(seen),
             etag,
         }
     }
+}
+
+fn lacks(seen: &RunnerObservation) -> BTreeMap<String, String> {
+    let lacks = seen.lacks.iter();
+    let pairs = lacks.map(|(feature, why)| (feature.as_str().to_owned(), why.clone()));
+    pairs.collect()
 }
 
 fn install_status(deleting_since: Option<Timestamp>, seen: &RunnerObservation) -> InstallStatus {
@@ -78,6 +87,7 @@ fn install_status(deleting_since: Option<Timestamp>, seen: &RunnerObservation) -
         is_connected,
         last_heartbeat,
         version: _,
+        lacks: _,
     } = seen;
     if deleting_since.is_some() {
         InstallStatus::Deleting

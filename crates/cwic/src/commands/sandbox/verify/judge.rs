@@ -120,7 +120,8 @@ fn is_v4(probe: &Probe) -> bool {
     }
 }
 
-fn is_of_sandbox(probe: &Probe) -> bool {
+/// Whether it asks for the name of a sandbox.
+pub(super) fn is_of_sandbox(probe: &Probe) -> bool {
     match probe {
         Probe::Dns(_, name) => name.as_str().ends_with(SANDBOX_NAMES),
         Probe::Tcp(..) | Probe::Udp(..) | Probe::Icmp(_) => false,
