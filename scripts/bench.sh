@@ -14,10 +14,9 @@ scripts/bench_cwic.py "$bin"
 
 cargo bench --locked -p palisade-model --features testing --bench placement
 cargo bench --locked -p palisade-http-router --bench overhead
-cargo test --release --locked --quiet -p palisade-gateway --test gateway -- \
-  --ignored --nocapture --test-threads 1 load::
-cargo test --release --locked --quiet -p palisade-backend-linux --lib -- \
-  --ignored --nocapture --test-threads 1 network::tests::cost network::tests::throughput
+# Both at once, as each by itself would build all dependencies with features of its own.
+cargo test --release --locked --quiet -p palisade-gateway -p palisade-backend-linux --lib --test gateway -- \
+  --ignored --nocapture --test-threads 1 load:: network::tests::cost network::tests::throughput
 
 # Where both versions of control groups are mounted, crun by itself stumbles over
 # the second one; it is hidden from the reference and the platform alike.

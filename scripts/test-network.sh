@@ -11,10 +11,10 @@ cd "$(dirname "$0")/.."
 
 said="$(mktemp)"
 trap 'rm -f "$said"' EXIT
-# Of the whole workspace, which `make test` has built: one crate by itself has other
+# Of the whole workspace, as `make test` has built it: one crate by itself has other
 # features of its dependencies, and would be built with all of them a second time. Two
 # at a time, as each of them keeps the machine busy.
-cargo nextest run --workspace --locked --profile ci --test-threads 2 \
+cargo nextest run --workspace --locked --features palisade-backend-kube/cluster-tests --profile ci --test-threads 2 \
   --success-output immediate -E 'package(palisade-backend-linux) and test(network::tests::matrix)' 2>&1 | tee "$said"
 total="$({ grep -oE '[0-9]+ probes, all equal to the model' "$said" || true; } | awk '{ total += $1 } END { print total + 0 }')"
 if [ "$total" -lt 300 ]; then

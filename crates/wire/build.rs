@@ -48,6 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Clients are made over channels; a call named `connect` would not go beside it.
         .build_transport(false)
+        .codec_path("crate::codec::Codec")
         .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -2,8 +2,8 @@
 //! of one protobuf message.
 //!
 //! Nothing here knows what is inside. Invariant: no length beyond
-//! [`FRAME_BYTES_MAX`] is ever waited for, and memory is taken only for bytes
-//! that arrived.
+//! [`FRAME_BYTES_MAX`] is ever waited for, and memory is taken for bytes that
+//! arrived, or for one frame of the usual size ahead of them.
 
 use bytes::Bytes;
 use prost::Message;
@@ -17,6 +17,9 @@ pub const DATA_BYTES_MAX: usize = 1024 * 1024;
 pub const FRAME_BYTES_MAX: usize = DATA_BYTES_MAX + 64 * 1024;
 
 const PREFIX_BYTES: usize = 4;
+
+/// The most memory that is taken ahead of the bytes for it: a frame of the usual size.
+const AHEAD_BYTES_MAX: usize = 68 * 1024;
 
 /// A frame says that it is longer than any frame may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +50,20 @@ impl Assembler {
         } else {
             self.body_len().saturating_sub(self.body.len()).max(1)
         }
+    }
+
+    /// Where the rest of a frame is to be read to whose length is known, and how much of
+    /// it: what is read there needs no copying. A push of nothing then takes the frame.
+    pub fn rest(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        let len = self.body_len();
+        if self.prefix_len < PREFIX_BYTES || len > FRAME_BYTES_MAX {
+            return None;
+        }
+        let missing = len
+            .checked_sub(self.body.len())
+            .filter(|&missing| missing > 0)?;
+        self.body.reserve(missing.min(AHEAD_BYTES_MAX));
+        Some((&mut self.body, missing))
     }
 
     /// Whether a frame has begun that is not complete.
@@ -97,7 +114,7 @@ pub(crate) fn encode(message: &impl Message) -> Bytes {
     debug_assert!(len <= FRAME_BYTES_MAX, "a frame of {len} bytes is refused");
     let mut frame = Vec::with_capacity(PREFIX_BYTES + len);
     frame.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
-    frame.extend_from_slice(&message.encode_to_vec());
+    message.encode(&mut frame).expect("a vector grows");
     Bytes::from(frame)
 }
 
@@ -175,6 +192,22 @@ mod tests {
         let refused = assembler.push(&mut input);
         assert_eq!(refused, Err(FrameTooLong { len: 0xffff_ffff }));
         assert_eq!(assembler.body.capacity(), 0);
+    }
+
+    #[test]
+    fn a_frame_is_read_to_where_it_stays() {
+        let (mut assembler, stream) = (Assembler::default(), framed(&vec![7; 100_000]));
+        assert!(assembler.rest().is_none(), "its length is not known");
+        assert_eq!(assembler.push(&mut &stream[..10]), Ok(None));
+        let mut unread = &stream[10..];
+        while let Some((body, missing)) = assembler.rest() {
+            assert_eq!(missing, unread.len());
+            assert!(body.capacity() <= body.len() + 2 * AHEAD_BYTES_MAX);
+            body.extend_from_slice(take(&mut unread, 30_000));
+        }
+        let body = assembler.push(&mut [].as_slice()).unwrap().unwrap();
+        assert_eq!(body, vec![7; 100_000]);
+        assert!(assembler.rest().is_none() && !assembler.is_inside_frame());
     }
 
     #[test]

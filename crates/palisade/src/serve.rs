@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::transport::Endpoint;
 use tower::{ServiceExt as _, service_fn};
 use tracing::{debug, info, warn};
 
@@ -50,6 +51,9 @@ const KEEP_ALIVE_LIMIT: Duration = Duration::from_secs(20);
 /// How much may be on its way on one stream, and on one connection.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// The most payload of one HTTP/2 frame: a piece of output with all around it. Each frame
+/// costs the same, and the usual 16 KiB make five of one.
+const FRAME_BYTES_MAX: u32 = 72 * 1024;
 /// How long to leave a listener alone that cannot accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long requests may take to end when the server ends.
@@ -209,6 +213,14 @@ async fn silence(heard: &CancellationToken) {
     }
 }
 
+/// How much a client of such a server takes at once, to have the same both ways.
+pub(crate) fn as_much_both_ways(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_BYTES_MAX)
+}
+
 fn http_settings() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -221,6 +233,7 @@ fn http_settings() -> auto::Builder<TokioExecutor> {
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_BYTES_MAX)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_LIMIT);
     builder

@@ -4,6 +4,7 @@
 //! once, into types that cannot be wrong, or refused with the place and the
 //! rule. Nothing here decides anything, stores anything or opens a socket.
 
+pub mod codec;
 pub mod document;
 pub mod envelope;
 mod field_mask;

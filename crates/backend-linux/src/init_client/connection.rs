@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes};
 use palisade_init_protocol::answer::Answer;
 use palisade_init_protocol::frame::Assembler;
 use palisade_init_protocol::request::Request;
@@ -18,8 +18,11 @@ use super::client::ClientError;
 /// How long process 1 may take to answer what it does not have to work for.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// How much is read at once.
-const READ_BYTES: usize = 32 * 1024;
+/// How much is read at once of what is short.
+const READ_BYTES: usize = 16 * 1024;
+
+/// From how much on the rest of a frame is read by itself.
+const LONG_BYTES: usize = 8 * 1024;
 
 /// The longest path that a socket address holds.
 const ADDRESS_BYTES_MAX: usize = 107;
@@ -100,12 +103,23 @@ impl Answers {
                     Err(_) => return Err(ClientError::Nonsense),
                 }
             }
-            let read = self.half.read(&mut self.buffer).await;
-            self.unread = 0..read.map_err(ClientError::Lost)?;
-            if self.unread.is_empty() {
+            if self.read().await.map_err(ClientError::Lost)? == 0 {
                 return Err(ClientError::Lost(io::ErrorKind::UnexpectedEof.into()));
             }
         }
+    }
+
+    /// Reads the rest of a long frame to where it stays, and what is short by way of the
+    /// buffer, several at a time. Everything unread was taken before.
+    async fn read(&mut self) -> io::Result<usize> {
+        if let Some((body, missing)) = self.frames.rest()
+            && missing >= LONG_BYTES
+        {
+            return self.half.read_buf(&mut body.limit(missing)).await;
+        }
+        let read = self.half.read(&mut self.buffer).await?;
+        self.unread = 0..read;
+        Ok(read)
     }
 
     /// The next answer, if it comes in time.

@@ -31,6 +31,24 @@ pub(super) async fn event(up: &mut Streaming<pb::AttachUp>) -> Result<Event, Att
     }
 }
 
+/// What is left to be said when nothing else is: that it is done, or why it is not.
+fn end(event: Event) -> Result<(), AttachError> {
+    match event {
+        Event::Done(pb::Done {}) => Ok(()),
+        Event::Failure(failure) => Err(attach_error(failure)),
+        Event::AttachId(_)
+        | Event::ArchiveHead(_)
+        | Event::Started(_)
+        | Event::Stdout(_)
+        | Event::Stderr(_)
+        | Event::ExitCode(_)
+        | Event::Log(_)
+        | Event::TunnelData(_)
+        | Event::TunnelEnd(_)
+        | Event::FileData(_) => Err(AttachError::Lost),
+    }
+}
+
 /// How the passing on of a command came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -161,19 +179,13 @@ async fn pass_from_port(
     outputs: &mpsc::Sender<TunnelEvent>,
 ) -> Result<Outcome, AttachError> {
     loop {
-        let output = match event(up).await? {
-            Event::TunnelData(data) => TunnelEvent::Data(data),
-            Event::TunnelEnd(pb::TunnelEnd {}) => TunnelEvent::End,
-            Event::Done(pb::Done {}) => return Ok(Outcome::Told),
-            Event::Failure(failure) => return Err(attach_error(failure)),
-            Event::AttachId(_)
-            | Event::ArchiveHead(_)
-            | Event::Started(_)
-            | Event::Stdout(_)
-            | Event::Stderr(_)
-            | Event::ExitCode(_)
-            | Event::Log(_)
-            | Event::FileData(_) => return Err(AttachError::Lost),
+        let event = event(up).await?;
+        let output = if let Event::TunnelData(data) = event {
+            TunnelEvent::Data(data)
+        } else if let Event::TunnelEnd(pb::TunnelEnd {}) = event {
+            TunnelEvent::End
+        } else {
+            return end(event).map(|()| Outcome::Told);
         };
         if outputs.send(output).await.is_err() {
             return Ok(Outcome::Left);
@@ -204,39 +216,21 @@ pub(super) async fn logs(
     chunks: mpsc::Sender<Result<LogChunk, AttachError>>,
     ended: impl Future<Output = ()>,
 ) {
-    download(link, chunks, ended, |event| match event {
-        Event::Log(chunk) => Ok(Some(log_chunk(chunk))),
-        Event::Done(pb::Done {}) => Ok(None),
-        Event::Failure(failure) => Err(attach_error(failure)),
-        Event::AttachId(_)
-        | Event::ArchiveHead(_)
-        | Event::Started(_)
-        | Event::Stdout(_)
-        | Event::Stderr(_)
-        | Event::ExitCode(_)
-        | Event::TunnelData(_)
-        | Event::TunnelEnd(_)
-        | Event::FileData(_) => Err(AttachError::Lost),
-    })
-    .await;
+    let piece = |event| {
+        if let Event::Log(chunk) = event {
+            return Ok(log_chunk(chunk));
+        }
+        Err(event)
+    };
+    download(link, chunks, ended, piece).await;
 }
 
 /// What the archive of a file system is, which the runner tells first.
 pub(super) fn head(event: Event) -> Result<Content, AttachError> {
-    match event {
-        Event::ArchiveHead(head) => archive_head(head).map_err(|_| AttachError::Lost),
-        Event::Failure(failure) => Err(attach_error(failure)),
-        Event::AttachId(_)
-        | Event::Started(_)
-        | Event::Stdout(_)
-        | Event::Stderr(_)
-        | Event::ExitCode(_)
-        | Event::Log(_)
-        | Event::TunnelData(_)
-        | Event::TunnelEnd(_)
-        | Event::FileData(_)
-        | Event::Done(_) => Err(AttachError::Lost),
+    if let Event::ArchiveHead(head) = event {
+        return archive_head(head).map_err(|_| AttachError::Lost);
     }
+    end(event).and(Err(AttachError::Lost))
 }
 
 /// Passes an archive on until it ends, its reader left or the runner is gone.
@@ -245,25 +239,17 @@ pub(super) async fn archive(
     chunks: mpsc::Sender<Result<Bytes, AttachError>>,
     ended: impl Future<Output = ()>,
 ) {
-    download(link, chunks, ended, |event| match event {
-        Event::FileData(data) => Ok(Some(data)),
-        Event::Done(pb::Done {}) => Ok(None),
-        Event::Failure(failure) => Err(attach_error(failure)),
-        Event::AttachId(_)
-        | Event::ArchiveHead(_)
-        | Event::Started(_)
-        | Event::Stdout(_)
-        | Event::Stderr(_)
-        | Event::ExitCode(_)
-        | Event::TunnelData(_)
-        | Event::TunnelEnd(_)
-        | Event::Log(_) => Err(AttachError::Lost),
-    })
-    .await;
+    let piece = |event| {
+        if let Event::FileData(data) = event {
+            return Ok(data);
+        }
+        Err(event)
+    };
+    download(link, chunks, ended, piece).await;
 }
 
-/// How a piece of something that only comes up is understood; `None` is its end.
-type Piece<T> = fn(Event) -> Result<Option<T>, AttachError>;
+/// A piece of something that only comes up, or what is none.
+type Piece<T> = fn(Event) -> Result<T, Event>;
 
 /// Passes pieces on until they end, their reader left or the runner is gone; the
 /// reader is told if they did not end well.
@@ -293,12 +279,16 @@ async fn pass_pieces<T>(
     chunks: &mpsc::Sender<Result<T, AttachError>>,
     piece: Piece<T>,
 ) -> Result<(), AttachError> {
-    while let Some(chunk) = piece(event(up).await?)? {
-        if chunks.send(Ok(chunk)).await.is_err() {
-            return Ok(());
+    loop {
+        match piece(event(up).await?) {
+            Ok(piece) => {
+                if chunks.send(Ok(piece)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Err(event) => return end(event),
         }
     }
-    Ok(())
 }
 
 /// Sends a file and waits for the word that it is in place.
@@ -324,20 +314,7 @@ pub(super) async fn write(link: Link, content: Bytes) -> Result<(), AttachError>
         answer = event(&mut up) => answer?,
         () = send => return Err(AttachError::Lost),
     };
-    match answer {
-        Event::Done(pb::Done {}) => Ok(()),
-        Event::Failure(failure) => Err(attach_error(failure)),
-        Event::AttachId(_)
-        | Event::ArchiveHead(_)
-        | Event::Started(_)
-        | Event::Stdout(_)
-        | Event::Stderr(_)
-        | Event::ExitCode(_)
-        | Event::Log(_)
-        | Event::TunnelData(_)
-        | Event::TunnelEnd(_)
-        | Event::FileData(_) => Err(AttachError::Lost),
-    }
+    end(answer)
 }
 
 /// Receives a file; a runner that sends more than was asked for is not heard.
@@ -348,26 +325,15 @@ pub(super) async fn read(link: Link, bytes_max: u64) -> Result<Bytes, AttachErro
     } = link;
     let mut content = BytesMut::new();
     loop {
-        match event(&mut up).await? {
-            Event::FileData(data) => {
-                let size = content.len().saturating_add(data.len());
-                if u64::try_from(size).map_or(true, |size| size > bytes_max) {
-                    return Err(AttachError::Lost);
-                }
-                content.extend_from_slice(&data);
-            }
-            Event::Done(pb::Done {}) => return Ok(content.freeze()),
-            Event::Failure(failure) => return Err(attach_error(failure)),
-            Event::AttachId(_)
-            | Event::ArchiveHead(_)
-            | Event::Started(_)
-            | Event::Stdout(_)
-            | Event::Stderr(_)
-            | Event::ExitCode(_)
-            | Event::TunnelData(_)
-            | Event::TunnelEnd(_)
-            | Event::Log(_) => return Err(AttachError::Lost),
+        let event = event(&mut up).await?;
+        let Event::FileData(data) = event else {
+            return end(event).map(|()| content.freeze());
+        };
+        let size = content.len().saturating_add(data.len());
+        if u64::try_from(size).map_or(true, |size| size > bytes_max) {
+            return Err(AttachError::Lost);
         }
+        content.extend_from_slice(&data);
     }
 }
 

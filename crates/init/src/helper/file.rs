@@ -122,27 +122,31 @@ fn take(host: &mut UnixStream, path: &str, size: u64, mode: Option<u32>) -> Resu
 }
 
 fn next_data(host: &mut UnixStream, frames: &mut Assembler) -> Result<Bytes, Trouble> {
-    let mut buffer = vec![0; CHUNK_BYTES];
+    match Input::decode(next_frame(host, frames)?) {
+        Ok(Input::Data(data)) => Ok(data.into_bytes()),
+        Ok(Input::Close | Input::Resize(_) | Input::Signal(_)) => {
+            Err(Trouble::Refused(Reason::new("content was expected")))
+        }
+        Err(error) => Err(Trouble::Refused(Reason::new(error.to_string()))),
+    }
+}
+
+fn next_frame(host: &mut UnixStream, frames: &mut Assembler) -> Result<Bytes, Trouble> {
     loop {
-        let len = frames.missing().min(buffer.len());
-        let read = match host.read(&mut buffer[..len]) {
-            Ok(0) => return Err(Trouble::Gone),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return Err(Trouble::Gone),
+        let mut buffer = Vec::new();
+        let (into, missing) = match frames.rest() {
+            Some(rest) => rest,
+            None => (&mut buffer, frames.missing()),
         };
-        let body = frames.push(&mut &buffer[..read]);
+        let read = host.take(missing as u64).read_to_end(into);
+        if read.map_err(|_| Trouble::Gone)? < missing {
+            return Err(Trouble::Gone);
+        }
+        let body = frames.push(&mut buffer.as_slice());
         let body = body.map_err(|error| Trouble::Refused(Reason::new(error.to_string())))?;
-        let Some(body) = body else {
-            continue;
-        };
-        return match Input::decode(body) {
-            Ok(Input::Data(data)) => Ok(data.into_bytes()),
-            Ok(Input::Close | Input::Resize(_) | Input::Signal(_)) => {
-                Err(Trouble::Refused(Reason::new("content was expected")))
-            }
-            Err(error) => Err(Trouble::Refused(Reason::new(error.to_string()))),
-        };
+        if let Some(body) = body {
+            return Ok(body);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use crate::cli::{BackendArg, RunnerArgs};
 use crate::parts::supervisor::Supervisor;
 use crate::parts::{cluster, metrics, platform, runner};
+use crate::serve::as_much_both_ways;
 use crate::state_dir::read_secret;
 
 /// How long a connection may take to come about.
@@ -54,6 +55,7 @@ fn endpoint(gateway: &str, authority: Option<&Path>) -> anyhow::Result<Endpoint>
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_LIMIT)
         .keep_alive_while_idle(true);
+    let endpoint = as_much_both_ways(endpoint);
     if !gateway.starts_with("https://") {
         return Ok(endpoint);
     }

@@ -18,7 +18,7 @@ use tower::service_fn;
 use super::Server;
 
 /// Bytes that may be under way in each direction.
-const BUFFER_BYTES: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 512 * 1024;
 
 /// Dials `server` without a network.
 pub(crate) fn dial(server: Server) -> Dial {
@@ -29,9 +29,7 @@ pub(crate) fn dial(server: Server) -> Dial {
             async move { connect(&server).await.map(TokioIo::new) }
         });
         // The address is never resolved: the connector ignores it.
-        let endpoint = Endpoint::from_static("http://palisade.local")
-            .initial_stream_window_size(super::STREAM_WINDOW)
-            .initial_connection_window_size(super::CONNECTION_WINDOW);
+        let endpoint = super::as_much_both_ways(Endpoint::from_static("http://palisade.local"));
         async move { endpoint.connect_with_connector(connector).await }.boxed()
     })
 }
