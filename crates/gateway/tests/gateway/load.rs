@@ -6,14 +6,16 @@
 //! ```
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use palisade_gateway::GatewayConfig;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
 use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
 use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,6 +30,8 @@ type Streams = GatewayStreamingServiceClient<InterceptedService<Channel, Bearer>
 /// streams that a gateway serves.
 const COMMANDS: usize = 10_500;
 const COMMANDS_OF_ONE: usize = 10_000;
+/// How many of them are being opened at once: each is answered within some seconds.
+const OPENINGS_AT_ONCE: usize = 500;
 /// Sandboxes that are started, and how many at once.
 const STARTS: usize = 2_000;
 const STARTS_AT_ONCE: usize = 32;
@@ -37,7 +41,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "ten thousand commands; by hand"]
 async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() {
-    let (stage, gateway, _runner, client) = Stage::usual().await;
+    let (stage, gateway, _runner, client) = Stage::configured(GatewayConfig::default()).await;
     let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
     let bearer = Bearer(bearer.parse().unwrap());
     let id = client.start(running("fake until-stopped")).await.unwrap();
@@ -53,6 +57,7 @@ async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() 
     let (go, all_open) = watch::channel(false);
     let (told, mut count) = mpsc::channel(COMMANDS);
     let mut open = JoinSet::new();
+    let openings = Arc::new(Semaphore::new(OPENINGS_AT_ONCE));
     let began = Instant::now();
     for number in 0..COMMANDS {
         let streams = streams[number % streams.len()].clone();
@@ -60,6 +65,7 @@ async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() 
             streams,
             id.sandbox_id.clone(),
             told.clone(),
+            openings.clone(),
             all_open.clone(),
         );
         open.spawn(run);
@@ -94,6 +100,7 @@ async fn cat(
     mut streams: Streams,
     sandbox_id: String,
     told: mpsc::Sender<()>,
+    openings: Arc<Semaphore>,
     mut all_open: watch::Receiver<bool>,
 ) -> Result<String, String> {
     let (frames, received) = mpsc::channel(2);
@@ -107,6 +114,7 @@ async fn cat(
         .send(pb::ExecStreamRequest { request })
         .await
         .unwrap();
+    let opening = openings.acquire().await.unwrap();
     let opened = streams.stream_exec(ReceiverStream::new(received)).await;
     let first = match opened {
         Ok(answers) => {
@@ -115,6 +123,7 @@ async fn cat(
         }
         Err(status) => Err(status),
     };
+    drop(opening);
     told.send(()).await.unwrap();
     let (mut answers, first) = first.map_err(|status| reason(&status))?;
     let mut last = first.and_then(|answer| answer.response);
@@ -132,7 +141,7 @@ async fn cat(
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "thousands of sandboxes; by hand"]
 async fn starts_are_quick_and_their_records_small() {
-    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let (_stage, _gateway, _runner, client) = Stage::configured(GatewayConfig::default()).await;
     let first = client.start(running("fake until-stopped")).await.unwrap();
     client.runs(&first.sandbox_id).await;
     let before = resident_kib();

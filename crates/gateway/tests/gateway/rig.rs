@@ -370,10 +370,17 @@ impl Stage {
 
     /// The usual stage: profile `ci` on runner `local`, a gateway and a client.
     pub(crate) async fn usual() -> (Self, GatewayProcess, RunnerProcess, Client) {
+        Self::configured(config()).await
+    }
+
+    /// The usual one, with a gateway that is configured like this.
+    pub(crate) async fn configured(
+        config: GatewayConfig,
+    ) -> (Self, GatewayProcess, RunnerProcess, Client) {
         let stage = Self::new().await;
         let profile = stage.profile("ci").await;
         let record = stage.runner_record("local", profile.id).await;
-        let gateway = stage.gateway(config()).await;
+        let gateway = stage.gateway(config).await;
         let join = stage.join_token("local").await;
         let runner = stage.runner(&join, &Arc::default());
         gateway.connected(record.uid).await;
@@ -408,8 +415,8 @@ fn backend(world: &Arc<World>, sandboxes_max: u32) -> Fake {
         gpus: 0,
     };
     let total = Resources {
-        cpu_millis: 1_000_000,
-        memory_bytes: 1 << 42,
+        cpu_millis: 10_000_000,
+        memory_bytes: 1 << 44,
         gpus: 0,
     };
     Fake::open(world.clone())
