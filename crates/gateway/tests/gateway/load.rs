@@ -142,7 +142,7 @@ async fn cat(
 #[ignore = "thousands of sandboxes; by hand"]
 async fn starts_are_quick_and_their_records_small() {
     let (_stage, _gateway, _runner, client) = Stage::configured(GatewayConfig::default()).await;
-    let first = client.start(running("fake until-stopped")).await.unwrap();
+    let first = client.start(small()).await.unwrap();
     client.runs(&first.sandbox_id).await;
     let before = resident_kib();
     let began = Instant::now();
@@ -151,7 +151,7 @@ async fn starts_are_quick_and_their_records_small() {
             let client = client.clone();
             async move {
                 let began = Instant::now();
-                client.start(running("fake until-stopped")).await.unwrap();
+                client.start(small()).await.unwrap();
                 began.elapsed()
             }
         })
@@ -170,6 +170,18 @@ async fn starts_are_quick_and_their_records_small() {
         at(50),
         at(99),
     ));
+}
+
+/// So small that the runner has room for all of them.
+fn small() -> pb::StartSandboxRequest {
+    pb::StartSandboxRequest {
+        resources: Some(pb::ResourceRequest {
+            cpu: "10m".to_owned(),
+            memory: "16Mi".to_owned(),
+            gpu: None,
+        }),
+        ..running("fake until-stopped")
+    }
 }
 
 fn resident_kib() -> u64 {

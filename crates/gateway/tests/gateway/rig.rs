@@ -44,13 +44,16 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::{Interceptor, Routes};
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
+/// Streams at once on one connection.
+const STREAMS_MAX: u32 = 20_000;
 /// The longest that any state is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -301,10 +304,16 @@ impl Stage {
             let gateway = Gateway::new(config, store, clock, ids);
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let _ = told.send((listener.local_addr().unwrap(), gateway.live()));
-            let serve = axum::serve(listener, gateway.router().merge(gateway.rest()));
+            let routes = Routes::from(gateway.router().merge(gateway.rest()));
+            // As many streams on one connection as a server of ours takes.
+            let serve = Server::builder()
+                .accept_http1(true)
+                .max_concurrent_streams(STREAMS_MAX)
+                .add_routes(routes)
+                .serve_with_incoming(TcpIncoming::from(listener));
             tokio::select! {
                 () = gateway.run(until) => {}
-                served = async { serve.await } => served.unwrap(),
+                served = serve => served.unwrap(),
             }
         });
         let (address, live) = address.await.unwrap();
@@ -415,8 +424,8 @@ fn backend(world: &Arc<World>, sandboxes_max: u32) -> Fake {
         gpus: 0,
     };
     let total = Resources {
-        cpu_millis: 10_000_000,
-        memory_bytes: 1 << 44,
+        cpu_millis: 1_000_000,
+        memory_bytes: 1 << 42,
         gpus: 0,
     };
     Fake::open(world.clone())
