@@ -74,21 +74,33 @@ def new_platform(directory):
 
 
 @contextlib.contextmanager
+def known_to_the_sdk(platform, token=None):
+    """The SDK talks to this platform meanwhile, as its user if nobody else."""
+    kept = {key: os.environ.get(key) for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
+    os.environ.update(CWSANDBOX_BASE_URL=platform.url, CWSANDBOX_API_KEY=token or platform.token("user"))
+    try:
+        yield
+    finally:
+        for key, value in kept.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+@contextlib.contextmanager
 def in_use(platform, *profiles):
     """Starts a platform with these profiles, the first as default, which the SDK talks to meanwhile."""
-    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
     platform.start()
     try:
         ids = [platform.create_profile(profile) for profile in profiles]
         platform.create_runner([
             {"profile_template_id": id, "is_default": place == 0} for place, id in enumerate(ids)
         ])
-        os.environ["CWSANDBOX_BASE_URL"] = platform.url
-        os.environ["CWSANDBOX_API_KEY"] = platform.token("user")
-        yield platform
+        with known_to_the_sdk(platform):
+            yield platform
     finally:
         code = platform.stop()
-        os.environ.update(kept)
     assert code == 0, platform.log()[-4000:]
 
 

@@ -7,6 +7,8 @@ import pathlib
 import subprocess
 from dataclasses import dataclass
 
+from platform_process import shows_connected
+
 
 @dataclass
 class Joined:
@@ -59,8 +61,7 @@ def joined(platform, organization, profile, *options):
 
     def is_connected():
         assert process.poll() is None, path.read_text()
-        shown = as_admin(platform, token, "sandbox", "runner", "get", organization, "-o", "json")
-        return "CONNECTED" in shown and "DISCONNECTED" not in shown
+        return shows_connected(as_admin(platform, token, "sandbox", "runner", "get", organization, "-o", "json"))
 
     try:
         platform.wait_for(is_connected, f"the runner of {organization}")

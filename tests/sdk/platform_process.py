@@ -19,6 +19,21 @@ import urllib.request
 PATIENCE_SECONDS = 60
 
 
+def wait_for(condition, what, seconds=PATIENCE_SECONDS, told=lambda: "", pause=0.05):
+    """Waits until the condition holds, and returns what it gave."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if found := condition():
+            return found
+        time.sleep(pause)
+    raise TimeoutError(f"waited too long for {what}:\n{told()}")
+
+
+def shows_connected(runner):
+    """Whether a runner, as JSON, is connected."""
+    return "CONNECTED" in runner and "DISCONNECTED" not in runner
+
+
 class Platform:
     """`palisade dev` on a free port, with a state directory of its own."""
 
@@ -74,12 +89,7 @@ class Platform:
 
     def wait_for(self, condition, what):
         """Waits until the condition holds, and returns what it gave."""
-        limit = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < limit:
-            if found := condition():
-                return found
-            time.sleep(0.02)
-        raise TimeoutError(f"waited too long for {what}:\n{self.log()[-4000:]}")
+        return wait_for(condition, what, told=lambda: self.log()[-4000:], pause=0.02)
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -114,8 +124,7 @@ class Platform:
         self.wait_for(self._is_connected, "the runner to connect")
 
     def _is_connected(self):
-        shown = self.cwic("sandbox", "runner", "get", "local", "-o", "json").stdout
-        return "CONNECTED" in shown and "DISCONNECTED" not in shown
+        return shows_connected(self.cwic("sandbox", "runner", "get", "local", "-o", "json").stdout)
 
     def kill(self):
         """Ends it as a power cut would."""

@@ -17,9 +17,10 @@ import time
 import grpc
 from cwsandbox._proto import gateway_pb2, gateway_pb2_grpc, streaming_pb2, streaming_pb2_grpc
 
+from certificates import certify
 from conftest import IMAGES, binary
+from platform_process import PATIENCE_SECONDS, shows_connected, wait_for
 
-PATIENCE_SECONDS = 60
 IMAGE = "python:3.11"
 UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OVER = {gateway_pb2.SANDBOX_STATUS_COMPLETED, gateway_pb2.SANDBOX_STATUS_TERMINATED,
@@ -33,27 +34,10 @@ def run(*command, check=True, **more):
     return done
 
 
-def wait_for(condition, what, seconds=PATIENCE_SECONDS, told=lambda: "", pause=0.05):
-    """Waits until the condition holds, and returns what it gave."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        if found := condition():
-            return found
-        time.sleep(pause)
-    raise TimeoutError(f"waited too long for {what}\n{told()}")
-
-
 def authority(directory, name, address):
-    """A private authority, and a certificate of it for one address."""
+    """A directory with a private authority, and a certificate of it for one address."""
     directory.mkdir(exist_ok=True)
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    run("openssl", "req", "-x509", *curve, "-days", "2", "-subj", f"/CN={name}",
-        "-keyout", "ca.key", "-out", "ca.pem", cwd=directory)
-    run("openssl", "req", *curve, "-subj", "/CN=palisade", "-keyout", "server.key", "-out", "server.csr",
-        cwd=directory)
-    (directory / "server.ext").write_text(f"subjectAltName=IP:{address}\nextendedKeyUsage=serverAuth\n")
-    run("openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-        "-days", "1", "-extfile", "server.ext", "-out", "server.pem", cwd=directory)
+    certify(directory, address, name)
     return directory
 
 
@@ -139,8 +123,7 @@ class Runner(Process):
         run("nsenter", f"--net=/run/netns/{self.namespace}", "nft", "delete table inet cut")
 
     def connected(self):
-        shown = self.fleet.cwic("sandbox", "runner", "get", self.name, "-o", "json").stdout
-        return "CONNECTED" in shown and "DISCONNECTED" not in shown
+        return shows_connected(self.fleet.cwic("sandbox", "runner", "get", self.name, "-o", "json").stdout)
 
     def wait_connected(self, seconds=PATIENCE_SECONDS):
         wait_for(self.connected, f"runner {self.name} to connect", seconds, lambda: self.log()[-4000:])

@@ -1,14 +1,12 @@
 """Figures for whoever collects them, at an address of their own."""
 
-import os
 import re
 import urllib.request
-from contextlib import contextmanager
 
 import pytest
 from cwsandbox import NetworkOptions, Sandbox
 
-from conftest import new_platform, with_profiles
+from conftest import known_to_the_sdk, new_platform, with_profiles
 from joining import joined
 
 CLOSED = {
@@ -42,17 +40,6 @@ def measured(tmp_path):
     platform.start()
     yield platform
     assert platform.stop() == 0, platform.log()[-4000:]
-
-
-@contextmanager
-def known_to_the_sdk(platform, token):
-    kept = {key: os.environ.get(key) for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
-    os.environ.update(CWSANDBOX_BASE_URL=platform.url, CWSANDBOX_API_KEY=token)
-    try:
-        yield
-    finally:
-        for key, value in kept.items():
-            os.environ.pop(key) if value is None else os.environ.update({key: value})
 
 
 def test_metrics_are_served_where_they_were_asked_for(measured):

@@ -13,7 +13,7 @@ import pytest
 from cwsandbox import Sandbox, SandboxStatus
 from cwsandbox._proto import gateway_pb2, gateway_pb2_grpc
 
-from conftest import new_platform, with_profiles
+from conftest import known_to_the_sdk, new_platform, with_profiles
 
 SANDBOXES = 20
 UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-")
@@ -22,16 +22,13 @@ UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-")
 @pytest.fixture
 def own_platform(tmp_path, platform):
     """A second platform, besides the shared one, that may be killed."""
-    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
     own = new_platform(tmp_path).start()
     try:
         with_profiles(own)
-        os.environ["CWSANDBOX_BASE_URL"] = own.url
-        os.environ["CWSANDBOX_API_KEY"] = own.token("user")
-        yield own
+        with known_to_the_sdk(own):
+            yield own
     finally:
         own.stop()
-        os.environ.update(kept)
 
 
 def test_kill_nine_in_the_middle_of_twenty_sandboxes(own_platform):

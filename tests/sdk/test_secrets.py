@@ -12,7 +12,7 @@ import pytest
 from cwsandbox import Sandbox, Secret
 from cwsandbox._proto import gateway_pb2, gateway_pb2_grpc, secrets_pb2
 
-from conftest import new_platform, with_profiles
+from conftest import known_to_the_sdk, new_platform, with_profiles
 
 KEPT = "kept-3f9c2a71d5"
 FIELD = "field-8b1e44c0aa"
@@ -38,20 +38,14 @@ def vault(tmp_path_factory):
         "--secret-store", f"local/files=dir:{files}", "--runner-secrets", str(own), "--log", "debug",
     ]
     platform.start()
-    before = {name: os.environ.get(name) for name in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
     try:
         with_profiles(platform)
         platform.cwic("sandbox", "secret", "store", "create", "team")
         platform.cwic("sandbox", "secret", "set", "team", "TOKEN", stdin=KEPT + "\n")
         platform.cwic("sandbox", "secret", "set", "team", "db", "--field", "password", stdin=FIELD)
-        use(platform)
-        yield platform
+        with known_to_the_sdk(platform):
+            yield platform
     finally:
-        for name, text in before.items():
-            if text is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = text
         code = platform.stop()
         assert code == 0, platform.log()[-4000:]
 

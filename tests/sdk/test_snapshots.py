@@ -318,48 +318,51 @@ def buckets(tmp_path):
         server.wait()
 
 
-def test_snapshots_lie_in_buckets_when_they_are_asked_to(tmp_path, platform, buckets):
-    from conftest import new_platform, with_profiles
+@pytest.fixture
+def bucketed(tmp_path, platform, buckets):
+    """A platform that keeps snapshots in buckets."""
+    from conftest import known_to_the_sdk, new_platform, with_profiles
 
-    names, chosen = buckets
-    kept = {key: os.environ[key] for key in ("CWSANDBOX_BASE_URL", "CWSANDBOX_API_KEY")}
     own = new_platform(tmp_path / "own")
     own.directory.mkdir()
-    own.options = chosen
+    _, own.options = buckets
     own.start()
     try:
         with_profiles(own)
-        os.environ["CWSANDBOX_BASE_URL"] = own.url
-        os.environ["CWSANDBOX_API_KEY"] = own.token("user")
-        with run() as box:
-            # More than one part of an upload.
-            sh(box, f"head -c 20000000 /dev/urandom > {MOUNT}/x")
-            before = sh(box, TELL).stdout
-            first = box.snapshot().result()
-            assert names("kept-here") == 1
-            os.environ["CWSANDBOX_API_KEY"] = own.token("admin")
-            for wrong in ("absent", "kept-here"):
-                with pytest.raises(CWSandboxError) as refused:
-                    Sandbox.set_snapshot_bucket_config(bucket_name=wrong, region="us-east-1").result()
-                assert refused.value.reason == "CWSANDBOX_FSS_BUCKET_UNAVAILABLE"
-            Sandbox.set_snapshot_bucket_config(bucket_name="mine", region="us-east-1").result()
-            os.environ["CWSANDBOX_API_KEY"] = own.token("user")
-            second = box.snapshot().result()
-        assert Sandbox.get_snapshot(second).result().object_bucket == "mine"
-        assert names("mine") == 1
-        for snapshot in (first, second):
-            with run(file_system_snapshot_id=snapshot) as restored:
-                assert sh(restored, TELL).stdout == before
-        os.environ["CWSANDBOX_API_KEY"] = own.token("admin")
-        Sandbox.set_snapshot_bucket_config(bucket_name="").result()
-        with pytest.raises(CWSandboxError) as refused:
-            run(file_system_snapshot_id=second)
-        assert refused.value.reason == "CWSANDBOX_FSS_BUCKET_MISMATCH"
-        Sandbox.set_snapshot_bucket_config(bucket_name="mine", region="us-east-1").result()
-        for snapshot in (first, second):
-            Sandbox.delete_snapshot(snapshot).result()
-        assert names("kept-here") == names("mine") == 0
-        assert "secret-of-the-bucket" not in own.log() and "X-Amz-Signature" not in own.log()
+        with known_to_the_sdk(own):
+            yield own
     finally:
         assert own.stop() == 0
-        os.environ.update(kept)
+
+
+def test_snapshots_lie_in_buckets_when_they_are_asked_to(bucketed, buckets):
+    own, (names, _) = bucketed, buckets
+    with run() as box:
+        # More than one part of an upload.
+        sh(box, f"head -c 20000000 /dev/urandom > {MOUNT}/x")
+        before = sh(box, TELL).stdout
+        first = box.snapshot().result()
+        assert names("kept-here") == 1
+        os.environ["CWSANDBOX_API_KEY"] = own.token("admin")
+        for wrong in ("absent", "kept-here"):
+            with pytest.raises(CWSandboxError) as refused:
+                Sandbox.set_snapshot_bucket_config(bucket_name=wrong, region="us-east-1").result()
+            assert refused.value.reason == "CWSANDBOX_FSS_BUCKET_UNAVAILABLE"
+        Sandbox.set_snapshot_bucket_config(bucket_name="mine", region="us-east-1").result()
+        os.environ["CWSANDBOX_API_KEY"] = own.token("user")
+        second = box.snapshot().result()
+    assert Sandbox.get_snapshot(second).result().object_bucket == "mine"
+    assert names("mine") == 1
+    for snapshot in (first, second):
+        with run(file_system_snapshot_id=snapshot) as restored:
+            assert sh(restored, TELL).stdout == before
+    os.environ["CWSANDBOX_API_KEY"] = own.token("admin")
+    Sandbox.set_snapshot_bucket_config(bucket_name="").result()
+    with pytest.raises(CWSandboxError) as refused:
+        run(file_system_snapshot_id=second)
+    assert refused.value.reason == "CWSANDBOX_FSS_BUCKET_MISMATCH"
+    Sandbox.set_snapshot_bucket_config(bucket_name="mine", region="us-east-1").result()
+    for snapshot in (first, second):
+        Sandbox.delete_snapshot(snapshot).result()
+    assert names("kept-here") == names("mine") == 0
+    assert "secret-of-the-bucket" not in own.log() and "X-Amz-Signature" not in own.log()

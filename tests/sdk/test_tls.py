@@ -6,28 +6,14 @@ import subprocess
 
 import pytest
 
+from certificates import certify
 from conftest import binary, new_platform, with_profiles
-
-
-def openssl(*args, cwd):
-    subprocess.run(["openssl", *args], cwd=cwd, check=True, capture_output=True, timeout=60)
-
-
-def certificates(directory):
-    """A private authority, and a certificate of it for this machine's loopback."""
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj", "/CN=Private authority", "-keyout", "ca.key", "-out", "ca.pem", cwd=directory)
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=palisade",
-            "-keyout", "server.key", "-out", "server.csr", cwd=directory)
-    (directory / "server.ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
-    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-days", "1", "-extfile", "server.ext", "-out", "server.pem", cwd=directory)
 
 
 @pytest.fixture(scope="module")
 def private(tmp_path_factory):
     directory = tmp_path_factory.mktemp("tls")
-    certificates(directory)
+    certify(directory, "127.0.0.1")
     platform = new_platform(directory / "platform")
     platform.directory.mkdir()
     platform.authority = directory / "ca.pem"

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use palisade_model::denial::Denials;
 use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::reason::Reason;
-use palisade_model::runner::{Feature, Runner};
+use palisade_model::runner::Feature;
 use palisade_model::tenant::Principal;
 use palisade_store::GetError;
 use palisade_wire::rest::DenialTotals;
@@ -66,12 +66,8 @@ impl ControlPlane {
         let organization = &caller.organization;
         let totals = self.live.profile_denials(organization, profile.id);
         let runners = page::all(|page| self.store.list_runners(organization, page)).await?;
-        let binds = |runner: &Runner| {
-            let mut bindings = runner.bindings.as_slice().iter();
-            bindings.any(|binding| binding.profile == profile.id)
-        };
-        let uncounted = runners.iter().filter(|runner| binds(runner));
-        let uncounted = uncounted.filter_map(|runner| {
+        let uncounted = runners.iter().filter_map(|runner| {
+            runner.bindings.of(profile.id)?;
             let why = self.lacks_denials(runner.uid)?;
             Some((runner.id.to_string(), why))
         });

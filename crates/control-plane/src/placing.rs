@@ -80,9 +80,7 @@ impl ControlPlane {
     ) -> ApiResult<Offered> {
         let profile = self.get_profile(caller, profile).await?;
         let runner = self.get_runner(caller, runner).await?;
-        let mut bindings = runner.bindings.as_slice().iter();
-        let binding = bindings.find(|binding| binding.profile == profile.id);
-        let Some(binding) = binding.cloned() else {
+        let Some(binding) = runner.bindings.of(profile.id).cloned() else {
             return Err(not_bound(&profile, &runner));
         };
         match resolve(&runner, &binding, &profile) {

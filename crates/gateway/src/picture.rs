@@ -364,15 +364,11 @@ impl State {
 
     /// A profile is part of what its runners offer.
     fn resolve_again(&mut self, organization: &OrganizationId, profile: ProfileId) {
-        let binds = |runner: &Runner| {
-            let mut bindings = runner.bindings.as_slice().iter();
-            bindings.any(|binding| binding.profile == profile)
-        };
         let concerned: Vec<_> = self
             .fleet
             .members(organization)
             .map(|member| member.runner().clone())
-            .filter(|runner| binds(runner))
+            .filter(|runner| runner.bindings.of(profile).is_some())
             .collect();
         for runner in concerned {
             self.put_runner(runner);

@@ -288,6 +288,11 @@ impl Bindings {
         &self.0
     }
 
+    /// How a profile is bound, if it is.
+    pub fn of(&self, profile: ProfileId) -> Option<&Binding> {
+        self.0.iter().find(|binding| binding.profile == profile)
+    }
+
     /// Checks that no two bindings answer to one name, once the display names
     /// of the profiles are known. `names` is parallel to the bindings.
     pub fn check_names(names: &[ProfileName]) -> Vec<BindingsError> {

@@ -19,7 +19,7 @@ mod launch;
 mod snapshot;
 mod standing;
 
-pub use launch::{launch, sample_launch};
+pub use launch::{launch, put_under, sample_launch};
 pub use snapshot::{file_system, sample_snapshot};
 pub use standing::{knock, standing};
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use palisade_model::policy::{Standing, Target, decide};
-use palisade_model::profile::{Exposure, ProfileSpec, Scope, form};
+use palisade_model::profile::{Exposure, Scope, form};
 use palisade_model::sandbox::{
     AppliedExposure, GpuKind, GpuRequest, Launch, MountedFile, Port, Protocol,
 };
-use palisade_model::testing::sample_launch;
+use palisade_model::testing::{put_under, sample_launch};
 
 use super::*;
 
@@ -21,25 +21,9 @@ mod records;
 
 /// A launch under a spec in its structured form.
 fn launch_under(spec: Value) -> Launch {
-    let spec: ProfileSpec = form::decode(&spec).expect("the tests use valid profiles");
+    let spec = form::decode(&spec).expect("the tests use valid profiles");
     let mut launch = sample_launch();
-    if let Some(image) = spec.container_image {
-        launch.workload.image = image;
-    }
-    launch.runtime_class = spec.runtime_class;
-    let defaults = spec.resource_defaults;
-    launch.resources.cpu_request = defaults.cpu_request;
-    launch.resources.cpu_limit = defaults.cpu_limit;
-    launch.resources.memory_request = defaults.memory_request;
-    launch.resources.memory_limit = defaults.memory_limit;
-    launch.instance_types = spec.instance_types.unwrap_or_default();
-    launch.node_selector = spec.node_selector;
-    launch.pod = spec.pod;
-    let network = spec.network.unwrap_or_default();
-    if let Some(egress) = network.egress {
-        launch.egress.name = egress.default_name().clone();
-        launch.egress.mode = egress.modes()[egress.default_name()].clone();
-    }
+    put_under(&mut launch, spec);
     launch
 }
 

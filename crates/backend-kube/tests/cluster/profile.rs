@@ -3,7 +3,8 @@
 use palisade_backend::conformance::{self, Job};
 use palisade_model::namespace::{self, Occupant};
 use palisade_model::profile::{ProfileSpec, form};
-use palisade_model::sandbox::{AppliedEgress, AppliedExposure, Launch, Port, Protocol};
+use palisade_model::sandbox::{AppliedExposure, Launch, Port, Protocol};
+use palisade_model::testing::put_under;
 use serde_json::Value;
 
 use crate::support::Harness;
@@ -16,25 +17,8 @@ pub(crate) const PORT: u16 = 8080;
 pub(crate) fn launch_under(harness: &Harness, spec: &Value) -> Launch {
     let spec = decode(spec);
     let mut launch = conformance::launch(harness, &Job::RunUntilStopped);
-    if let Some(image) = &spec.container_image {
-        launch.workload.image = image.clone();
-    }
-    launch.instance_types = spec.instance_types();
-    launch.runtime_class = spec.runtime_class;
-    let defaults = spec.resource_defaults;
-    launch.resources.cpu_request = defaults.cpu_request;
-    launch.resources.cpu_limit = defaults.cpu_limit;
-    launch.resources.memory_request = defaults.memory_request;
-    launch.resources.memory_limit = defaults.memory_limit;
-    launch.node_selector = spec.node_selector;
-    launch.pod = spec.pod;
-    let network = spec.network.unwrap_or_default();
-    if let Some(egress) = network.egress {
-        launch.egress = AppliedEgress {
-            name: egress.default_name().clone(),
-            mode: egress.modes()[egress.default_name()].clone(),
-        };
-    }
+    let network = spec.network.clone().unwrap_or_default();
+    put_under(&mut launch, spec);
     if let Some((name, exposure)) = network.ingress.into_iter().next() {
         launch.ports = vec![Port {
             number: PORT,

@@ -10,11 +10,8 @@ use crate::rig::{Stage, config, reason, running, until};
 async fn of_many_launches_at_once_exactly_as_many_win_as_there_is_room() {
     const ROOM: u32 = 7;
     const LAUNCHES: usize = 40;
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
-    let join = stage.join_token("local").await;
     let _runner = stage.runner_with(&join, &Arc::default(), ROOM);
     gateway.connected(record.uid).await;
     let client = gateway.client(&stage.token("acme").await).await;
@@ -40,11 +37,8 @@ async fn of_many_launches_at_once_exactly_as_many_win_as_there_is_room() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lives_counts_again_after_a_restart_of_the_gateway() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
-    let join = stage.join_token("local").await;
     let _runner = stage.runner_with(&join, &Arc::default(), 2);
     gateway.connected(record.uid).await;
     let token = stage.token("acme").await;

@@ -54,11 +54,8 @@ async fn what_was_refused_is_told_and_stays_when_the_sandbox_has_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_runner_lacks_is_known_with_the_reason() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
-    let join = stage.join_token("local").await;
     let world = Arc::default();
     let able = Fake::open(Arc::clone(&world));
     let lacks = [(Feature::Denials, "nobody counts".to_owned())];

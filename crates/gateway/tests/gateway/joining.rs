@@ -65,17 +65,9 @@ fn message(message: ToGateway) -> pb::RunnerMessage {
     }
 }
 
-async fn stage() -> (Stage, palisade_model::runner::Runner, PresentedToken) {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
-    let join = stage.join_token("local").await;
-    (stage, record, join)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_join_token_lets_a_runner_in() {
-    let (stage, _record, _join) = stage().await;
+    let (stage, _record, _join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let caller = stage.token("acme").await;
     let forged = PresentedToken::new(caller.id(), [3; 32]);
@@ -90,7 +82,7 @@ async fn only_a_join_token_lets_a_runner_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_of_a_cluster_without_an_object_is_told_to_wait() {
-    let (stage, _record, _join) = stage().await;
+    let (stage, _record, _join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let join = stage.join_token("elsewhere").await;
     let mut runner = Bare::join(&gateway, &join, "one").await.unwrap();
@@ -102,7 +94,7 @@ async fn a_runner_of_a_cluster_without_an_object_is_told_to_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_is_welcomed_and_told_what_to_hold() {
-    let (stage, record, join) = stage().await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let mut runner = Bare::join(&gateway, &join, "one").await.unwrap();
     let Some(FromGateway::Welcome(welcome)) = runner.next().await.unwrap() else {
@@ -119,7 +111,7 @@ async fn a_runner_is_welcomed_and_told_what_to_hold() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_runner_is_not_connected_any_more() {
-    let (stage, record, join) = stage().await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage
         .gateway(GatewayConfig {
             silence_max: Duration::from_millis(300),
@@ -137,7 +129,7 @@ async fn a_silent_runner_is_not_connected_any_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_runner_that_came_last_has_the_place() {
-    let (stage, record, join) = stage().await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let first = Bare::join(&gateway, &join, "one").await.unwrap();
     gateway.connected(record.uid).await;
@@ -152,7 +144,7 @@ async fn the_runner_that_came_last_has_the_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_earlier_start_does_not_drive_a_later_one_out() {
-    let (stage, record, join) = stage().await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let instance = |time: u32| format!("0190{time:04x}-0000-7000-8000-000000000000");
     let mut later = Bare::join(&gateway, &join, &instance(2)).await.unwrap();
@@ -168,7 +160,7 @@ async fn an_earlier_start_does_not_drive_a_later_one_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_nobody_asked_for_is_refused() {
-    let (stage, _record, join) = stage().await;
+    let (stage, _record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let channel = channel(gateway.address).await.unwrap();
     let bearer = Bearer(format!("Bearer {}", join.reveal()).parse().unwrap());
@@ -184,7 +176,7 @@ async fn a_stream_that_nobody_asked_for_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_that_mean_nothing_do_no_harm() {
-    let (stage, record, join) = stage().await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let mut runner = Bare::join(&gateway, &join, "one").await.unwrap();
     runner.next().await.unwrap();

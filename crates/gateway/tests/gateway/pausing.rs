@@ -122,11 +122,8 @@ async fn a_sandbox_of_another_organization_is_not_paused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_cannot_pause_says_so_and_the_sandbox_runs_on() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
-    let join = stage.join_token("local").await;
     let world = Arc::default();
     let able = Fake::open(Arc::clone(&world));
     let unable = Capabilities {

@@ -133,14 +133,11 @@ async fn too_many_calls_at_once_are_told_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_runner_that_is_there_a_launch_is_worth_another_try() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let client = gateway.client(&stage.token("acme").await).await;
     let refusal = client.start(running("fake until-stopped")).await;
     assert_eq!(refusal.unwrap_err().code(), Code::Unavailable);
-    let join = stage.join_token("local").await;
     let _runner = stage.runner(&join, &Arc::default());
     gateway.connected(record.uid).await;
     let started = client.start(running("fake until-stopped")).await.unwrap();

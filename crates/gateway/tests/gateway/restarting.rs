@@ -10,10 +10,7 @@ use crate::rig::{Stage, config, running, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_killed_among_twenty_sandboxes_loses_none() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
-    let join = stage.join_token("local").await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let token = stage.token("acme").await;
     let gateway = stage.gateway(config()).await;
     let runner = stage.runner(&join, &Arc::default());
@@ -43,10 +40,7 @@ async fn a_gateway_killed_among_twenty_sandboxes_loses_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_while_the_gateway_is_away_is_known_afterwards() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
-    let join = stage.join_token("local").await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let token = stage.token("acme").await;
     let gateway = stage.gateway(config()).await;
     let runner = stage.runner(&join, &Arc::default());
@@ -68,10 +62,7 @@ async fn what_ends_while_the_gateway_is_away_is_known_afterwards() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_that_nobody_knows_is_removed_from_the_runner() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
-    let join = stage.join_token("local").await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let world = Arc::default();
     let orphan = palisade_model::sandbox::Launch {
         workload: palisade_model::sandbox::Workload {
@@ -92,10 +83,7 @@ async fn a_sandbox_that_nobody_knows_is_removed_from_the_runner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_left_is_named_and_its_sandboxes_are_taken_up_again() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
-    let join = stage.join_token("local").await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let runner = stage.runner(&join, &Arc::default());
     gateway.connected(record.uid).await;
@@ -119,10 +107,7 @@ async fn a_runner_that_left_is_named_and_its_sandboxes_are_taken_up_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_leaves_in_the_middle_of_starts_catches_up() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
-    let join = stage.join_token("local").await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let runner = stage.runner(&join, &Arc::default());
     gateway.connected(record.uid).await;
@@ -143,10 +128,7 @@ async fn a_runner_that_leaves_in_the_middle_of_starts_catches_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_while_its_runner_was_away_is_removed_there() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
-    let join = stage.join_token("local").await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage.gateway(config()).await;
     let runner = stage.runner(&join, &Arc::default());
     gateway.connected(record.uid).await;
@@ -170,10 +152,7 @@ async fn what_was_deleted_while_its_runner_was_away_is_removed_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_of_what_is_over_are_kept_for_their_time_and_no_longer() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
-    let join = stage.join_token("local").await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage
         .gateway(palisade_gateway::GatewayConfig {
             logs_kept: std::time::Duration::from_secs(2),

@@ -377,6 +377,16 @@ impl Stage {
         })
     }
 
+    /// A stage before anything runs: the record of runner `local`, which binds profile `ci`,
+    /// and the token by which it may join.
+    pub(crate) async fn awaiting_runner() -> (Self, RunnerRecord, PresentedToken) {
+        let stage = Self::new().await;
+        let profile = stage.profile("ci").await;
+        let record = stage.runner_record("local", profile.id).await;
+        let join = stage.join_token("local").await;
+        (stage, record, join)
+    }
+
     /// The usual stage: profile `ci` on runner `local`, a gateway and a client.
     pub(crate) async fn usual() -> (Self, GatewayProcess, RunnerProcess, Client) {
         Self::configured(config()).await
@@ -386,11 +396,8 @@ impl Stage {
     pub(crate) async fn configured(
         config: GatewayConfig,
     ) -> (Self, GatewayProcess, RunnerProcess, Client) {
-        let stage = Self::new().await;
-        let profile = stage.profile("ci").await;
-        let record = stage.runner_record("local", profile.id).await;
+        let (stage, record, join) = Self::awaiting_runner().await;
         let gateway = stage.gateway(config).await;
-        let join = stage.join_token("local").await;
         let runner = stage.runner(&join, &Arc::default());
         gateway.connected(record.uid).await;
         let client = gateway.client(&stage.token("acme").await).await;

@@ -9,9 +9,7 @@ use crate::rig::{Stage, config, running, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_records_are_forgotten_and_live_ones_are_not() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage
         .gateway(GatewayConfig {
             records_kept: Duration::from_millis(500),
@@ -20,7 +18,6 @@ async fn old_records_are_forgotten_and_live_ones_are_not() {
             ..config()
         })
         .await;
-    let join = stage.join_token("local").await;
     let _runner = stage.runner(&join, &Arc::default());
     gateway.connected(record.uid).await;
     let client = gateway.client(&stage.token("acme").await).await;
@@ -41,9 +38,7 @@ async fn old_records_are_forgotten_and_live_ones_are_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_should_have_ended_on_a_lost_runner_counts_as_over() {
-    let stage = Stage::new().await;
-    let profile = stage.profile("ci").await;
-    let record = stage.runner_record("local", profile.id).await;
+    let (stage, record, join) = Stage::awaiting_runner().await;
     let gateway = stage
         .gateway(GatewayConfig {
             lost_after: Duration::from_millis(200),
@@ -51,7 +46,6 @@ async fn what_should_have_ended_on_a_lost_runner_counts_as_over() {
             ..config()
         })
         .await;
-    let join = stage.join_token("local").await;
     let runner = stage.runner(&join, &Arc::default());
     gateway.connected(record.uid).await;
     let client = gateway.client(&stage.token("acme").await).await;

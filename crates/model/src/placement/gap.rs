@@ -35,9 +35,8 @@ pub(super) enum Side<'a> {
     Set(&'a BTreeSet<String>),
     Modes(&'a BTreeMap<ModeName, EgressMode>),
     Levels(&'a BTreeMap<LevelName, Exposure>),
-    EgressTypes(&'a BTreeSet<EgressType>),
-    /// What there is instead, and why there is no more.
-    Because(&'a BTreeSet<EgressType>, &'a str),
+    /// With the reason why there are no more, where one is known.
+    EgressTypes(&'a BTreeSet<EgressType>, Option<&'a str>),
     ServiceTypes(&'a BTreeSet<ServiceType>),
     InstanceTypes(&'a [InstanceType]),
     Labels(&'a BTreeMap<String, String>),
@@ -87,10 +86,9 @@ impl fmt::Display for Side<'_> {
             Self::Set(items) => list(f, items.iter()),
             Self::Modes(modes) => list(f, modes.keys()),
             Self::Levels(levels) => list(f, levels.keys()),
-            Self::EgressTypes(types) => egress_types(f, types),
-            Self::Because(types, why) => {
+            Self::EgressTypes(types, why) => {
                 egress_types(f, types)?;
-                write!(f, ", as {why}")
+                why.map_or(Ok(()), |why| write!(f, ", as {why}"))
             }
             Self::ServiceTypes(types) => list(f, types.iter().map(|kind| kind.as_str())),
             Self::InstanceTypes(types) => list(f, types.iter()),

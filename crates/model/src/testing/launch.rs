@@ -14,7 +14,7 @@ use super::{
     resources,
 };
 use crate::id::{ProfileId, SandboxId};
-use crate::profile::EgressMode;
+use crate::profile::{EgressMode, ProfileSpec};
 use crate::sandbox::{
     AppliedEgress, AppliedExposure, GpuKind, GpuRequest, GrantedResources, Launch, LaunchNamespace,
     MountedFile, Owner, PodMetadata, Port, Protocol, Workload,
@@ -60,6 +60,30 @@ pub fn sample_launch() -> Launch {
         metadata: PodMetadata::default(),
         pod: None,
         max_lifetime: None,
+    }
+}
+
+/// Puts in force what a profile says of the machine, the pod and the default egress mode, as
+/// far as it says anything. Its namespace and its ingress levels stay out.
+pub fn put_under(launch: &mut Launch, spec: ProfileSpec) {
+    launch.instance_types = spec.instance_types();
+    if let Some(image) = spec.container_image {
+        launch.workload.image = image;
+    }
+    launch.runtime_class = spec.runtime_class;
+    launch.node_selector = spec.node_selector;
+    launch.pod = spec.pod;
+    let defaults = spec.resource_defaults;
+    launch.resources.cpu_request = defaults.cpu_request;
+    launch.resources.cpu_limit = defaults.cpu_limit;
+    launch.resources.memory_request = defaults.memory_request;
+    launch.resources.memory_limit = defaults.memory_limit;
+    let network = spec.network.unwrap_or_default();
+    if let Some(egress) = network.egress {
+        launch.egress = AppliedEgress {
+            name: egress.default_name().clone(),
+            mode: egress.modes()[egress.default_name()].clone(),
+        };
     }
 }
 

@@ -19,10 +19,8 @@ pub(super) fn egress_type<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
         return None;
     }
     let can = &case.report()?.capabilities;
-    let enforced = match can.lacks.get(&Feature::Egress) {
-        Some(why) => Side::Because(&can.egress, why),
-        None => Side::EgressTypes(&can.egress),
-    };
+    let why = can.lacks.get(&Feature::Egress).map(String::as_str);
+    let enforced = Side::EgressTypes(&can.egress, why);
     Some(Gap::new(Side::Text(kind.as_str()), enforced))
 }
 
