@@ -264,6 +264,9 @@ start kubelet kubelet --kubeconfig="$dir/kubeconfig" --config="$dir/kubelet.yaml
   --container-runtime=remote --container-runtime-endpoint="unix://$dir/run/containerd.sock" \
   --node-labels=disk=ssd,gpu=h100,gpu.nvidia.com/class=H100,node.kubernetes.io/instance-type=h100
 wait_for "the node" ready
+# GPUs that nothing runs on: what asks for them is made, and waits.
+api patch node node-1 --subresource=status --type=merge -p \
+  '{"status":{"capacity":{"nvidia.com/gpu":"8"},"allocatable":{"nvidia.com/gpu":"8"}}}' >/dev/null
 account() { api -n default get serviceaccount default; }
 wait_for "the service account" account
 api apply -f - >/dev/null <<YAML
