@@ -48,7 +48,7 @@ if [ "$#" -gt 0 ]; then
   run "$without_node" "$@"
   exit
 fi
-run "$without_node and not test(/^outages::/)" --test-threads 4
-# These stop the server, so that nothing else may run.
-run 'test(/^outages::/)' --test-threads 1
+run "$without_node and not test(/^(addresses|outages)::/)" --test-threads 4
+# These stop the server, or add a node, so that nothing else may run.
+run 'test(/^(addresses|outages)::/)' --test-threads 1
 timeout --kill-after 5 900 "$(scripts/venv.sh)" -m pytest -p no:cacheprovider -p no:asyncio --quiet tests/kube/test_chart.py

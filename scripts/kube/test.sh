@@ -13,8 +13,8 @@ cd "$(dirname "$0")/../.."
 
 PATH="$(scripts/kube/tools.sh):$PATH"
 export PATH
-cargo clippy --locked -p palisade-backend-kube --features cluster-tests --all-targets -- -D warnings
-cargo test --locked --no-run -p palisade-backend-kube --features cluster-tests --test cluster
+tests=(--locked -p palisade-backend-kube --features cluster-tests --test cluster)
+cargo nextest run "${tests[@]}" --no-run
 
 if [ -z "${PALISADE_TEST_KUBECONFIG:-}" ]; then
   dir="$(mktemp -d /tmp/palisade-kube.XXXXXX)"
@@ -27,18 +27,17 @@ if [ -z "${PALISADE_TEST_KUBECONFIG:-}" ]; then
 fi
 # What a test of a whole node takes depends on what else the machine does.
 run() {
-  cargo nextest run --locked --profile kube -p palisade-backend-kube --features cluster-tests \
-    --test cluster --no-fail-fast "$@"
+  cargo nextest run "${tests[@]}" --profile kube -E "$1" "${@:2}"
 }
 if [ "$#" -gt 0 ]; then
-  run --test-threads 1 "$@"
+  run 'all()' --test-threads 1 "$@"
   exit
 fi
-run --test-threads 4 -E 'not test(/^(node|outages)::/)'
+run 'not test(/^(addresses|node|outages)::/)' --test-threads 4
 cargo build --locked -p palisade -p cwic
 target="$(cargo metadata --no-deps --format-version 1 | jq -r .target_directory)"
 export PALISADE_BIN_DIR="${PALISADE_BIN_DIR:-$target/debug}"
 # The SDK does not end when it is asked to.
 timeout --kill-after 5 3000 "$(scripts/venv.sh)" -m pytest -p no:cacheprovider -p no:asyncio --quiet tests/kube
-# These stop parts of the node, so that nothing else may run.
-run --test-threads 1 -E 'test(/^(node|outages)::/)'
+# These stop parts of the node, or change it for all, so that nothing else may run.
+run 'test(/^(addresses|node|outages)::/)' --test-threads 1

@@ -129,8 +129,13 @@ def test_the_internal_level_is_a_service_for_the_organization(launch):
     assert service["spec"]["type"] == "ClusterIP"
     assert [port["port"] for port in service["spec"]["ports"]] == [8080]
     (rule,) = only("networkpolicy", box.sandbox_id)["spec"]["ingress"]
-    (peer,) = rule["from"]
-    assert peer["podSelector"]["matchLabels"] == {"sandbox.coreweave.com/sandbox-organization-id": "acme"}
+    organization = {"sandbox.coreweave.com/sandbox-organization-id": "acme"}
+    ours = {"app.kubernetes.io/managed-by": "palisade-runner"}
+    # In its own namespace, in those for sandboxes, and in those of the organization: nowhere else.
+    assert rule["from"] == [
+        {"podSelector": {"matchLabels": organization}},
+        {"podSelector": {"matchLabels": organization}, "namespaceSelector": {"matchLabels": ours}},
+        {"podSelector": {"matchLabels": organization}, "namespaceSelector": {"matchLabels": organization}}]
     assert not objects("ingresses", sandbox_id=box.sandbox_id)
 
 

@@ -11,9 +11,15 @@ use serde_json::Value;
 use tokio::time;
 
 use crate::naming;
+use crate::right::MissingRight;
 
 /// The longest that one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
+/// How long a right that is missing is waited for: a server that has just started
+/// knows nobody's rights for a moment.
+const RIGHT_LIMIT: Duration = Duration::from_secs(10);
+/// How often to ask meanwhile.
+const RIGHT_PAUSE: Duration = Duration::from_millis(500);
 /// How long a namespace may take to go, with all that is in it.
 const NAMESPACE_LIMIT: Duration = Duration::from_mins(1);
 
@@ -39,24 +45,58 @@ impl From<kube::Error> for ApiError {
         let message = status.message.clone();
         match status.code {
             404 => Self::NotFound(message),
-            403 if is_passing(&message) => Self::Unavailable(message),
-            400 | 403 | 405 | 413 | 415 | 422 => Self::Refused(message),
+            403 => forbidden(message),
+            400 | 405 | 413 | 415 | 422 => Self::Refused(message),
             _ => Self::Unavailable(format!("{} ({})", message, status.code)),
         }
     }
 }
 
+fn forbidden(message: String) -> ApiError {
+    match MissingRight::of(&message) {
+        Some(right) => ApiError::Refused(right.to_string()),
+        None if is_passing(&message) => ApiError::Unavailable(message),
+        None => ApiError::Refused(message),
+    }
+}
+
 /// Whether something is forbidden only for now: a namespace that goes away may
-/// come again, a new one gets its service account a moment later, and a server that
-/// has just started knows nobody's rights for a moment.
+/// come again, and a new one gets its service account a moment later.
 fn is_passing(message: &str) -> bool {
-    [
-        "being terminated",
-        "error looking up service account",
-        "is forbidden: User \"",
-    ]
-    .iter()
-    .any(|part| message.contains(part))
+    ["being terminated", "error looking up service account"]
+        .iter()
+        .any(|part| message.contains(part))
+}
+
+/// Makes a call again while the server says that the runner has no right to it, but
+/// not for long: what it says for longer is so, and is final.
+pub(crate) async fn patient<T, F>(mut call: impl FnMut() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = kube::Result<T>>,
+{
+    let ends = time::Instant::now() + RIGHT_LIMIT;
+    loop {
+        let Ok(outcome) = time::timeout(CALL_LIMIT, call()).await else {
+            return Err(no_answer());
+        };
+        match outcome {
+            Err(error) if lacks_right(&error) && time::Instant::now() < ends => {
+                time::sleep(RIGHT_PAUSE).await;
+            }
+            Ok(_) | Err(_) => return outcome.map_err(ApiError::from),
+        }
+    }
+}
+
+fn lacks_right(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    status.code == 403 && MissingRight::of(&status.message).is_some()
+}
+
+fn no_answer() -> ApiError {
+    ApiError::Unavailable("no answer in time".to_owned())
 }
 
 /// Waits for a call, but not for ever.
@@ -65,7 +105,7 @@ pub(crate) async fn limited<T, E: Into<ApiError>>(
 ) -> Result<T, ApiError> {
     match time::timeout(CALL_LIMIT, call).await {
         Ok(outcome) => outcome.map_err(Into::into),
-        Err(_) => Err(ApiError::Unavailable("no answer in time".to_owned())),
+        Err(_) => Err(no_answer()),
     }
 }
 
@@ -76,7 +116,8 @@ pub(crate) async fn apply(client: &Client, object: &Value) -> Result<DynamicObje
     let api = api_of(client, &object)?;
     let name = object.metadata.name.clone().unwrap_or_default();
     let parameters = PatchParams::apply(naming::MANAGER).force();
-    limited(api.patch(&name, &parameters, &Patch::Apply(&object))).await
+    let patch = Patch::Apply(&object);
+    patient(|| api.patch(&name, &parameters, &patch)).await
 }
 
 /// Deletes an object; one that is not there is deleted.
@@ -93,7 +134,7 @@ where
         propagation_policy: Some(PropagationPolicy::Background),
         ..DeleteParams::default()
     };
-    match limited(api.delete(name, &parameters)).await {
+    match patient(|| api.delete(name, &parameters)).await {
         Ok(_) | Err(ApiError::NotFound(_)) => Ok(()),
         Err(error @ (ApiError::Refused(_) | ApiError::Unavailable(_))) => Err(error),
     }
@@ -104,7 +145,7 @@ where
 pub(crate) async fn ensure_namespace(client: &Client, wanted: &Value) -> Result<(), ApiError> {
     let api: Api<Namespace> = Api::all(client.clone());
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-    if let Some(there) = limited(api.get_opt(name)).await? {
+    if let Some(there) = patient(|| api.get_opt(name)).await? {
         if there.metadata.deletion_timestamp.is_none() {
             return Ok(());
         }
@@ -142,13 +183,35 @@ fn api_of(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>,
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use kube::core::Status;
 
     use super::*;
 
-    fn forbidden(message: &str) -> ApiError {
+    const NO_RIGHT: &str = "pods \"p\" is forbidden: User \"u\" cannot patch resource \"pods\" in \
+                            API group \"\" in the namespace \"n\"";
+    const NO_ROOM: &str = "pods \"p\" is forbidden: exceeded quota: q, requested: pods=1";
+
+    fn refusal(message: &str) -> kube::Error {
         let status = Status::failure(message, "Forbidden").with_code(403);
-        kube::Error::Api(Box::new(status)).into()
+        kube::Error::Api(Box::new(status))
+    }
+
+    /// What becomes of a call that is refused so many times, how often it was made,
+    /// and how long that took.
+    async fn after(refusals: u32, message: &str) -> (Result<(), ApiError>, u32, Duration) {
+        let calls = Cell::new(0);
+        let began = time::Instant::now();
+        let outcome = patient(|| async {
+            calls.set(calls.get() + 1);
+            if calls.get() > refusals {
+                Ok(())
+            } else {
+                Err(refusal(message))
+            }
+        });
+        (outcome.await, calls.get(), began.elapsed())
     }
 
     #[test]
@@ -157,18 +220,45 @@ mod tests {
             "pods \"p\" is forbidden: unable to create new content in namespace n because it is \
              being terminated",
             "pods \"p\" is forbidden: error looking up service account n/default: not found",
-            "networkpolicies.networking.k8s.io \"p\" is forbidden: User \
-             \"system:serviceaccount:palisade:palisade-runner\" cannot patch resource \
-             \"networkpolicies\" in API group \"networking.k8s.io\" in the namespace \"n\"",
         ] {
-            let error = forbidden(message);
+            let error = ApiError::from(refusal(message));
             assert!(matches!(error, ApiError::Unavailable(_)), "{error:?}");
         }
     }
 
     #[test]
     fn what_a_rule_of_the_cluster_forbids_is_not_tried_again() {
-        let error = forbidden("pods \"p\" is forbidden: exceeded quota: q, requested: pods=1");
+        let error = ApiError::from(refusal(NO_ROOM));
         assert!(matches!(error, ApiError::Refused(_)), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_right_that_a_server_does_not_know_yet_is_waited_for() {
+        let (outcome, calls, _) = after(3, NO_RIGHT).await;
+        assert!(outcome.is_ok(), "{outcome:?}");
+        assert_eq!(calls, 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_right_that_stays_missing_is_final_and_named() {
+        let (outcome, calls, took) = after(u32::MAX, NO_RIGHT).await;
+        let Err(ApiError::Refused(why)) = outcome else {
+            unreachable!("it is refused: {outcome:?}");
+        };
+        assert!(
+            why.contains("may not patch pods in the namespace n"),
+            "{why}"
+        );
+        assert!(
+            calls > 2 && took < 2 * RIGHT_LIMIT,
+            "{calls} calls in {took:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_for_another_reason_is_asked_once() {
+        let (outcome, calls, took) = after(u32::MAX, NO_ROOM).await;
+        assert!(matches!(outcome, Err(ApiError::Refused(_))), "{outcome:?}");
+        assert_eq!((calls, took), (1, Duration::ZERO));
     }
 }

@@ -139,7 +139,8 @@ impl KubeBackend {
         }
         let records: Api<Secret> = Api::all(self.shared.client.clone());
         let selector = format!("{}={id}", naming::SANDBOX_ID);
-        let found = api::limited(records.list(&ListParams::default().labels(&selector))).await?;
+        let labelled = ListParams::default().labels(&selector);
+        let found = api::patient(|| records.list(&labelled)).await?;
         if found.items.is_empty() {
             return Ok(None);
         }
@@ -187,7 +188,7 @@ impl Backend for KubeBackend {
     }
 
     fn surroundings(&self) -> Surroundings {
-        manifest::surroundings(&self.shared.settings)
+        manifest::surroundings(&self.shared.settings, &self.shared.nodes.borrow())
     }
 
     async fn capacity(&self) -> Result<Capacity, CapacityError> {

@@ -45,6 +45,10 @@ pub(crate) trait Fact:
 /// The number of watches that have to be complete before anything is decided.
 pub(crate) const WATCHES: usize = 8;
 
+/// How many objects a list gives at once: what they take is given back only when
+/// the next ones come.
+const PAGE: u32 = 100;
+
 /// Starts the watches.
 pub(crate) fn start(shared: &Arc<Shared>) {
     watch_sandboxes::<Secret>(shared);
@@ -60,6 +64,7 @@ pub(crate) fn start(shared: &Arc<Shared>) {
 fn watch_sandboxes<K: Sight>(shared: &Arc<Shared>) {
     let selector = shared.selector();
     let config = watcher::Config::default().labels(&selector);
+    let config = config.page_size(PAGE);
     let shared_here = Arc::clone(shared);
     let put = move |id: &SandboxId, object| K::put(&shared_here, *id, object);
     run(shared, config, told(sandbox_id::<K>, put));

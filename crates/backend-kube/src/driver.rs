@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use palisade_backend::View;
+use palisade_model::cidr::Cidr;
 use palisade_model::clock::Timestamp;
 use tokio::time;
 use tracing::warn;
@@ -21,6 +22,7 @@ use crate::view::Verdict;
 
 mod ending;
 mod making;
+mod policy;
 mod removing;
 mod stopping;
 
@@ -46,6 +48,8 @@ pub(crate) struct Driver {
     kill: Option<(time::Instant, u32)>,
     /// Whether what only a live sandbox needs is gone.
     is_freed: bool,
+    /// The ranges of nodes that its policy closes; an earlier run knew others.
+    closed: Option<Arc<[Cidr]>>,
 }
 
 /// Whether a driver goes on.
@@ -86,6 +90,7 @@ fn spawn(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>, is_adopted: bool) {
         told_stop: None,
         kill: None,
         is_freed: false,
+        closed: None,
     };
     shared.tasks.spawn(driver.run());
 }
@@ -98,14 +103,17 @@ impl Driver {
         }
         let mut changes = shared.hints.subscribe(self.sandbox.id());
         let mut wishes = self.sandbox.wish.subscribe();
+        let mut nodes = shared.nodes.subscribe();
         loop {
             changes.mark_unchanged();
             wishes.mark_unchanged();
-            // A pass that is dropped is one that a crash interrupts.
+            nodes.mark_unchanged();
+            // A pass that is dropped is one that a crash interrupts. On the heap it
+            // takes no room while there is nothing to do, which is nearly always.
             let next = tokio::select! {
                 biased;
                 () = shared.closing.cancelled() => return,
-                next = self.pass() => next,
+                next = Box::pin(self.pass()) => next,
             };
             let until = match next {
                 Next::Again => continue,
@@ -120,6 +128,7 @@ impl Driver {
                 () = shared.closing.cancelled() => return,
                 _ = changes.changed(), if next != Next::Pause => {}
                 _ = wishes.changed() => {}
+                _ = nodes.changed(), if next != Next::Pause => {}
                 () = sleep_until(until) => {}
             }
         }
@@ -163,7 +172,15 @@ impl Driver {
             let reason = "its node was lost".to_owned();
             return self.end(View::Failed { at: now, reason }).await;
         }
-        match seen.verdict(is_overdue, now) {
+        let verdict = seen.verdict(is_overdue, now);
+        let is_live = matches!(
+            verdict,
+            Verdict::At(View::Starting(_) | View::Running { .. })
+        );
+        if is_live && let Err(error) = self.renew_policy(seen).await {
+            return self.try_later("could not close new nodes to the sandbox", &error);
+        }
+        match verdict {
             Verdict::Hopeless(reason) => self.end(View::Failed { at: now, reason }).await,
             // What the pod says now may be said no more later on, or differently.
             Verdict::At(view) if view.is_over() && seen.is_fleeting() => self.end(view).await,

@@ -6,14 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1;
+use palisade_model::cidr::Cidr;
 use palisade_model::name::RuntimeClass;
-use palisade_model::profile::{EgressType, ServiceType};
+use palisade_model::policy::{EgressRules, Verdict};
+use palisade_model::profile::{EgressMode, EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{
     AddressPools, Capabilities, Capacity, Feature, PodFieldSupport, Resources, RouteSupport,
     SecretSupport,
 };
 
+use crate::manifest::surroundings;
 use crate::settings::Settings;
 
 /// Labels that say what a node is, which no sandbox would be selected by.
@@ -41,6 +44,8 @@ pub(crate) struct Node {
     pods_max: u32,
     gpu_type: Option<String>,
     instance_type: Option<String>,
+    /// What of it would count as the internet if nobody knew better.
+    public: Vec<Cidr>,
 }
 
 impl Node {
@@ -73,9 +78,26 @@ impl Node {
             pods_max: whole("pods"),
             gpu_type: labels.get(&settings.gpu_type_label).cloned(),
             instance_type: labels.get(&settings.instance_type_label).cloned(),
+            public: public(node, settings),
             labels,
         }
     }
+}
+
+/// The addresses of a node, and the ranges that its pods get theirs from, where
+/// these are public and not set apart already.
+fn public(node: &v1::Node, settings: &Settings) -> Vec<Cidr> {
+    let spec = node.spec.as_ref();
+    let addresses = node.status.as_ref().and_then(|it| it.addresses.as_ref());
+    // Names of nodes are among them.
+    let addresses = addresses.into_iter().flatten();
+    let addresses = addresses.filter_map(|one| one.address.parse().ok().map(Cidr::host));
+    let ranges = spec.and_then(|spec| spec.pod_cidrs.as_ref());
+    let ranges = ranges.into_iter().flatten();
+    let ranges = ranges.filter_map(|range| range.parse().ok());
+    let rules = EgressRules::new(&EgressMode::Internet, &surroundings(settings, &[]));
+    let is_open = |range: &Cidr| matches!(rules.address(range.first()), Verdict::Allowed(_));
+    addresses.chain(ranges).filter(is_open).collect()
 }
 
 impl Facts {
@@ -104,6 +126,13 @@ impl Facts {
     /// Whether what ran on this node can no longer be asked to end.
     pub(crate) fn is_lost(&self, node: &str) -> bool {
         self.nodes.get(node).is_none_or(|node| node.is_lost)
+    }
+
+    /// Public addresses and ranges of the nodes, which are no internet all the same.
+    pub(crate) fn public_ranges(&self) -> Vec<Cidr> {
+        let all = self.nodes.values().flat_map(|node| &node.public);
+        let all: BTreeSet<Cidr> = all.copied().collect();
+        all.into_iter().collect()
     }
 
     /// The classes of ingress controllers.
@@ -296,6 +325,38 @@ mod tests {
         facts.put_ingress_class("nginx", true);
         let routes = facts.capabilities(BTreeSet::new()).routes;
         assert_eq!(routes, RouteSupport::Public);
+    }
+
+    #[test]
+    fn public_addresses_of_nodes_and_their_pods_are_known_and_others_are_not_needed() {
+        let settings = Settings {
+            cluster_ranges: vec!["8.8.8.0/24".parse().unwrap()],
+            ..Settings::default()
+        };
+        let node = |addresses: &[&str], ranges: &[&str]| {
+            let addresses = addresses.iter();
+            let addresses = addresses.map(|one| json!({ "type": "ExternalIP", "address": one }));
+            let node = serde_json::from_value(json!({
+                "metadata": {},
+                "spec": { "podCIDRs": ranges },
+                "status": { "addresses": addresses.collect::<Vec<_>>() },
+            }));
+            Node::read(&node.unwrap(), &settings)
+        };
+        let first = node(
+            &["10.0.0.7", "5.9.0.1", "8.8.8.8", "node-1", "2a01:4f8::1"],
+            &["10.244.0.0/24", "2a01:4f8:1::/64"],
+        );
+        let facts = facts(vec![first, node(&["5.9.0.1", "5.9.0.2"], &[])]);
+        let found = facts.public_ranges().into_iter();
+        let found: Vec<String> = found.map(|range| range.to_string()).collect();
+        let expected = [
+            "5.9.0.1/32",
+            "5.9.0.2/32",
+            "2a01:4f8::1/128",
+            "2a01:4f8:1::/64",
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Lease {
 }
 
 async fn get(api: &Api<Object>, name: &str) -> Result<Option<Object>, LeaseError> {
-    let found = api::limited(api.get_opt(name)).await;
+    let found = api::patient(|| api.get_opt(name)).await;
     found.map_err(|error| LeaseError::Cluster(error.to_string()))
 }
 

@@ -4,6 +4,7 @@
 //! 1.20 on know, and is complete, so that applying it twice changes nothing.
 //! Everything but the namespace is owned by the record, and goes when that goes.
 
+use palisade_model::cidr::Cidr;
 use palisade_model::pod::Dropped;
 use palisade_model::sandbox::Launch;
 use serde_json::{Value, json};
@@ -52,22 +53,32 @@ pub struct Owner {
 
 /// Every object of a sandbox but its namespace and its record, in the order in
 /// which they have to exist: nothing runs before its policy is there.
-pub fn objects(launch: &Launch, settings: &Settings, owner: &Owner) -> (Vec<Value>, Vec<Dropped>) {
-    let mut objects = vec![network_policy(launch, settings)];
+pub fn objects(
+    launch: &Launch,
+    settings: &Settings,
+    nodes: &[Cidr],
+    owner: &Owner,
+) -> (Vec<Value>, Vec<Dropped>) {
+    let mut objects = vec![network_policy(launch, settings, nodes)];
     objects.extend(service(launch, settings));
     objects.extend(ingress(launch, settings));
     let Made { object, dropped } = pod(launch, settings);
     objects.push(object);
     for object in &mut objects {
-        object["metadata"]["ownerReferences"] = json!([{
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "name": owner.name,
-            "uid": owner.uid,
-            "controller": true,
-        }]);
+        own(object, owner);
     }
     (objects, dropped)
+}
+
+/// Has an object go with its record.
+pub(crate) fn own(object: &mut Value, owner: &Owner) {
+    object["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": true,
+    }]);
 }
 
 /// The metadata that every object of a sandbox starts from.

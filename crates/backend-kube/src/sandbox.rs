@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::manifest::Owner;
 use crate::view::{self, Around, Verdict};
-use crate::{address, end};
+use crate::{address, end, slim};
 
 /// The record of a sandbox, as the server has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub(crate) struct Record {
 }
 
 /// What the cluster shows.
+///
+/// Of objects there is only what [`crate::slim`] keeps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) launch: Option<Arc<Launch>>,
@@ -162,7 +164,7 @@ impl Seen {
     /// Takes note of a pod that was made; what a watch showed of it is newer.
     pub(crate) fn put_made(&mut self, pod: Option<Pod>) {
         self.had_pod = true;
-        self.pod = self.pod.take().or(pod.map(Arc::new));
+        self.pod = self.pod.take().or(pod.map(slim::pod));
     }
 
     /// Whether what the pod says of the end goes with it, or may yet change: it is

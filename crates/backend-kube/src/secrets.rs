@@ -69,7 +69,7 @@ async fn own(
         return Err(refused("this runner has no secrets of its own".to_owned()));
     };
     let secrets: Api<Secret> = Api::namespaced(shared.client.clone(), namespace);
-    let found = match api::limited(secrets.get_opt(name.as_str())).await {
+    let found = match api::patient(|| secrets.get_opt(name.as_str())).await {
         Ok(found) => found,
         Err(ApiError::Refused(_) | ApiError::NotFound(_)) => {
             let what = format!("this runner may not read the Secret {name} of its cluster");

@@ -27,7 +27,7 @@ pub struct Settings {
     /// The resolver that sandboxes may ask: labels of its pods.
     pub dns_pod_labels: BTreeMap<String, String>,
     /// Ranges of nodes, pods and Services, closed to the mode `internet` even
-    /// where they are public addresses.
+    /// where they are public addresses. What nodes say of themselves need not be here.
     pub cluster_ranges: Vec<Cidr>,
     /// The namespace of the Secrets that sandboxes may be given; without one there
     /// are none.

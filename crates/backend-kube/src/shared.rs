@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Client;
+use palisade_model::cidr::Cidr;
 use palisade_model::clock::Clock;
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Launch;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) enforced: watch::Sender<Finding>,
     /// What sandboxes use, as the cluster last said.
     pub(crate) usage: UsageBook,
+    /// Public ranges of the nodes; see [`Facts::public_ranges`].
+    pub(crate) nodes: watch::Sender<Arc<[Cidr]>>,
     /// Counts the nodes that came.
     pub(crate) new_nodes: watch::Sender<u64>,
     /// Read while a record is written, written while a namespace is deleted: what
@@ -76,6 +79,7 @@ impl Shared {
             complete: watch::Sender::new(0),
             enforced: watch::Sender::new(Finding::Unknown),
             usage: UsageBook::default(),
+            nodes: watch::Sender::new(Arc::from([])),
             new_nodes: watch::Sender::new(0),
             namespaces: RwLock::new(()),
             sandboxes: Mutex::default(),

@@ -99,7 +99,8 @@ impl Driver {
         loop {
             changes.mark_unchanged();
             self.wishes.mark_unchanged();
-            let pause = match self.pass().await {
+            // On the heap it takes no room while there is nothing to do.
+            let pause = match Box::pin(self.pass()).await {
                 Next::Again => continue,
                 Next::Done => break,
                 Next::Wait(at) => self.until(at),

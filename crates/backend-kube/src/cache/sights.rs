@@ -14,7 +14,7 @@ use super::{Fact, Sight};
 use crate::manifest::read_record;
 use crate::sandbox::record_of;
 use crate::shared::Shared;
-use crate::{driver, facts};
+use crate::{driver, facts, slim};
 
 impl Sight for Secret {
     fn put(shared: &Arc<Shared>, id: SandboxId, object: Option<Self>) {
@@ -75,7 +75,7 @@ impl Sight for Pod {
         if let Some(sandbox) = sandbox {
             sandbox.see(|seen| {
                 seen.had_pod |= object.is_some();
-                seen.pod = object.map(Arc::new);
+                seen.pod = object.map(slim::pod);
             });
             shared.forget_if_unknown(&sandbox);
         }
@@ -86,11 +86,11 @@ impl Sight for Pod {
 impl Sight for Service {
     fn put(shared: &Arc<Shared>, id: SandboxId, object: Option<Self>) {
         if let Some(sandbox) = shared.sandbox(id) {
-            sandbox.see(|seen| seen.service = object.map(Arc::new));
+            sandbox.see(|seen| seen.service = object.map(slim::service));
             shared.hints.hint(id);
         } else if object.is_some() {
             let sandbox = shared.find_or_make(id);
-            sandbox.see(|seen| seen.service = object.map(Arc::new));
+            sandbox.see(|seen| seen.service = object.map(slim::service));
         }
     }
 }
@@ -98,11 +98,11 @@ impl Sight for Service {
 impl Sight for Ingress {
     fn put(shared: &Arc<Shared>, id: SandboxId, object: Option<Self>) {
         if let Some(sandbox) = shared.sandbox(id) {
-            sandbox.see(|seen| seen.ingress = object.map(Arc::new));
+            sandbox.see(|seen| seen.ingress = object.map(slim::ingress));
             shared.hints.hint(id);
         } else if object.is_some() {
             let sandbox = shared.find_or_make(id);
-            sandbox.see(|seen| seen.ingress = object.map(Arc::new));
+            sandbox.see(|seen| seen.ingress = object.map(slim::ingress));
         }
     }
 }
@@ -111,7 +111,17 @@ impl Fact for Node {
     fn put(shared: &Shared, name: &str, object: Option<Self>) {
         let settings = &shared.settings;
         let node = object.map(|node| facts::Node::read(&node, settings));
-        let is_new = shared.facts().put_node(name, node);
+        let mut facts = shared.facts();
+        let is_new = facts.put_node(name, node);
+        let ranges = facts.public_ranges();
+        drop(facts);
+        shared.nodes.send_if_modified(|known| {
+            let is_other = **known != *ranges;
+            if is_other {
+                *known = ranges.into();
+            }
+            is_other
+        });
         if is_new {
             shared.new_nodes.send_modify(|count| *count += 1);
         }

@@ -33,7 +33,7 @@ impl Driver {
         };
         let name = naming::object(launch.id);
         let patch = Patch::Merge(&patch);
-        match api::limited(records.patch(&name, &parameters, &patch)).await {
+        match api::patient(|| records.patch(&name, &parameters, &patch)).await {
             Ok(_) => {
                 info!(sandbox.id = %launch.id, "the end of the sandbox is recorded");
                 self.failures = 0;

@@ -128,15 +128,17 @@ impl Driver {
         };
         let policies = self.policies(launch);
         let name = naming::object(launch.id);
-        let found = api::limited(policies.get_opt(&name)).await?;
+        let found = api::patient(|| policies.get_opt(&name)).await?;
         Ok(found.is_some())
     }
 
-    async fn make(&self, seen: &Seen) -> Result<(), (String, ApiError)> {
+    async fn make(&mut self, seen: &Seen) -> Result<(), (String, ApiError)> {
         let (Some(launch), Some(record)) = (&seen.launch, &seen.record) else {
             return Ok(());
         };
-        let (objects, dropped) = manifest::objects(launch, &self.shared.settings, &record.owner);
+        let (settings, nodes) = (&self.shared.settings, self.nodes());
+        let (objects, dropped) = manifest::objects(launch, settings, &nodes, &record.owner);
+        self.closed = Some(nodes);
         for key in dropped {
             warn!(sandbox.id = %launch.id, "{key}");
         }

@@ -24,6 +24,7 @@ use crate::attach::signal;
 use crate::manifest::GRACE_SECONDS;
 use crate::naming;
 use crate::sandbox::Seen;
+use crate::slim;
 use crate::view;
 
 /// How long it may take to send a signal.
@@ -144,11 +145,12 @@ impl Driver {
         };
         let pods: Api<Pod> = self.api(launch);
         let name = naming::object(launch.id);
-        let patched = api::limited(pods.patch(&name, &parameters, &Patch::Merge(&patch))).await?;
+        let patch = Patch::Merge(&patch);
+        let patched = api::patient(|| pods.patch(&name, &parameters, &patch)).await?;
         self.sandbox.see(|seen| {
             // What the watch shows meanwhile may be newer; it will show this, too.
             if seen.pod.is_some() {
-                seen.pod = Some(Arc::new(patched));
+                seen.pod = Some(slim::pod(patched));
             }
         });
         self.shared.hints.hint(launch.id);

@@ -9,6 +9,7 @@
 //! knows names of sandboxes only may ask nothing: that is closer to the mode than
 //! all names of the world. Its sandboxes find each other by address.
 
+use palisade_model::cidr::Cidr;
 use palisade_model::policy::{
     Block, Dns, EgressRules, Exposed, NAME_PORTS, Peers, Standing, Surroundings,
 };
@@ -20,17 +21,18 @@ use super::metadata;
 use crate::naming;
 use crate::settings::Settings;
 
-/// What lies around the sandboxes, as far as the operator said.
-pub(crate) fn surroundings(settings: &Settings) -> Surroundings {
+/// What lies around the sandboxes: what the operator said, and ranges of the nodes.
+pub(crate) fn surroundings(settings: &Settings, nodes: &[Cidr]) -> Surroundings {
     Surroundings {
-        cluster: settings.cluster_ranges.clone(),
+        cluster: [settings.cluster_ranges.as_slice(), nodes].concat(),
         ..Surroundings::default()
     }
 }
 
-/// The policy of a launch. Without any rule, everything is closed.
-pub fn network_policy(launch: &Launch, settings: &Settings) -> Value {
-    let rules = EgressRules::new(&launch.egress.mode, &surroundings(settings));
+/// The policy of a launch among nodes with such ranges. Without any rule, everything
+/// is closed.
+pub fn network_policy(launch: &Launch, settings: &Settings, nodes: &[Cidr]) -> Value {
+    let rules = EgressRules::new(&launch.egress.mode, &surroundings(settings, nodes));
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

@@ -46,7 +46,7 @@ fn a_sandbox_of_the_smallest_profile_is_hardened_and_closed() {
         uid: "uid".to_owned(),
     };
     let launch = sample_launch();
-    let (objects, dropped) = objects(&launch, &Settings::default(), &owner);
+    let (objects, dropped) = objects(&launch, &Settings::default(), &[], &owner);
     assert_eq!(dropped, []);
     insta::assert_json_snapshot!(objects);
 }
@@ -254,20 +254,15 @@ fn a_patch_changes_neither_whose_a_sandbox_is_nor_that_it_runs_once() {
 }
 
 #[test]
-fn a_patch_that_is_no_pod_is_left_to_the_server_to_refuse() {
+fn a_patch_that_is_no_pod_is_refused_before_it_gets_here() {
     let patch = json!({ "affinity": "none", "nodeSelector": ["a"] });
-    let Ok(spec) = form::decode(&json!({
-        "instance_types": ["h100"], "node_selector": { "a": "b" }, "pod": { "spec": patch },
-    })) else {
-        return;
-    };
-    let mut launch = sample_launch();
-    launch.pod = spec.pod;
-    launch.instance_types = spec.instance_types.unwrap_or_default();
-    launch.node_selector = spec.node_selector;
-    let pod = pod_of(&launch);
-    assert_eq!(pod["spec"]["affinity"], "none");
-    assert_eq!(pod["spec"]["nodeSelector"], json!(["a"]));
+    let refused = form::decode(&json!({ "pod": { "spec": patch } })).unwrap_err();
+    let paths: Vec<String> = refused.iter().map(|one| one.path.to_string()).collect();
+    assert_eq!(paths.len(), 2, "{paths:?}");
+    for field in ["pod.spec.affinity", "pod.spec.nodeSelector"] {
+        let is_named = paths.iter().any(|path| path.ends_with(field));
+        assert!(is_named, "{field} in {paths:?}");
+    }
 }
 
 #[test]

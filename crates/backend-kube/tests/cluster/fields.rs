@@ -45,6 +45,9 @@ const LEFT_OUT: [&str; 15] = [
     "uid",
 ];
 
+/// A namespace that somebody else made.
+const KEPT: &str = "golden-kept";
+
 fn container() -> Vec<(&'static str, Value)> {
     vec![
         ("container_image", json!("ghcr.io/myorg/python-ds:3.11")),
@@ -66,6 +69,10 @@ fn namespaces() -> Vec<(&'static str, Value)> {
         (
             "namespace",
             json!({ "strategy": "static", "staticNamespace": "golden" }),
+        ),
+        (
+            "namespace",
+            json!({ "strategy": "static", "staticNamespace": KEPT, "autoCreate": false }),
         ),
         ("namespace.namespacePrefix", json!("team-a-")),
         ("namespace.labels", json!({ "team": "ml" })),
@@ -335,6 +342,10 @@ async fn image_resources_and_placement_are_stored_as_they_are_set() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn namespaces_are_stored_by_strategy_and_with_what_they_are_marked_with() {
+    apply::<Namespace>(json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": KEPT },
+    }))
+    .await;
     insta::assert_snapshot!(golden(namespaces()).await);
 }
 

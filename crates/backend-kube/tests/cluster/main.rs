@@ -5,6 +5,7 @@
 //! a node would. Every test has an instance of its own in the one cluster, so that
 //! they run side by side, but for those that stop parts of it.
 
+mod addresses;
 mod conformance;
 mod crashes;
 mod faults;

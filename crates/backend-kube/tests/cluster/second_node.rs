@@ -48,6 +48,15 @@ impl SecondNode {
         Self { stop, nodes }
     }
 
+    /// Tells an address of it, beside those that it has.
+    pub(crate) async fn tell_address(&self, address: &str) {
+        let addresses = json!([{ "type": "ExternalIP", "address": address }]);
+        let status = json!({ "status": { "addresses": addresses } });
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(&status));
+        let told = self.nodes.patch_status(NAME, &parameters, &patch).await;
+        told.expect("it can be told");
+    }
+
     pub(crate) async fn leave(self) {
         self.stop.cancel();
         let deleted = self.nodes.delete(NAME, &DeleteParams::default()).await;

@@ -9,7 +9,7 @@ fn mode(block: Value) -> Launch {
 }
 
 fn egress_of(launch: &Launch) -> Value {
-    network_policy(launch, &Settings::default())["spec"]["egress"].clone()
+    network_policy(launch, &Settings::default(), &[])["spec"]["egress"].clone()
 }
 
 fn expose(launch: &mut Launch, level: Value, ports: &[u16]) {
@@ -102,7 +102,7 @@ fn the_ports_of_name_servers_are_closed_in_open_ranges_as_the_model_says() {
         has_port_ranges: false,
         ..Settings::default()
     };
-    let policy = network_policy(&launch, &old);
+    let policy = network_policy(&launch, &old, &[]);
     assert!(policy["spec"]["egress"][0].get("ports").is_none());
 }
 
@@ -112,8 +112,9 @@ fn the_internet_is_everything_but_what_is_set_apart_and_the_cluster() {
         cluster_ranges: vec!["8.8.8.0/24".parse().unwrap()],
         ..Settings::default()
     };
+    let nodes = ["5.9.0.1/32".parse().unwrap()];
     let launch = mode(json!({ "type": "internet" }));
-    let policy = network_policy(&launch, &settings);
+    let policy = network_policy(&launch, &settings, &nodes);
     let blocks = policy["spec"]["egress"][0]["to"].as_array().unwrap();
     let v4 = &blocks[0]["ipBlock"];
     assert_eq!(v4["cidr"], "0.0.0.0/0");
@@ -128,6 +129,7 @@ fn the_internet_is_everything_but_what_is_set_apart_and_the_cluster() {
         "169.254.0.0/16",
         "168.63.129.16/32",
         "8.8.8.0/24",
+        "5.9.0.1/32",
     ] {
         assert!(except.contains(&closed), "{closed} in {except:?}");
     }
@@ -137,7 +139,7 @@ fn the_internet_is_everything_but_what_is_set_apart_and_the_cluster() {
 /// What Kubernetes makes of the blocks of a policy.
 fn is_open(egress: &Value, address: std::net::IpAddr) -> bool {
     let within = |cidr: &Value| {
-        let cidr: palisade_model::cidr::Cidr = cidr.as_str().unwrap().parse().unwrap();
+        let cidr: Cidr = cidr.as_str().unwrap().parse().unwrap();
         cidr.contains(address)
     };
     let blocks = egress.as_array().unwrap().iter();
@@ -176,7 +178,7 @@ fn for_addresses_the_policy_says_what_the_model_says() {
     ];
     for block in modes {
         let launch = mode(block);
-        let rules = EgressRules::new(&launch.egress.mode, &surroundings(&settings));
+        let rules = EgressRules::new(&launch.egress.mode, &surroundings(&settings, &[]));
         let egress = egress_of(&launch);
         for address in addresses {
             let address = address.parse().unwrap();
@@ -234,8 +236,9 @@ fn modes_among_sandboxes_go_by_labels_that_only_the_system_sets() {
 
 #[test]
 fn nothing_comes_in_without_a_level_or_without_a_port() {
-    let rules =
-        |launch: &Launch| network_policy(launch, &Settings::default())["spec"]["ingress"].clone();
+    let rules = |launch: &Launch| {
+        network_policy(launch, &Settings::default(), &[])["spec"]["ingress"].clone()
+    };
     assert_eq!(rules(&sample_launch()), json!([]));
     let launch = exposed(json!({ "scope": "any" }), &[]);
     assert_eq!(rules(&launch), json!([]));
@@ -252,7 +255,7 @@ fn nothing_comes_in_without_a_level_or_without_a_port() {
 fn each_scope_admits_whom_it_names() {
     for scope in Scope::ALL {
         let launch = exposed(json!({ "scope": scope.as_str() }), &[8080]);
-        let rule = &network_policy(&launch, &Settings::default())["spec"]["ingress"][0];
+        let rule = &network_policy(&launch, &Settings::default(), &[])["spec"]["ingress"][0];
         assert_eq!(rule["ports"], json!([{ "protocol": "TCP", "port": 8080 }]));
         for peer in rule["from"].as_array().into_iter().flatten() {
             assert_eq!(peer["podSelector"], rule["from"][0]["podSelector"]);
@@ -344,7 +347,7 @@ fn an_ingress_block_makes_an_ingress_of_its_class_to_the_first_port() {
 #[test]
 fn workloads_of_others_need_a_namespace_that_bears_their_organization() {
     let launch = exposed(json!({ "scope": "org" }), &[8080]);
-    let policy = network_policy(&launch, &Settings::default());
+    let policy = network_policy(&launch, &Settings::default(), &[]);
     let from = policy["spec"]["ingress"][0]["from"].as_array().unwrap();
     let namespaces: Vec<&Value> = from.iter().map(|peer| &peer["namespaceSelector"]).collect();
     let labelled = |key: &str, value: &str| json!({ "matchLabels": { key: value } });
