@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use palisade_backend::{Attach, AttachError, Exec, ExecSpec, LogQuery, Logs, Tunnel};
+use palisade_backend::{Attach, AttachError, Exec, ExecSpec, LogQuery, Logs, Tunnel, Upload};
 use palisade_model::id::SandboxId;
 
 use crate::backend::KubeBackend;
@@ -89,9 +89,10 @@ impl Attach for KubeBackend {
         &self,
         id: SandboxId,
         path: &str,
-        content: Bytes,
+        content: Upload,
     ) -> Result<(), AttachError> {
-        files::write(self.running(id)?, path, content).await
+        let target = self.running(id)?;
+        files::write(target, path, content.collect().await?).await
     }
 
     async fn read_file(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use palisade_backend::{
-    Archive, Attach, AttachError, Exec, ExecSpec, LogChunk, LogQuery, Logs, Tunnel, View,
+    Archive, Attach, AttachError, Exec, ExecSpec, LogChunk, LogQuery, Logs, Tunnel, Upload, View,
 };
 use palisade_model::id::SandboxId;
 use tokio::sync::mpsc;
@@ -131,7 +131,7 @@ impl Attach for LinuxBackend {
         &self,
         id: SandboxId,
         path: &str,
-        content: Bytes,
+        content: Upload,
     ) -> Result<(), AttachError> {
         init_client::write_file(&self.client(id)?, path, content).await
     }

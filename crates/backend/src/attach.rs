@@ -13,6 +13,8 @@ use palisade_model::sandbox::Exit;
 use palisade_model::snapshot::Content;
 use tokio::sync::mpsc;
 
+use crate::upload::Upload;
+
 /// Talks to sandboxes of a backend.
 ///
 /// # Contract
@@ -52,7 +54,7 @@ pub trait Attach: Debug + Send + Sync + 'static {
         &self,
         id: SandboxId,
         path: &str,
-        content: Bytes,
+        content: Upload,
     ) -> Result<(), AttachError>;
 
     /// Reads a file of at most `bytes_max` bytes.

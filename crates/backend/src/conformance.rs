@@ -253,6 +253,7 @@ macro_rules! conformance_tests {
             logs_can_be_read_after_the_end_and_after_a_crash,
             a_file_reads_as_it_was_written,
             a_file_is_replaced_as_a_whole,
+            a_file_whose_rest_never_comes_leaves_the_old_one,
             every_problem_with_a_file_has_its_own_error,
         );
         $crate::conformance_tests!(@tunnel $harness;

@@ -12,6 +12,7 @@ pub mod conformance;
 #[cfg(feature = "testing")]
 pub mod fake;
 mod snapshots;
+mod upload;
 
 pub use attach::{
     Archive, Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError,
@@ -22,3 +23,4 @@ pub use backend::{
     StopError, Usage, View,
 };
 pub use snapshots::{FetchError, SnapshotSource};
+pub use upload::Upload;

@@ -4,10 +4,11 @@
 //! the sandbox may have taken over process 1. Invariant: a decoded value is
 //! valid.
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use prost::Message;
 
 use crate::frame;
+use crate::frame::Frame;
 use crate::text::{Data, Invalid, Reason, SignalNumber, Stream, UnixMicros};
 use crate::wire;
 use crate::wire::{EndedKind, InitKind};
@@ -185,10 +186,30 @@ impl Answer {
     }
 
     /// The frame.
-    pub fn encode(self) -> Bytes {
-        frame::encode(&wire::InitFrame {
-            kind: Some(self.into()),
-        })
+    pub fn encode(self) -> Frame {
+        let mut kind = InitKind::from(self);
+        let content = kind.take_content();
+        let message = wire::InitFrame { kind: Some(kind) };
+        match content {
+            Some(content) => frame::head(&message, content.len()).chain(content),
+            None => frame::encode(&message).chain(Bytes::new()),
+        }
+    }
+
+    /// What is before `len` bytes of output in their frame: that of [`Answer::Output`], for
+    /// those who have the bytes elsewhere.
+    pub fn output_head(stream: Stream, len: usize) -> Bytes {
+        let kind = match stream {
+            Stream::Stdout => InitKind::Stdout(Bytes::new()),
+            Stream::Stderr => InitKind::Stderr(Bytes::new()),
+        };
+        frame::head(&wire::InitFrame { kind: Some(kind) }, len)
+    }
+
+    /// Likewise of [`Answer::Received`].
+    pub fn received_head(len: usize) -> Bytes {
+        let kind = Some(InitKind::Received(Bytes::new()));
+        frame::head(&wire::InitFrame { kind }, len)
     }
 }
 

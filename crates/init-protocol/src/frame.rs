@@ -5,7 +5,8 @@
 //! [`FRAME_BYTES_MAX`] is ever waited for, and memory is taken for bytes that
 //! arrived, or for one frame of the usual size ahead of them.
 
-use bytes::Bytes;
+use bytes::buf::Chain;
+use bytes::{Buf as _, Bytes};
 use prost::Message;
 
 /// The most bytes of input, output or file content that one frame carries.
@@ -108,14 +109,45 @@ fn take<'a>(input: &mut &'a [u8], len: usize) -> &'a [u8] {
     taken
 }
 
+/// A frame on its way: what is before its content, and the content, which is not copied.
+pub type Frame = Chain<Bytes, Bytes>;
+
+/// A frame as one piece, which copies its content.
+pub fn whole(mut frame: Frame) -> Bytes {
+    frame.copy_to_bytes(frame.remaining())
+}
+
 /// A message as a frame.
 pub(crate) fn encode(message: &impl Message) -> Bytes {
     let len = message.encoded_len();
     debug_assert!(len <= FRAME_BYTES_MAX, "a frame of {len} bytes is refused");
-    let mut frame = Vec::with_capacity(PREFIX_BYTES + len);
-    frame.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
+    let mut frame = prefix(len, len);
     message.encode(&mut frame).expect("a vector grows");
     Bytes::from(frame)
+}
+
+/// What is before `len` bytes of content in a frame whose message is nothing else; `empty`
+/// is that message without content.
+pub(crate) fn head(empty: &impl Message, len: usize) -> Bytes {
+    // Without content, the length of it is the last byte.
+    let mut before = empty.encode_to_vec();
+    before.pop();
+    prost::encode_length_delimiter(len, &mut before).expect("a vector grows");
+    let body_len = before.len() + len;
+    debug_assert!(
+        body_len <= FRAME_BYTES_MAX,
+        "a frame of {body_len} bytes is refused"
+    );
+    let mut head = prefix(body_len, before.len());
+    head.extend_from_slice(&before);
+    Bytes::from(head)
+}
+
+/// The length of a frame, with room behind it.
+fn prefix(len: usize, room: usize) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(PREFIX_BYTES + room);
+    frame.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
+    frame
 }
 
 #[cfg(test)]

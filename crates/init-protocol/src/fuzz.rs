@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::answer::Answer;
 use crate::config::Config;
-use crate::frame::Assembler;
+use crate::frame::{Assembler, whole};
 use crate::log::Record;
 use crate::request::{Input, Request};
 use crate::status::Status;
@@ -47,11 +47,11 @@ fn decode_frame(body: &Bytes) {
         assert_eq!(Request::decode(unframed(&frame)), Ok(request));
     }
     if let Ok(input) = Input::decode(body.clone()) {
-        let frame = input.clone().encode();
+        let frame = whole(input.clone().encode());
         assert_eq!(Input::decode(unframed(&frame)), Ok(input));
     }
     if let Ok(Some(answer)) = Answer::decode(body.clone()) {
-        let frame = answer.clone().encode();
+        let frame = whole(answer.clone().encode());
         assert_eq!(Answer::decode(unframed(&frame)), Ok(Some(answer)));
     }
 }

@@ -5,10 +5,10 @@
 
 use std::num::NonZeroU16;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use prost::Message;
 
-use crate::frame::{self, FRAME_BYTES_MAX, FrameTooLong};
+use crate::frame::{self, FRAME_BYTES_MAX, Frame, FrameTooLong};
 use crate::text::{
     AbsolutePath, Command, Data, Invalid, SignalNumber, TerminalSize, UserName, Variable,
 };
@@ -218,14 +218,18 @@ impl Input {
     }
 
     /// The frame.
-    pub fn encode(self) -> Bytes {
+    pub fn encode(self) -> Frame {
         let kind = match self {
-            Self::Data(data) => HostKind::Data(data.into_bytes()),
+            Self::Data(data) => {
+                let content = data.into_bytes();
+                let kind = Some(HostKind::Data(Bytes::new()));
+                return frame::head(&wire::HostFrame { kind }, content.len()).chain(content);
+            }
             Self::Close => HostKind::CloseInput(wire::Empty {}),
             Self::Resize(size) => HostKind::Resize(size.into()),
             Self::Signal(signal) => HostKind::Signal(signal.get().into()),
         };
-        frame::encode(&wire::HostFrame { kind: Some(kind) })
+        frame::encode(&wire::HostFrame { kind: Some(kind) }).chain(Bytes::new())
     }
 }
 

@@ -100,6 +100,20 @@ pub(crate) enum InitKind {
     NotConnected(NotConnected),
 }
 
+impl InitKind {
+    /// Takes what it carries of output or of a file, and leaves nothing in its place.
+    pub(crate) fn take_content(&mut self) -> Option<Bytes> {
+        if let Self::Stdout(content)
+        | Self::Stderr(content)
+        | Self::FileContent(content)
+        | Self::Received(content) = self
+        {
+            return Some(std::mem::take(content));
+        }
+        None
+    }
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Empty {}
 

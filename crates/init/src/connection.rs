@@ -133,6 +133,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Reads the output of its command, which has some.
+    pub(crate) fn read_output(&mut self, stream: Stream, buffer: &mut [u8]) {
+        if let Role::Command(exec) = &mut self.role {
+            exec.read(stream, &self.socket, &mut self.outbox, buffer);
+        }
+    }
+
     /// Says one last thing.
     pub(crate) fn conclude(&mut self, answer: Answer) {
         self.outbox.push(answer);

@@ -5,8 +5,8 @@
 //!         └──► not started
 //! ```
 //!
-//! Output goes to the outbox one read at a time, and the next one waits until
-//! the outbox is empty: a slow host slows the command down. Input is taken while
+//! Output goes to the host as it is read, and the next read waits until all of it
+//! has gone: a slow host slows the command down. Input is taken while
 //! little of it waits. The end is told when the command itself has ended and all
 //! that it wrote was read, whoever else still holds its pipes.
 
@@ -32,6 +32,9 @@ mod start;
 
 use input::Stdin;
 pub(crate) use start::start;
+
+/// How often a stream is read before others are looked at.
+const READS_MAX: usize = 4;
 
 /// A command that the host runs.
 #[derive(Debug)]
@@ -100,21 +103,48 @@ impl Exec {
         }
     }
 
-    /// Reads once from a stream that has something.
-    pub(crate) fn read(&mut self, stream: Stream, outbox: &mut Outbox, buffer: &mut [u8]) {
+    /// Reads from a stream that has something, for as long as there is much of it and the
+    /// host takes it, and a few times at most: others have something, too.
+    pub(crate) fn read(
+        &mut self,
+        stream: Stream,
+        socket: impl AsFd,
+        outbox: &mut Outbox,
+        buffer: &mut [u8],
+    ) {
+        for _ in 0..READS_MAX {
+            let has_more = self.read_once(stream, &socket, outbox, buffer);
+            if !has_more {
+                break;
+            }
+        }
+    }
+
+    /// Returns whether as much was read as could be.
+    fn read_once(
+        &mut self,
+        stream: Stream,
+        socket: impl AsFd,
+        outbox: &mut Outbox,
+        buffer: &mut [u8],
+    ) -> bool {
         // Before it is known that it runs, nothing of its output can be told.
         if self.setup.is_some() || !outbox.is_empty() {
-            return;
+            return false;
         }
         let output = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
         let Some(reader) = output else {
-            return;
+            return false;
         };
         match reader.read(buffer) {
-            Read::Some(read) => push_output(outbox, stream, &buffer[..read]),
+            Read::Some(read) => {
+                let head = Answer::output_head(stream, read);
+                outbox.send(socket, head, &buffer[..read]);
+                return read == buffer.len();
+            }
             Read::NotYet => {}
             Read::Over => *output = None,
             Read::Rest => {
@@ -123,6 +153,7 @@ impl Exec {
                 self.leftovers.extend(rest.filter(|_| !self.has_terminal));
             }
         }
+        false
     }
 
     /// Does all that can be done without waiting, and sees to what is waited for.
@@ -138,8 +169,8 @@ impl Exec {
         outbox.flush(&socket)?;
         while self.ended.is_some() && outbox.is_empty() && !self.is_over {
             match (&self.stdout, &self.stderr, self.ended) {
-                (Some(_), _, _) => self.read(Stream::Stdout, outbox, buffer),
-                (None, Some(_), _) => self.read(Stream::Stderr, outbox, buffer),
+                (Some(_), _, _) => self.read(Stream::Stdout, &socket, outbox, buffer),
+                (None, Some(_), _) => self.read(Stream::Stderr, &socket, outbox, buffer),
                 (None, None, Some(ended)) => self.conclude(outbox, Answer::Exit(ended)),
                 (None, None, None) => break,
             }
@@ -186,7 +217,10 @@ impl Exec {
         } else {
             (Stream::Stderr, "\n")
         };
-        push_output(outbox, stream, format!("{reason}{end}").as_bytes());
+        let mut bytes = Bytes::from(format!("{reason}{end}"));
+        while let Some(data) = Data::split_from(&mut bytes) {
+            outbox.push(Answer::Output { stream, data });
+        }
     }
 
     fn conclude(&mut self, outbox: &mut Outbox, answer: Answer) {
@@ -202,13 +236,6 @@ impl Exec {
         {
             self.family.signal(signal);
         }
-    }
-}
-
-fn push_output(outbox: &mut Outbox, stream: Stream, bytes: &[u8]) {
-    let mut bytes = Bytes::copy_from_slice(bytes);
-    while let Some(data) = Data::split_from(&mut bytes) {
-        outbox.push(Answer::Output { stream, data });
     }
 }
 

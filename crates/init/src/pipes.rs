@@ -8,12 +8,15 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 
 use crate::poller::Source;
 
 /// More than a terminal ever holds back of what was written to it.
 const TERMINAL_BYTES_MAX: u64 = 256 * 1024;
+
+/// How much fits into the pipe of a command.
+const PIPE_BYTES: usize = 256 * 1024;
 
 /// The output of a process.
 #[derive(Debug)]
@@ -101,6 +104,14 @@ impl Output {
 /// A pipe that is closed on exec: its reading and its writing end.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pipe_with(PipeFlags::CLOEXEC)?)
+}
+
+/// A pipe for what a command reads or writes, which may be much: more fits in than usual, so
+/// that it and process 1 take turns less often. Where that is not allowed, the usual fits in.
+pub(crate) fn wide_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe()?;
+    let _ = fcntl_setpipe_size(&writer, PIPE_BYTES);
+    Ok((reader, writer))
 }
 
 /// Makes this end not wait.

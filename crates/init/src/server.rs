@@ -197,10 +197,8 @@ impl Server {
     }
 
     fn on_output(&mut self, number: u64, stream: Stream) {
-        if let Some(connection) = self.connections.get_mut(&number)
-            && let Role::Command(exec) = &mut connection.role
-        {
-            exec.read(stream, &mut connection.outbox, &mut self.buffer);
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.read_output(stream, &mut self.buffer);
         }
         self.leftovers.read(number, stream, &mut self.buffer);
         self.advance(number);

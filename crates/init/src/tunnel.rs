@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use bytes::{Buf as _, Bytes};
 use palisade_init_protocol::answer::{Answer, ConnectFailure};
 use palisade_init_protocol::request::Input;
-use palisade_init_protocol::text::{Data, Reason};
+use palisade_init_protocol::text::Reason;
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{
@@ -147,7 +147,7 @@ impl Tunnel {
         if self.connecting.is_none() && !self.is_over {
             self.send();
             if outbox.is_empty() {
-                self.receive(outbox, buffer);
+                self.receive(&host, outbox, buffer);
             }
             if self.outward == Outward::Done && self.has_received_all && !self.is_over {
                 self.conclude(outbox, Answer::Done);
@@ -219,7 +219,7 @@ impl Tunnel {
     }
 
     /// Reads once.
-    fn receive(&mut self, outbox: &mut Outbox, buffer: &mut [u8]) {
+    fn receive(&mut self, host: impl AsFd, outbox: &mut Outbox, buffer: &mut [u8]) {
         if self.has_received_all {
             return;
         }
@@ -229,10 +229,7 @@ impl Tunnel {
                 outbox.push(Answer::ReceivedAll);
             }
             Ok(read) => {
-                let mut bytes = Bytes::copy_from_slice(&buffer[..read]);
-                while let Some(data) = Data::split_from(&mut bytes) {
-                    outbox.push(Answer::Received(data));
-                }
+                outbox.send(host, Answer::received_head(read), &buffer[..read]);
             }
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => self.conclude(outbox, Answer::NotConnected(failure(error))),

@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use palisade_backend::{
     Archive, Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, FileError, Logs,
-    Tunnel,
+    Tunnel, Upload,
 };
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Exit;
@@ -209,9 +209,19 @@ impl Worker {
         stream: &mut Stream,
     ) -> Result<(), Gone> {
         let pb::WriteFile { path, size_bytes } = write;
-        let outcome = match stream.collect(&path, size_bytes).await? {
-            Ok(content) => self.attach.write_file(id, &path, content).await,
-            Err(error) => Err(error),
+        if size_bytes > FILE_BYTES_MAX {
+            let bytes_max = FILE_BYTES_MAX;
+            let error = FileError::TooLarge {
+                size_bytes,
+                bytes_max,
+            };
+            return stream.fail(&AttachError::File { path, error }).await;
+        }
+        let (pieces, content) = Upload::coming(size_bytes);
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.attach.write_file(id, &path, content) => outcome,
+            gone = feed_file(&mut stream.down, pieces) => return Err(gone),
         };
         match outcome {
             Ok(()) => stream.send(Event::Done(pb::Done {})).await,
@@ -348,40 +358,6 @@ impl Stream {
         }
         self.send(Event::Done(pb::Done {})).await
     }
-
-    /// Receives a file of the announced size.
-    async fn collect(
-        &mut self,
-        path: &str,
-        size_bytes: u64,
-    ) -> Result<Result<Bytes, AttachError>, Gone> {
-        let too_large = |size_bytes| AttachError::File {
-            path: path.to_owned(),
-            error: FileError::TooLarge {
-                size_bytes,
-                bytes_max: FILE_BYTES_MAX,
-            },
-        };
-        let Some(size) = usize::try_from(size_bytes)
-            .ok()
-            .filter(|_| size_bytes <= FILE_BYTES_MAX)
-        else {
-            return Ok(Err(too_large(size_bytes)));
-        };
-        let mut content = BytesMut::with_capacity(size);
-        while content.len() < size {
-            match self.down.message().await {
-                Ok(Some(pb::AttachDown {
-                    input: Some(Input::FileData(data)),
-                })) => content.extend_from_slice(&data),
-                Ok(_) | Err(_) => return Err(Gone),
-            }
-        }
-        if content.len() > size {
-            return Ok(Err(too_large(content.len() as u64)));
-        }
-        Ok(Ok(content.freeze()))
-    }
 }
 
 /// Passes output on, up to and including the end of the command.
@@ -421,6 +397,20 @@ async fn feed(down: &mut Streaming<pb::AttachDown>, input: mpsc::Sender<ExecInpu
         };
         // A command that has ended takes no input; its exit is on the way.
         let _ = input.send(passed).await;
+    }
+}
+
+/// Passes the pieces of a file on as they come; ends only when the gateway is gone.
+async fn feed_file(down: &mut Streaming<pb::AttachDown>, pieces: mpsc::Sender<Bytes>) -> Gone {
+    loop {
+        let Ok(Some(pb::AttachDown {
+            input: Some(Input::FileData(piece)),
+        })) = down.message().await
+        else {
+            return Gone;
+        };
+        // Nobody takes the rest of what has failed; why is told next.
+        let _ = pieces.send(piece).await;
     }
 }
 

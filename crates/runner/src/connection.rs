@@ -24,16 +24,17 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
+use tower::BoxError;
 use tracing::{info, warn};
 
 use crate::attach::Worker;
 use crate::denials::{Journal, Refusals, Told};
 use crate::driver::Tools;
 use crate::registry::Registry;
-use crate::runner::{Dial, RunnerConfig};
+use crate::runner::RunnerConfig;
 use crate::snapshots::GatewaySnapshots;
+use crate::transport::{Dial, Transport};
 use crate::usage::Meter;
 
 /// Messages that may wait for the network.
@@ -75,13 +76,13 @@ impl tonic::service::Interceptor for Bearer {
 }
 
 /// A client that presents the join token.
-pub(crate) type Client = RunnerServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = RunnerServiceClient<InterceptedService<Transport, Bearer>>;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Loss {
     #[error("the gateway could not be reached")]
-    Dial(#[source] tonic::transport::Error),
+    Dial(#[source] BoxError),
     #[error("the join token cannot be sent: it holds other than visible characters")]
     BadToken,
     #[error("the gateway ended the call: {}", .0.message())]
@@ -157,11 +158,11 @@ impl Connection {
         let bearer = format!("Bearer {}", self.config.join_token);
         let mut bearer: MetadataValue<Ascii> = bearer.parse().map_err(|_| Loss::BadToken)?;
         bearer.set_sensitive(true);
-        let channel = time::timeout(GREETING_LIMIT, dial())
+        let transport = time::timeout(GREETING_LIMIT, dial())
             .await
             .map_err(|_| Loss::Silent)?
             .map_err(Loss::Dial)?;
-        let mut client = RunnerServiceClient::with_interceptor(channel, Bearer(bearer))
+        let mut client = RunnerServiceClient::with_interceptor(transport, Bearer(bearer))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);

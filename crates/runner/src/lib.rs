@@ -14,8 +14,10 @@ mod plan;
 mod registry;
 mod runner;
 mod snapshots;
+mod transport;
 mod usage;
 
 pub use denials::{Refusals, Refused};
-pub use runner::{Dial, Runner, RunnerConfig};
+pub use runner::{Runner, RunnerConfig};
 pub use snapshots::GatewaySnapshots;
+pub use transport::{Dial, Transport};

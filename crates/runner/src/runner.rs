@@ -7,12 +7,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use palisade_backend::{Attach, Backend, ListError};
 use palisade_model::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Channel;
 use tracing::{info, warn};
 
 use crate::attach::Worker;
@@ -22,15 +20,12 @@ use crate::driver::Tools;
 use crate::outbox::Outbox;
 use crate::registry::Registry;
 use crate::snapshots::GatewaySnapshots;
+use crate::transport::Dial;
 
 /// How long clients may take to be told that the runner ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long tasks may take to end when the runner ends.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// Opens a connection to a gateway; called again after each loss.
-pub type Dial =
-    Arc<dyn Fn() -> BoxFuture<'static, Result<Channel, tonic::transport::Error>> + Send + Sync>;
 
 /// What distinguishes this runner from others.
 #[derive(Clone)]

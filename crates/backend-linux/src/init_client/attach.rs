@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use palisade_backend::{
-    AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError, Terminal,
+    AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError, Terminal, Upload,
 };
 use palisade_init_protocol::answer::FileFailure;
 use palisade_init_protocol::request::{self, Input};
@@ -42,7 +42,7 @@ pub async fn exec(
 }
 
 /// Writes a file.
-pub async fn write_file(client: &Client, path: &str, content: Bytes) -> Result<(), AttachError> {
+pub async fn write_file(client: &Client, path: &str, content: Upload) -> Result<(), AttachError> {
     let written = client.write_file(absolute(path)?, None, content).await;
     written.map_err(|error| file_error(path, 0, error))
 }
@@ -151,6 +151,7 @@ pub(super) fn attach_error(error: ClientError) -> AttachError {
         | ClientError::Refused(_)
         | ClientError::Nonsense
         | ClientError::Silent
+        | ClientError::Incomplete
         | ClientError::Lost(_) => AttachError::Lost,
     }
 }

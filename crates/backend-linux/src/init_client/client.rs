@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
+use palisade_backend::Upload;
 use palisade_init_protocol::answer::{Answer, ConnectFailure, ExitRecord, FileFailure, Started};
 use palisade_init_protocol::request::{
     Connect, Exec, FileMode, Input, PROTOCOL_VERSION, ReadFile, Request, Stop, WriteFile,
@@ -13,6 +14,9 @@ use palisade_init_protocol::text::{AbsolutePath, Data, Reason};
 
 use super::connection::{ANSWER_LIMIT, Answers, Asks, ask};
 use super::exec::Command;
+
+/// How much of a file goes into one frame: little enough for memory that is used again.
+const PART_BYTES: usize = 64 * 1024;
 
 /// Talks to process 1 of one sandbox. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -56,6 +60,9 @@ pub enum ClientError {
     /// Process 1 did not answer in time.
     #[error("process 1 did not answer within {} s", ANSWER_LIMIT.as_secs())]
     Silent,
+    /// The rest of a file that was to be written never came.
+    #[error("the rest of the file did not come")]
+    Incomplete,
     /// The connection broke.
     #[error("the connection to process 1 was lost")]
     Lost(#[source] io::Error),
@@ -145,11 +152,11 @@ impl Client {
         &self,
         path: AbsolutePath,
         mode: Option<FileMode>,
-        content: Bytes,
+        content: Upload,
     ) -> Result<(), ClientError> {
         let request = Request::WriteFile(WriteFile {
             path,
-            size_bytes: content.len() as u64,
+            size_bytes: content.size_bytes(),
             mode,
         });
         let (mut asks, mut answers) = ask(&self.socket, request).await?;
@@ -209,11 +216,16 @@ impl Client {
     }
 }
 
-async fn send_content(asks: &mut Asks, mut content: Bytes) -> Result<(), ClientError> {
-    while let Some(data) = Data::split_from(&mut content) {
-        let frame = Input::Data(data).encode();
-        let sent = tokio::time::timeout(ANSWER_LIMIT, asks.send(&frame));
-        sent.await.map_err(|_| ClientError::Silent)??;
+async fn send_content(asks: &mut Asks, mut content: Upload) -> Result<(), ClientError> {
+    while let Some(mut piece) = content.next().await.map_err(|_| ClientError::Incomplete)? {
+        while !piece.is_empty() {
+            let mut part = piece.split_to(piece.len().min(PART_BYTES));
+            if let Some(data) = Data::split_from(&mut part) {
+                let sent =
+                    tokio::time::timeout(ANSWER_LIMIT, asks.send(Input::Data(data).encode()));
+                sent.await.map_err(|_| ClientError::Silent)??;
+            }
+        }
     }
     Ok(())
 }

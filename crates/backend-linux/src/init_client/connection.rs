@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes};
+use bytes::{Buf, BufMut as _};
 use palisade_init_protocol::answer::Answer;
 use palisade_init_protocol::frame::Assembler;
 use palisade_init_protocol::request::Request;
@@ -49,7 +49,7 @@ pub(super) async fn ask(path: &Path, request: Request) -> Result<(Asks, Answers)
     let asked = time::timeout(ANSWER_LIMIT, async {
         let (reader, writer) = connect(path).await?.into_split();
         let mut asks = Asks { half: writer };
-        asks.send(&frame).await?;
+        asks.send(frame).await?;
         Ok((asks, Answers::new(reader)))
     });
     asked.await.map_err(|_| ClientError::Silent)?
@@ -131,7 +131,8 @@ impl Answers {
 
 impl Asks {
     /// Sends a frame. Must not be dropped before it is ready.
-    pub(super) async fn send(&mut self, frame: &Bytes) -> Result<(), ClientError> {
-        self.half.write_all(frame).await.map_err(ClientError::Lost)
+    pub(super) async fn send(&mut self, mut frame: impl Buf) -> Result<(), ClientError> {
+        let sent = self.half.write_all_buf(&mut frame).await;
+        sent.map_err(ClientError::Lost)
     }
 }

@@ -81,7 +81,7 @@ impl CommandInput {
 
     /// Says something to the command; the same holds.
     pub async fn send(&mut self, input: Input) -> Result<(), ClientError> {
-        self.asks.send(&input.encode()).await
+        self.asks.send(input.encode()).await
     }
 }
 

@@ -64,13 +64,13 @@ async fn move_input(mut inputs: mpsc::Receiver<Bytes>, mut asks: Asks) {
             let Some(data) = Data::split_from(&mut part) else {
                 break;
             };
-            if asks.send(&Input::Data(data).encode()).await.is_err() {
+            if asks.send(Input::Data(data).encode()).await.is_err() {
                 // What comes out tells how it ended.
                 return std::future::pending().await;
             }
         }
     }
-    let _ = asks.send(&Input::Close.encode()).await;
+    let _ = asks.send(Input::Close.encode()).await;
     std::future::pending::<()>().await;
 }
 
@@ -99,6 +99,7 @@ fn tunnel_error(port: NonZeroU16, error: ClientError) -> AttachError {
         | ClientError::TooLong
         | ClientError::Nonsense
         | ClientError::Silent
+        | ClientError::Incomplete
         | ClientError::Lost(_) => super::attach::attach_error(error),
     }
 }

@@ -13,7 +13,7 @@ use palisade_model::sandbox::Exit;
 use tokio::time;
 
 use super::{Harness, Job, PATIENCE, launch, start, wait_until_over};
-use crate::{AttachError, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogQuery};
+use crate::{AttachError, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogQuery, Upload};
 
 fn spec(harness: &dyn Harness, job: &Job) -> ExecSpec {
     ExecSpec {
@@ -318,7 +318,10 @@ pub async fn a_file_reads_as_it_was_written(harness: &mut dyn Harness) {
     for size in [0, 1, 18 * 1024, SIZE_MAX] {
         let content = Bytes::from((0..=250u8).cycle().take(size).collect::<Vec<_>>());
         let path = format!("/tmp/deep/er/{size}");
-        attach.write_file(id, &path, content.clone()).await.unwrap();
+        attach
+            .write_file(id, &path, content.clone().into())
+            .await
+            .unwrap();
         let read = attach.read_file(id, &path, SIZE_MAX as u64).await.unwrap();
         assert!(read == content, "{size} bytes differ");
     }
@@ -331,7 +334,7 @@ pub async fn a_file_is_replaced_as_a_whole(harness: &mut dyn Harness) {
     for content in ["a longer first content", "short"] {
         let bytes = Bytes::from(content);
         attach
-            .write_file(id, "/tmp/file", bytes.clone())
+            .write_file(id, "/tmp/file", bytes.clone().into())
             .await
             .unwrap();
         assert_eq!(
@@ -342,11 +345,30 @@ pub async fn a_file_is_replaced_as_a_whole(harness: &mut dyn Harness) {
     clean_up(harness, id).await;
 }
 
+pub async fn a_file_whose_rest_never_comes_leaves_the_old_one(harness: &mut dyn Harness) {
+    let id = running(harness).await;
+    let attach = harness.attach();
+    let old = Bytes::from("what was there");
+    let written = attach.write_file(id, "/tmp/file", old.clone().into()).await;
+    written.unwrap();
+    for announced in [10, 2] {
+        let (pieces, upload) = Upload::coming(announced);
+        pieces.send("three".into()).await.unwrap();
+        drop(pieces);
+        let written = attach.write_file(id, "/tmp/file", upload).await;
+        assert_eq!(written, Err(AttachError::Lost));
+    }
+    let read = attach.read_file(id, "/tmp/file", 1_000).await.unwrap();
+    assert_eq!(read, old);
+    clean_up(harness, id).await;
+}
+
 pub async fn every_problem_with_a_file_has_its_own_error(harness: &mut dyn Harness) {
     let id = running(harness).await;
     let attach = harness.attach();
     let content = Bytes::from("12345");
-    attach.write_file(id, "/tmp/five", content).await.unwrap();
+    let written = attach.write_file(id, "/tmp/five", content.into()).await;
+    written.unwrap();
     for (path, expected) in [
         ("/tmp/absent", FileError::NotFound),
         ("/tmp", FileError::IsDirectory),
@@ -370,7 +392,7 @@ pub async fn every_problem_with_a_file_has_its_own_error(harness: &mut dyn Harne
         );
     }
     let error = attach
-        .write_file(id, "/tmp", Bytes::new())
+        .write_file(id, "/tmp", Bytes::new().into())
         .await
         .unwrap_err();
     let path = "/tmp".to_owned();

@@ -93,7 +93,7 @@ pub async fn commands_and_files_in_a_paused_sandbox_are_refused(harness: &mut dy
     assert_eq!(refused, AttachError::NotRunning);
     let refused = attach.read_file(id, "/tmp/f", 1).await.unwrap_err();
     assert_eq!(refused, AttachError::NotRunning);
-    let refused = attach.write_file(id, "/tmp/f", Bytes::new()).await;
+    let refused = attach.write_file(id, "/tmp/f", Bytes::new().into()).await;
     assert_eq!(refused, Err(AttachError::NotRunning));
     clean_up(harness, id).await;
 }

@@ -15,7 +15,7 @@ use super::job::{self, Act};
 use super::{Entry, Fake, World};
 use crate::{
     Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk,
-    LogQuery, Logs, Tunnel, TunnelEvent, View,
+    LogQuery, Logs, Tunnel, TunnelEvent, Upload, View,
 };
 
 /// Output is handed on in pieces of this size, as a pipe would.
@@ -55,7 +55,7 @@ impl Attach for Fake {
         &self,
         id: SandboxId,
         path: &str,
-        content: Bytes,
+        content: Upload,
     ) -> Result<(), AttachError> {
         self.world.with(id, running_environment)??;
         check_path(path)?;
@@ -63,6 +63,7 @@ impl Attach for Fake {
         if is_directory {
             return Err(file_error(path, FileError::IsDirectory));
         }
+        let content = content.collect().await?;
         self.world.update(id, |entry| {
             entry.files.insert(path.to_owned(), content);
         });

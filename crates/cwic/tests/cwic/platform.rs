@@ -204,7 +204,7 @@ fn dial(address: SocketAddr) -> Dial {
     Arc::new(move || {
         Box::pin(async move {
             let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-            endpoint.connect().await
+            Ok(endpoint.connect().await?.into())
         })
     })
 }

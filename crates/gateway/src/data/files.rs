@@ -55,7 +55,7 @@ impl Files {
             limit,
         } = file_write(request)?;
         let way = ways.running(caller, &sandbox).await?;
-        let written = way.attach.write_file(way.id, path.as_str(), content);
+        let written = way.attach.write_file(way.id, path.as_str(), content.into());
         self.within(limit.unwrap_or(call_time), &path, "write", written)
             .await?;
         Ok(file_written())

@@ -14,7 +14,7 @@ use palisade_backend::conformance::Job;
 use palisade_backend::fake::{self, Fake, World};
 use palisade_backend::{
     Attach, AttachError, Backend as _, EXEC_QUEUE_MAX, Exec, ExecEvent, ExecInput, ExecSpec,
-    LogChunk, LogQuery, Logs, Tunnel, View,
+    LogChunk, LogQuery, Logs, Tunnel, Upload, View,
 };
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::{SandboxId, TokenId};
@@ -512,7 +512,7 @@ impl Attach for Puppet {
         Ok(Logs { chunks })
     }
 
-    async fn write_file(&self, _: SandboxId, _: &str, _: Bytes) -> Result<(), AttachError> {
+    async fn write_file(&self, _: SandboxId, _: &str, _: Upload) -> Result<(), AttachError> {
         std::future::pending().await
     }
 

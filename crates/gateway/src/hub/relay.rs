@@ -6,7 +6,7 @@
 //! runner is gone, whoever asked is told that the connection was lost.
 
 use bytes::{Bytes, BytesMut};
-use palisade_backend::{AttachError, ExecEvent, ExecInput, LogChunk, TunnelEvent};
+use palisade_backend::{AttachError, ExecEvent, ExecInput, LogChunk, TunnelEvent, Upload};
 use palisade_model::sandbox::Exit;
 use palisade_model::snapshot::Content;
 use palisade_wire::proto::runner_v1 as pb;
@@ -18,8 +18,8 @@ use tonic::{Status, Streaming};
 
 use super::pending::Link;
 
-/// Files travel in pieces of this size.
-const FILE_CHUNK_BYTES: usize = 1024 * 1024;
+/// Files travel in pieces of this size: each is written while the next one comes.
+const FILE_CHUNK_BYTES: usize = 256 * 1024;
 
 type Down = mpsc::Sender<Result<pb::AttachDown, Status>>;
 
@@ -292,27 +292,23 @@ async fn pass_pieces<T>(
 }
 
 /// Sends a file and waits for the word that it is in place.
-pub(super) async fn write(link: Link, content: Bytes) -> Result<(), AttachError> {
+pub(super) async fn write(link: Link, mut content: Upload) -> Result<(), AttachError> {
     let Link { mut up, down } = link;
     let send = async {
-        let mut rest = content;
-        while !rest.is_empty() {
-            let chunk = rest.split_to(rest.len().min(FILE_CHUNK_BYTES));
-            if down
-                .send(Ok(message(Input::FileData(chunk))))
-                .await
-                .is_err()
-            {
-                break;
+        while let Some(mut rest) = content.next().await? {
+            while !rest.is_empty() {
+                let chunk = rest.split_to(rest.len().min(FILE_CHUNK_BYTES));
+                // Nobody takes the rest of what has failed: the answer tells why.
+                let _ = down.send(Ok(message(Input::FileData(chunk)))).await;
             }
         }
-        // The answer comes next, whether or not everything was sent.
-        std::future::pending::<()>().await;
+        // The answer comes next.
+        std::future::pending().await
     };
     let answer = tokio::select! {
         biased;
         answer = event(&mut up) => answer?,
-        () = send => return Err(AttachError::Lost),
+        error = send => return error,
     };
     end(answer)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use palisade_backend::{
-    Archive, Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecSpec, LogQuery, Logs, Tunnel,
+    Archive, Attach, AttachError, EXEC_QUEUE_MAX, Exec, ExecSpec, LogQuery, Logs, Tunnel, Upload,
 };
 use palisade_model::id::SandboxId;
 use palisade_wire::proto::runner_v1 as pb;
@@ -151,11 +151,11 @@ impl Attach for RemoteAttach {
         &self,
         id: SandboxId,
         path: &str,
-        content: Bytes,
+        content: Upload,
     ) -> Result<(), AttachError> {
         let work = Work::WriteFile(pb::WriteFile {
             path: path.to_owned(),
-            size_bytes: content.len() as u64,
+            size_bytes: content.size_bytes(),
         });
         self.file(async { relay::write(self.open(id, work).await?.0, content).await })
             .await

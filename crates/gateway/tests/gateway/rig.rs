@@ -373,7 +373,7 @@ impl Stage {
         let address = self.address.clone();
         Arc::new(move || {
             let address = *address.lock().unwrap();
-            Box::pin(async move { channel(address).await })
+            Box::pin(async move { Ok(channel(address).await?.into()) })
         })
     }
 

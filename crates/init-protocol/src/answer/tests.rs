@@ -2,7 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::Assembler;
+use crate::frame::{Assembler, whole};
 
 fn ends() -> impl Strategy<Value = Ended> {
     prop_oneof![
@@ -81,7 +81,7 @@ fn decode(kind: InitKind) -> Result<Option<Answer>, BadAnswer> {
 proptest! {
     #[test]
     fn an_answer_survives_the_way(answer in answers()) {
-        let frame = answer.clone().encode();
+        let frame = whole(answer.clone().encode());
         prop_assert_eq!(Answer::decode(body(&frame)), Ok(Some(answer)));
     }
 
@@ -91,7 +91,7 @@ proptest! {
         place in any::<prop::sample::Index>(),
         byte in any::<u8>(),
     ) {
-        let mut frame = answer.encode().to_vec();
+        let mut frame = whole(answer.encode()).to_vec();
         let place = place.index(frame.len());
         frame[place] = byte;
         crate::fuzz::decode_all(&frame);

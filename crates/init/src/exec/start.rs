@@ -12,7 +12,7 @@ use super::input::{Stdin, set_size};
 use super::{Exec, wait_for};
 use crate::family::{Family, Mark};
 use crate::launch::{Launched, Manner, Stdio3, launch};
-use crate::pipes::{Output, do_not_wait, pipe};
+use crate::pipes::{Output, do_not_wait, wide_pipe};
 use crate::poller::{Poller, Token};
 use crate::settings::Settings;
 
@@ -65,9 +65,9 @@ pub(crate) fn start(
 }
 
 fn pipes() -> io::Result<(Ours, Stdio3)> {
-    let (stdin_theirs, stdin) = pipe()?;
-    let (stdout, stdout_theirs) = pipe()?;
-    let (stderr, stderr_theirs) = pipe()?;
+    let (stdin_theirs, stdin) = wide_pipe()?;
+    let (stdout, stdout_theirs) = wide_pipe()?;
+    let (stderr, stderr_theirs) = wide_pipe()?;
     for ours in [&stdin, &stdout, &stderr] {
         do_not_wait(ours)?;
     }

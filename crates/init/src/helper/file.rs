@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use palisade_init_protocol::answer::{Answer, FileFailure};
-use palisade_init_protocol::frame::Assembler;
+use palisade_init_protocol::frame::{Assembler, whole};
 use palisade_init_protocol::request::Input;
 use palisade_init_protocol::text::{Data, Reason};
 use rustix::io::Errno;
@@ -94,7 +94,7 @@ fn serve(user: &str, job: impl FnOnce(&mut UnixStream) -> Option<Answer>) -> Opt
         Err(reason) => Some(Answer::FileFailed(FileFailure::Io(reason))),
     };
     if let Some(answer) = answer {
-        host.write_all(&answer.encode()).ok()?;
+        host.write_all(&whole(answer.encode())).ok()?;
     }
     Some(ExitCode::SUCCESS)
 }
@@ -159,8 +159,11 @@ fn give(host: &mut UnixStream, path: &str, bytes_max: u64) -> Result<(), Trouble
         let Some(data) = Data::split_from(&mut bytes) else {
             return Ok(());
         };
-        let frame = Answer::FileContent(data).encode();
-        host.write_all(&frame).map_err(|_| Trouble::Gone)?;
+        let (head, content) = Answer::FileContent(data).encode().into_inner();
+        let sent = host
+            .write_all(&head)
+            .and_then(|()| host.write_all(&content));
+        sent.map_err(|_| Trouble::Gone)?;
     }
 }
 

@@ -19,7 +19,7 @@ async fn a_file_comes_back_as_it_was_written() {
         let path = world.inside(name);
         world
             .client
-            .write_file(path.clone(), None, content.clone())
+            .write_file(path.clone(), None, content.clone().into())
             .await
             .unwrap();
         assert_eq!(
@@ -38,7 +38,12 @@ async fn a_mode_is_set_or_kept() {
     let client = &world.client;
     let write = |name: &str, mode| {
         let path = world.inside(name);
-        async move { client.write_file(path, mode, bytes("x")).await.unwrap() }
+        async move {
+            client
+                .write_file(path, mode, bytes("x").into())
+                .await
+                .unwrap();
+        }
     };
     write("new", None).await;
     assert_eq!(mode("new"), 0o644);
@@ -55,7 +60,7 @@ async fn a_link_is_followed_and_stays() {
     for content in ["one", "two"] {
         world
             .client
-            .write_file(world.inside("link"), None, bytes(content))
+            .write_file(world.inside("link"), None, bytes(content).into())
             .await
             .unwrap();
         assert_eq!(
@@ -71,7 +76,7 @@ async fn a_link_is_followed_and_stays() {
     symlink("loop", world.path("loop")).unwrap();
     let looped = world
         .client
-        .write_file(world.inside("loop"), None, bytes("x"))
+        .write_file(world.inside("loop"), None, bytes("x").into())
         .await;
     assert_eq!(failure(looped), FileFailure::BadPath);
 }
@@ -107,7 +112,7 @@ async fn what_cannot_be_written_is_refused() {
     let write = |path: String| {
         let path = absolute(std::path::Path::new(&path));
         let content = Bytes::from(vec![7; 3_000_000]);
-        async move { failure(client.write_file(path, None, content).await) }
+        async move { failure(client.write_file(path, None, content.into()).await) }
     };
     let folder = world.folder.path().display().to_string();
     assert_eq!(write(folder.clone()).await, FileFailure::IsDirectory);
@@ -137,7 +142,7 @@ async fn files_are_those_of_the_user_of_the_sandbox() {
     fs::set_permissions(world.folder.path(), open).unwrap();
     world
         .client
-        .write_file(world.inside("own"), None, bytes("x"))
+        .write_file(world.inside("own"), None, bytes("x").into())
         .await
         .unwrap();
     assert_eq!(fs::metadata(world.path("own")).unwrap().uid(), 1);
@@ -147,7 +152,7 @@ async fn files_are_those_of_the_user_of_the_sandbox() {
     assert_eq!(failure(read), FileFailure::PermissionDenied);
     let written = world
         .client
-        .write_file(world.inside("secret"), None, bytes("y"))
+        .write_file(world.inside("secret"), None, bytes("y").into())
         .await;
     assert_eq!(failure(written), FileFailure::PermissionDenied);
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
 use palisade_init_protocol::answer::{Answer, Ended};
-use palisade_init_protocol::frame::Assembler;
+use palisade_init_protocol::frame::{Assembler, whole};
 use palisade_init_protocol::request::{Input, Request, WriteFile};
 
 use crate::world::*;
@@ -35,7 +35,7 @@ async fn nonsense_is_refused_and_harms_nobody() {
         &[b"GET / HTTP/1.1\r\n\r\n"],
         &[b"\0\0\0\x02\xff\xff"],
         &[b"\0\0\0\0"],
-        &[&Input::Close.encode()],
+        &[&whole(Input::Close.encode())],
     ];
     for parts in nonsense {
         let answers = say(&world, parts);
@@ -71,7 +71,7 @@ async fn a_file_that_was_cut_off_or_is_too_long_leaves_nothing() {
     };
     let mut content = bytes("12345");
     let data = palisade_init_protocol::text::Data::split_from(&mut content).unwrap();
-    let data = Input::Data(data).encode();
+    let data = whole(Input::Data(data).encode());
     let answers = say(&world, &[&request(4), &data]);
     assert!(
         matches!(answers.as_slice(), [Answer::Refused(_)]),

@@ -30,7 +30,7 @@ pub(super) async fn run(args: RunnerArgs) -> anyhow::Result<()> {
     let endpoint = endpoint(&args.gateway, args.gateway_ca.as_deref())?;
     let dial: Dial = Arc::new(move || {
         let endpoint = endpoint.clone();
-        async move { endpoint.connect().await }.boxed()
+        async move { Ok(endpoint.connect().await?.into()) }.boxed()
     });
     let mut supervisor = Supervisor::new();
     // Before anything is made that would have to be taken away again.
