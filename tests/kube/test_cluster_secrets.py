@@ -24,7 +24,8 @@ def vault(system):
     system.cwic("sandbox", "secret", "store", "create", "team")
     system.cwic("sandbox", "secret", "set", "team", "TOKEN", stdin=KEPT + "\n")
     profile = system.create_profile({"display_name": "with-secrets", "spec": {
-        "container_image": IMAGE, "namespace": {"strategy": "per-user", "namespacePrefix": PREFIX},
+        # A namespace of its own: it goes with the runner that made it, and no other one may expect that.
+        "container_image": IMAGE, "namespace": {"strategy": "per-user", "namespacePrefix": f"{PREFIX}v-"},
         "network": {"egress": {"default": "deny-all", "modes": {"deny-all": {"type": "none"}}}},
     }})
     system.create_runner("vault", [{"profile_template_id": profile, "is_default": True}])

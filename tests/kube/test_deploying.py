@@ -47,6 +47,8 @@ def operator(*args):
 
 @pytest.fixture(scope="module")
 def deployed(image):
+    # It may still be going after another module had it.
+    kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", f"--timeout={PATIENCE_SECONDS - 10}s", check=False)
     kubectl("create", "namespace", NAMESPACE)
     try:
         apply("runner.enabled=false")

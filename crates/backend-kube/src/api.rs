@@ -16,10 +16,11 @@ use crate::right::MissingRight;
 /// The longest that one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
 /// How long a right that is missing is waited for: a server that has just started
-/// knows nobody's rights for a moment.
-const RIGHT_LIMIT: Duration = Duration::from_secs(10);
+/// knows nobody's rights for a moment, which on a busy machine is more than ten
+/// seconds.
+const RIGHT_LIMIT: Duration = Duration::from_mins(1);
 /// How often to ask meanwhile.
-const RIGHT_PAUSE: Duration = Duration::from_millis(500);
+const RIGHT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a namespace may take to go, with all that is in it.
 const NAMESPACE_LIMIT: Duration = Duration::from_mins(1);
 

@@ -109,9 +109,8 @@ impl Lease {
                 () = stop.cancelled() => break,
                 () = time::sleep(RENEW) => {}
             }
-            let now = self.clock.now();
-            match put(&self.api, self.object.clone(), &self.holder, now).await {
-                Ok(object) => self.object = object,
+            match self.renew().await {
+                Ok(()) => {}
                 Err(PutError::Changed) => return Err(LeaseError::Lost),
                 Err(PutError::Failed(error)) => {
                     warn!(%error, "the Lease of the runner could not be renewed; trying again");
@@ -124,6 +123,32 @@ impl Lease {
         let _ = replace(&self.api, &object).await;
         Ok(())
     }
+
+    async fn renew(&mut self) -> Result<(), PutError> {
+        match self.put().await {
+            Err(PutError::Changed) => {}
+            Ok(()) => return Ok(()),
+            Err(error @ PutError::Failed(_)) => return Err(error),
+        }
+        // A renewal of ours whose answer was lost changed it as well.
+        let name = self.object.metadata.name.clone().unwrap_or_default();
+        let seen = api::limited(self.api.get_opt(&name)).await;
+        match seen.map_err(PutError::Failed)? {
+            Some(seen) if holder(&seen) == Some(&*self.holder) => self.object = seen,
+            Some(_) | None => return Err(PutError::Changed),
+        }
+        self.put().await
+    }
+
+    async fn put(&mut self) -> Result<(), PutError> {
+        let now = self.clock.now();
+        self.object = put(&self.api, self.object.clone(), &self.holder, now).await?;
+        Ok(())
+    }
+}
+
+fn holder(lease: &Object) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref()
 }
 
 async fn get(api: &Api<Object>, name: &str) -> Result<Option<Object>, LeaseError> {
@@ -132,6 +157,7 @@ async fn get(api: &Api<Object>, name: &str) -> Result<Option<Object>, LeaseError
 }
 
 /// Why a Lease was not written.
+#[derive(Debug)]
 enum PutError {
     /// Somebody else wrote it meanwhile.
     Changed,
@@ -198,17 +224,126 @@ fn renewed(lease: &Object) -> Option<Timestamp> {
 }
 
 fn held(lease: &Object, instance: &str) -> LeaseError {
-    let spec = lease.spec.as_ref();
-    let holder = spec.and_then(|spec| spec.holder_identity.clone());
     LeaseError::Held {
-        holder: holder.unwrap_or_default(),
+        holder: holder(lease).unwrap_or_default().to_owned(),
         instance: instance.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use http::{Method, Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    #[derive(Debug)]
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(1)
+        }
+    }
+
+    /// A server of one Lease.
+    #[derive(Debug)]
+    struct Server {
+        holder: &'static str,
+        version: u32,
+        /// Whether the next write is carried out without an answer.
+        loses_answer: bool,
+        writes: u32,
+    }
+
+    impl Server {
+        fn object(&self) -> Value {
+            json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": { "name": "l", "resourceVersion": self.version.to_string() },
+                "spec": { "holderIdentity": self.holder },
+            })
+        }
+
+        /// The answer to a call, unless it is lost.
+        fn answer(&mut self, method: &Method, sent: &[u8]) -> Option<(u16, Value)> {
+            if *method == Method::GET {
+                return Some((200, self.object()));
+            }
+            let sent: Value = serde_json::from_slice(sent).unwrap();
+            if sent["metadata"]["resourceVersion"] != self.object()["metadata"]["resourceVersion"] {
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 409,
+                    "message": "the object has been modified", "reason": "Conflict",
+                });
+                return Some((409, status));
+            }
+            self.version += 1;
+            self.writes += 1;
+            let is_lost = std::mem::take(&mut self.loses_answer);
+            (!is_lost).then(|| (200, self.object()))
+        }
+    }
+
+    /// A Lease of `a`, at a server on which it is as this one says.
+    fn lease_at(server: &Arc<Mutex<Server>>) -> Lease {
+        let object = server.lock().unwrap().object();
+        let server = Arc::clone(server);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = Arc::clone(&server);
+            async move {
+                let (head, body) = request.into_parts();
+                let sent = body.collect_bytes().await.unwrap();
+                let answer = server.lock().unwrap().answer(&head.method, &sent);
+                // A lost one never comes.
+                let (code, body) = match answer {
+                    Some(answer) => answer,
+                    None => std::future::pending().await,
+                };
+                let body = Body::from(body.to_string().into_bytes());
+                Response::builder().status(code).body(body)
+            }
+        });
+        Lease {
+            api: Api::namespaced(Client::new(service, "default"), "default"),
+            clock: Arc::new(Still),
+            holder: "a".to_owned(),
+            object: serde_json::from_value(object).unwrap(),
+        }
+    }
+
+    fn server(holder: &'static str, loses_answer: bool) -> Arc<Mutex<Server>> {
+        Arc::new(Mutex::new(Server {
+            holder,
+            version: 1,
+            loses_answer,
+            writes: 0,
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_whose_answer_was_lost_does_not_lose_the_lease() {
+        let server = server("a", true);
+        let mut lease = lease_at(&server);
+        let first = lease.renew().await;
+        assert!(matches!(first, Err(PutError::Failed(_))), "{first:?}");
+        let second = lease.renew().await;
+        assert!(second.is_ok(), "{second:?}");
+        assert_eq!(server.lock().unwrap().writes, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_somebody_else_took_is_lost() {
+        let server = server("b", false);
+        let lease = lease_at(&server);
+        server.lock().unwrap().version = 2;
+        let kept = lease.keep(CancellationToken::new()).await;
+        assert!(matches!(kept, Err(LeaseError::Lost)), "{kept:?}");
+    }
 
     fn lease(holder: Option<&str>, renewed_at: i64) -> Object {
         let instant = jiff::Timestamp::from_microsecond(renewed_at * 1_000_000);

@@ -54,7 +54,7 @@ pub fn verdict(pod: &Pod, around: Around<'_>, now: Timestamp) -> Verdict {
     let since = main.and_then(since);
     let runs = main.is_some_and(|main| state(main).running.is_some());
     if status.phase.as_deref() == Some("Failed") && !runs {
-        return Verdict::At(failed(&status, is_stopped, now));
+        return Verdict::At(failed(&status, is_stopped, is_leaving, now));
     }
     if runs && let Some(over) = given_up_at(pod) {
         let view = if now >= over {
@@ -158,8 +158,13 @@ fn given_up(since: Option<Timestamp>, at: Timestamp, stopped: bool) -> View {
 }
 
 /// The node, or whoever else, gave up on the pod before it ran.
-fn failed(status: &PodStatus, is_stopped: bool, now: Timestamp) -> View {
-    let reason = words::failure(status);
+fn failed(status: &PodStatus, is_stopped: bool, is_leaving: bool, now: Timestamp) -> View {
+    // A node that ends a pod because somebody deletes it may say nothing of why.
+    let reason = if is_leaving && status.reason.as_ref().is_none_or(String::is_empty) {
+        words::disruption(status)
+    } else {
+        words::failure(status)
+    };
     if is_stopped {
         return View::Ended {
             since: None,

@@ -244,6 +244,20 @@ fn a_pod_that_never_ran_failed_or_was_stopped() {
 }
 
 #[test]
+fn a_pod_that_its_node_ended_without_a_word_was_deleted_if_somebody_deletes_it() {
+    let reason_of = |pod: &Pod| {
+        let Verdict::At(View::Failed { reason, .. }) = verdict(pod, Around::default(), NOW) else {
+            unreachable!("it failed");
+        };
+        reason
+    };
+    let mut pod = pod(json!({ "phase": "Failed" }));
+    assert_eq!(reason_of(&pod), "the cluster gave it up");
+    pod.metadata.deletion_timestamp = serde_json::from_value(json!(FINISHED)).unwrap();
+    assert_eq!(reason_of(&pod), "its pod was deleted from the cluster");
+}
+
+#[test]
 fn a_pod_that_somebody_deletes_is_stopping() {
     let mut pod = pod(running());
     pod.metadata.deletion_timestamp = serde_json::from_value(json!(FINISHED)).unwrap();
