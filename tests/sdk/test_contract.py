@@ -97,6 +97,16 @@ def test_what_is_not_there_to_be_chosen_is_refused_with_the_candidates(calls):
     assert int(facts["candidates"]) >= 1 and "violations" in facts
 
 
+def test_a_refusal_arrives_however_much_is_wrong(calls):
+    # Clients take 8 KiB of headers; what is more is told as a limit of theirs.
+    names = {f"{number}={'ü' * 20_000}": "" for number in range(40)}
+    code, reason, facts = refused(calls.start, "true", environment_variables=names)
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    assert 0 < int(facts["field_violations_omitted"]) < 40
+    names = [f"{number}-{'?' * 60}" for number in range(400)]
+    assert refused(calls.start, "true", profile_names=names)[1] == "PROFILE_MISMATCH"
+
+
 # Life
 
 
@@ -109,6 +119,18 @@ def test_what_is_not_there_to_be_chosen_is_refused_with_the_candidates(calls):
 def test_a_sandbox_that_is_not_there_is_not_found(calls, method, message, sandbox_id):
     code, reason, _ = refused(getattr(calls, method), message(sandbox_id=sandbox_id))
     assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "SANDBOX_NOT_FOUND")
+
+
+@pytest.mark.parametrize("method, message", [
+    ("Get", gateway_pb2.GetSandboxRequest), ("Stop", gateway_pb2.StopSandboxRequest),
+    ("Delete", gateway_pb2.DeleteSandboxRequest), ("Pause", gateway_pb2.PauseSandboxRequest),
+    ("List", gateway_pb2.ListSandboxesRequest), ("Exec", gateway_pb2.ExecSandboxRequest),
+])
+def test_a_time_that_is_less_than_none_is_refused(calls, box, method, message):
+    named = {} if method == "List" else {"sandbox_id": box}
+    code, reason, _ = refused(getattr(calls, method), message(max_timeout_seconds=-1, **named))
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    assert calls.get(box).sandbox_status == gateway_pb2.SANDBOX_STATUS_RUNNING
 
 
 def test_no_get_sees_the_end_before_the_stop_was_answered(calls):
@@ -230,10 +252,13 @@ def test_parents_are_made_and_bytes_come_back(calls, box):
     ("true", "/tmp/absent", "FILE_NOT_FOUND", None),
     ("mkdir -p /tmp/folder", "/tmp/folder", "FILE_IS_DIRECTORY", "FILE_IS_DIRECTORY"),
     ("echo x > /tmp/plain", "/tmp/plain/below", "FILE_NOT_FOUND", None),
-    ("ln -sfn /tmp/loop /tmp/loop", "/tmp/loop", "INVALID_REQUEST", None),
+    ("true", "/", "FILE_IS_DIRECTORY", "FILE_IS_DIRECTORY"),
+    ("true", "/tmp/", "FILE_IS_DIRECTORY", "FILE_IS_DIRECTORY"),
+    ("echo x > /tmp/plain", "/tmp/plain/below", None, "FILE_IO_FAILED"),
+    ("ln -sfn /tmp/loop /tmp/loop", "/tmp/loop", "FILE_IO_FAILED", "FILE_IO_FAILED"),
     ("rm -f /tmp/pipe; mkfifo /tmp/pipe", "/tmp/pipe", "FILE_IO_FAILED", None),
     ("true", "/proc/sys/kernel/hostname", None, "FILE_PERMISSION_DENIED"),
-], ids=["absent", "directory", "below a file", "loop", "pipe", "read-only"])
+], ids=["absent", "directory", "below a file", "root", "slash", "through a file", "loop", "pipe", "read-only"])
 def test_every_failure_of_a_file_has_its_reason_and_path(calls, box, prepare, path, reading, writing):
     assert calls.sh(box, prepare)[0] == 0
     if reading:
@@ -243,6 +268,13 @@ def test_every_failure_of_a_file_has_its_reason_and_path(calls, box, prepare, pa
         _, reason, facts = refused(write, calls, box, path)
         assert facts["filepath"] == path
         assert reason == writing or (path.startswith("/proc") and reason == "FILE_IO_FAILED"), reason
+
+
+def test_the_longest_path_is_told_whole(calls, box):
+    path = "/tmp/" + "/".join(["ü" * 100] * 20)
+    code, reason, facts = refused(read, calls, box, path)
+    assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "FILE_NOT_FOUND")
+    assert facts["filepath"] == path
 
 
 @pytest.mark.parametrize("path", ["relative", "", "/nul\0inside"])

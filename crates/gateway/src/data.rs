@@ -47,9 +47,9 @@ use room::Room;
 use sessions::Sessions;
 use ways::Ways;
 
-/// The largest frame of a stream. Clients send input in pieces of at most one
-/// MiB; what is much larger would only fill memory.
-const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The largest frame of a stream, which is what clients take themselves. They send
+/// input in pieces of at most one MiB.
+const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
 
 /// Serves commands, logs, files and tunnels. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -119,14 +119,16 @@ impl DataPlane {
             .max_encoding_message_size(usize::MAX)
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end; `deadline` is how long the client waits, if it
+    /// says.
     pub(crate) async fn exec(
         &self,
         caller: &Principal,
         request: pb::ExecSandboxRequest,
+        deadline: Option<Duration>,
     ) -> ApiResult<pb::ExecSandboxResponse> {
         let _seat = self.room.take(&caller.organization)?;
-        run::run(&self.means, &*self.ways, caller, request).await
+        run::run(&self.means, &*self.ways, caller, (request, deadline)).await
     }
 
     /// Writes a file.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_backend::{AttachError, FileError};
-use palisade_model::reason::Reason;
+use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_secrets::Failure;
@@ -97,7 +97,7 @@ pub(crate) fn runner_unavailable(runner: &str) -> ApiError {
 
 /// What a client is told when a sandbox could not be talked to.
 ///
-/// `operation` is `read` or `write` where a file is too large.
+/// `operation` is `read` or `write` where it is about a file.
 pub(crate) fn attach_refusal(error: AttachError, operation: &'static str) -> Refusal {
     let text = error.to_string();
     match error {
@@ -128,27 +128,22 @@ pub(crate) fn attach_refusal(error: AttachError, operation: &'static str) -> Ref
 }
 
 fn file_refusal(path: &str, error: &FileError, text: String, operation: &str) -> Refusal {
-    let reason = match error {
-        FileError::NotFound => Reason::FileNotFound,
-        FileError::IsDirectory => Reason::FileIsDirectory,
-        FileError::PermissionDenied => Reason::FilePermissionDenied,
-        FileError::TooLarge { .. } => Reason::FileTooLarge,
-        FileError::BadPath => Reason::InvalidRequest,
-        FileError::Io { .. } => Reason::FileIoFailed,
-    };
-    let refusal = Refusal::new(reason, text).with("filepath", path);
-    match error {
+    let refusal = match error {
+        FileError::NotFound => Refusal::new(Reason::FileNotFound, text),
+        FileError::IsDirectory => Refusal::new(Reason::FileIsDirectory, text),
+        FileError::PermissionDenied => Refusal::new(Reason::FilePermissionDenied, text),
+        // Nothing failed: it is what lies there that is in the way.
+        FileError::BadPath => Refusal {
+            code: Code::FailedPrecondition,
+            ..Refusal::new(Reason::FileIoFailed, text)
+        },
+        FileError::Io { .. } => Refusal::new(Reason::FileIoFailed, text),
         FileError::TooLarge {
             size_bytes,
             bytes_max,
-        } => refusal
+        } => Refusal::new(Reason::FileTooLarge, text)
             .with("size_bytes", size_bytes.to_string())
-            .with("max_size_bytes", bytes_max.to_string())
-            .with("operation", operation),
-        FileError::NotFound
-        | FileError::IsDirectory
-        | FileError::PermissionDenied
-        | FileError::BadPath
-        | FileError::Io { .. } => refusal,
-    }
+            .with("max_size_bytes", bytes_max.to_string()),
+    };
+    refusal.with("filepath", path).with("operation", operation)
 }

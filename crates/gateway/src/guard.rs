@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_wire::headers;
+use palisade_wire::v1beta2::FILE_BYTES_MAX;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 use tracing::{Instrument as _, Span, info_span};
@@ -37,11 +38,17 @@ const OUT_OF_RANGE: &[u8] = b"11";
 const UNIMPLEMENTED: &[u8] = b"12";
 const INTERNAL: &[u8] = b"13";
 
+/// The call that carries files to sandboxes.
+const ADD_FILE: &str = "/coreweave.sandbox.v1beta2.GatewayService/AddFile";
+
 /// How long a caller is told to wait when there is too much to do.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// Calls that last as long as what they run or wait for; they keep their own time.
-const LONG_CALLS: [&str; 4] = [
+const LONG_CALLS: [&str; 7] = [
     "/coreweave.sandbox.v1beta2.GatewayService/Exec",
+    "/coreweave.sandbox.v1beta2.GatewayService/Raw",
+    "/coreweave.sandbox.v1beta2.GatewayService/Pause",
+    "/coreweave.sandbox.v1beta2.GatewayService/Resume",
     "/coreweave.sandbox.v1beta2.GatewayService/Start",
     "/coreweave.sandbox.v1beta2.GatewayService/Stop",
     "/coreweave.sandbox.v1beta2.GatewayService/CreateFileSystemSnapshot",
@@ -184,6 +191,7 @@ fn explained(response: Response, path: &str, id: &str) -> Response {
     let status = headers.get(STATUS).map(HeaderValue::as_bytes);
     let refusal = match status {
         Some(_) if headers.contains_key(DETAILS) => return response,
+        Some(OUT_OF_RANGE) if path == ADD_FILE => larger_than_any_file(),
         Some(OUT_OF_RANGE) => Refusal::new(
             Reason::RequestTooLarge,
             "the request is larger than this server reads",
@@ -196,6 +204,14 @@ fn explained(response: Response, path: &str, id: &str) -> Response {
         Some(_) | None => return response,
     };
     refuse(&refusal.into(), id)
+}
+
+/// Clients that are told so stream the file instead.
+fn larger_than_any_file() -> Refusal {
+    let text = "the file is larger than one call may carry; stream it into a command";
+    Refusal::new(Reason::FileTooLarge, text)
+        .with("max_size_bytes", FILE_BYTES_MAX.to_string())
+        .with("operation", "write")
 }
 
 fn span(request: &Request, id: &str) -> Span {

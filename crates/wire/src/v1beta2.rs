@@ -36,5 +36,5 @@ pub use secret_store::{
 };
 pub use snapshot::{snapshot_id, snapshot_message, snapshot_not_found};
 pub use start::start_request;
-pub use time::{from_timestamp, timestamp};
+pub use time::{call_limit, from_timestamp, timestamp};
 pub use wait::{WAIT_ANNOTATION, WAIT_HEADER, WAIT_MAX, take_wait};

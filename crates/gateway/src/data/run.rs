@@ -18,16 +18,19 @@ use super::Means;
 use super::ways::{Way, Ways};
 use crate::error::{ApiResult, attach_refusal};
 
-/// Runs a command to its end, with nothing on its input.
+/// Runs a command to its end, with nothing on its input; `deadline` is how long
+/// the client waits, if it says.
 pub(super) async fn run(
     means: &Means,
     ways: &dyn Ways,
     caller: &Principal,
-    request: pb::ExecSandboxRequest,
+    (request, deadline): (pb::ExecSandboxRequest, Option<Duration>),
 ) -> ApiResult<pb::ExecSandboxResponse> {
     let call = exec_call(request)?;
     let way = ways.running(caller, &call.sandbox).await?;
-    let limit = call.limit.unwrap_or(means.call_time);
+    // Who waits longer than usual has said so, too.
+    let usual = means.call_time.max(deadline.unwrap_or_default());
+    let limit = call.limit.unwrap_or(usual);
     match time::timeout(limit, outcome(&way, call)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => Err(attach_refusal(error, "exec").into()),

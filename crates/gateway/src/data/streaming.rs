@@ -6,14 +6,16 @@
 
 use std::pin::Pin;
 
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt as _};
+use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
 use palisade_wire::proto::tunnel_v1 as tunnel_pb;
 use palisade_wire::proto::tunnel_v1::tunnel_service_server::TunnelService;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gateway_streaming_service_server::GatewayStreamingService;
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, Streaming, async_trait};
+use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 use tracing::{Instrument as _, Span, info_span};
 
 use super::DataPlane;
@@ -48,6 +50,34 @@ impl Caller {
                 .unwrap_or_default(),
         })
     }
+}
+
+/// The frames of a client, with a reason where one cannot be read.
+fn readable<T: 'static>(
+    request: Request<Streaming<T>>,
+    context: &Context,
+) -> impl Stream<Item = Result<T, Status>> + Send + 'static
+where
+    Streaming<T>: Send,
+{
+    let context = context.clone();
+    let frames = request.into_inner();
+    frames.map(move |frame| frame.map_err(|status| unreadable(status, &context)))
+}
+
+/// The layer that reads messages has no reasons, and calls a frame that is none a
+/// fault of the server.
+fn unreadable(status: Status, context: &Context) -> Status {
+    let refusal = if status.code() == Code::OutOfRange {
+        let text = "a frame is larger than this server reads; send smaller ones";
+        Refusal::new(Reason::RequestTooLarge, text)
+    } else if status.code() == Code::Internal {
+        let text = "a frame is not a message that this stream reads";
+        Refusal::new(Reason::InvalidRequest, text)
+    } else {
+        return status;
+    };
+    context.status(&refusal.into())
 }
 
 impl DataPlane {
@@ -169,7 +199,8 @@ impl GatewayStreamingService for DataPlane {
         request: Request<Streaming<pb::ExecStreamRequest>>,
     ) -> Result<Response<Self::StreamExecStream>, Status> {
         let caller = Caller::of(&request)?;
-        let answers = self.exec_stream(caller, request.into_inner())?;
+        let frames = readable(request, &caller.context);
+        let answers = self.exec_stream(caller, frames)?;
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -178,7 +209,8 @@ impl GatewayStreamingService for DataPlane {
         request: Request<Streaming<pb::LogStreamRequest>>,
     ) -> Result<Response<Self::StreamLogsStream>, Status> {
         let caller = Caller::of(&request)?;
-        let answers = self.log_stream(caller, request.into_inner())?;
+        let frames = readable(request, &caller.context);
+        let answers = self.log_stream(caller, frames)?;
         Ok(Response::new(Box::pin(answers)))
     }
 }
@@ -192,7 +224,8 @@ impl TunnelService for DataPlane {
         request: Request<Streaming<tunnel_pb::ConnectRequest>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let caller = Caller::of(&request)?;
-        let answers = self.tunnel_stream(caller, request.into_inner())?;
+        let frames = readable(request, &caller.context);
+        let answers = self.tunnel_stream(caller, frames)?;
         Ok(Response::new(Box::pin(answers)))
     }
 }

@@ -211,6 +211,9 @@ impl Discovery {
             capabilities: &report.capabilities,
             free: member.free(),
             sandboxes: member.live().usage.sandboxes,
+            tags: offers(member)
+                .flat_map(|(_, resolved)| resolved.spec.tags.iter().flatten())
+                .collect(),
             profiles: offers(member).map(|(offer, _)| &offer.name).collect(),
             connected_at: self.hub.connected_at(runner.uid),
         }

@@ -10,8 +10,8 @@ use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{Phase, Sandbox, State, Status};
 use palisade_model::tenant::Principal;
-use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_store::sandbox::StatusChange;
+use palisade_wire::v1beta2::call_limit;
 use tokio::time::{self, Instant};
 use tracing::info;
 
@@ -60,7 +60,7 @@ impl SandboxService {
         max_timeout_seconds: i32,
         wish: Pausing,
     ) -> ApiResult<()> {
-        let limit = limit(max_timeout_seconds)?;
+        let limit = call_limit(max_timeout_seconds)?.unwrap_or(WAIT);
         let sandbox = self.access.sandbox(caller, sandbox_id).await?;
         self.can_pause(&sandbox)?;
         let change = StatusChange::PauseWished(wish.is_pause());
@@ -165,17 +165,4 @@ fn overruled(sandbox: &Sandbox, wish: Pausing) -> ApiError {
         ..Refusal::new(Reason::SandboxNotRunning, message)
     };
     refusal.with("sandbox_id", sandbox.id.to_string()).into()
-}
-
-fn limit(seconds: i32) -> ApiResult<Duration> {
-    match u64::try_from(seconds) {
-        Ok(0) => Ok(WAIT),
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => {
-            let path = FieldPath::root().key("max_timeout_seconds");
-            let description = format!("is {seconds}; it must not be negative");
-            let violation = Violation::new(path, ViolationKind::Invalid, description);
-            Err(Refusal::invalid(vec![violation]).into())
-        }
-    }
 }

@@ -4,6 +4,8 @@
 //! holds is handed on to the same place. The id in the envelope counts; a payload
 //! that names another sandbox is refused.
 
+use std::time::Duration;
+
 use palisade_model::refusal::Refusal;
 use palisade_model::tenant::Principal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
@@ -20,6 +22,7 @@ impl SandboxService {
         &self,
         caller: &Principal,
         request: pb::RawSandboxRequest,
+        deadline: Option<Duration>,
     ) -> ApiResult<pb::RawSandboxResponse> {
         let pb::RawSandboxRequest {
             sandbox_id,
@@ -33,6 +36,14 @@ impl SandboxService {
                 format!("is {action_type}, which is no action"),
             )
         })?;
+        // What the payload says itself counts more.
+        let inner = |seconds| {
+            if seconds == 0 {
+                max_timeout_seconds
+            } else {
+                seconds
+            }
+        };
         let response = match (action, action_payload) {
             (pb::ActionType::Exec, Some(ActionPayload::ExecPayload(payload))) => {
                 let pb::ExecPayload { command, args } = payload;
@@ -43,12 +54,13 @@ impl SandboxService {
                     max_timeout_seconds,
                     ..Default::default()
                 };
-                let done = self.data.exec(caller, request).await?;
+                let done = self.data.exec(caller, request, deadline).await?;
                 ActionResponse::ExecResponse(done)
             }
             (pb::ActionType::AddFile, Some(ActionPayload::AddFilePayload(payload))) => {
                 let request = pb::AddFileSandboxRequest {
                     sandbox_id: same(sandbox_id, &payload.sandbox_id)?,
+                    max_timeout_seconds: inner(payload.max_timeout_seconds),
                     ..payload
                 };
                 let done = self.data.add_file(caller, request).await?;
@@ -57,6 +69,7 @@ impl SandboxService {
             (pb::ActionType::RetrieveFile, Some(ActionPayload::RetrieveFilePayload(payload))) => {
                 let request = pb::RetrieveFileSandboxRequest {
                     sandbox_id: same(sandbox_id, &payload.sandbox_id)?,
+                    max_timeout_seconds: inner(payload.max_timeout_seconds),
                     ..payload
                 };
                 let done = self.data.retrieve_file(caller, request).await?;

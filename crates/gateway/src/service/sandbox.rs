@@ -10,7 +10,7 @@ use palisade_model::sandbox::Sandbox;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gateway_service_server::GatewayService;
 use palisade_wire::v1beta2::{
-    WAIT_HEADER, sandbox_response, start_request, start_response, take_wait,
+    WAIT_HEADER, call_limit, sandbox_response, start_request, start_response, take_wait,
 };
 use tokio::time;
 use tonic::{Request, Response, Status};
@@ -131,9 +131,9 @@ impl GatewayService for SandboxService {
         let outcome = async {
             let pb::GetSandboxRequest {
                 sandbox_id,
-                // The time-out is the client's own; it travels as the deadline.
-                max_timeout_seconds: _,
+                max_timeout_seconds,
             } = request.into_inner();
+            call_limit(max_timeout_seconds)?;
             let found = self.access.sandbox(&context.caller, &sandbox_id).await?;
             let sandbox = self.as_seen_now(found);
             let usage = self.hub.usage(sandbox.placement.runner_uid, sandbox.id);
@@ -165,7 +165,9 @@ impl GatewayService for SandboxService {
         request: Request<pb::ExecSandboxRequest>,
     ) -> Answer<pb::ExecSandboxResponse> {
         let context = Context::of(&request)?;
-        let done = self.data.exec(&context.caller, request.into_inner());
+        let deadline = guard::deadline(request.metadata().as_ref());
+        let request = request.into_inner();
+        let done = self.data.exec(&context.caller, request, deadline);
         context.tell(done.await)
     }
 
@@ -227,7 +229,8 @@ impl GatewayService for SandboxService {
 
     async fn raw(&self, request: Request<pb::RawSandboxRequest>) -> Answer<pb::RawSandboxResponse> {
         let context = Context::of(&request)?;
-        let done = self.raw_action(&context.caller, request.into_inner());
+        let deadline = guard::deadline(request.metadata().as_ref());
+        let done = self.raw_action(&context.caller, request.into_inner(), deadline);
         context.tell(done.await)
     }
 

@@ -15,7 +15,7 @@ use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_store::GetError;
 use palisade_store::sandbox::{StatusChange, StatusChanged};
 use palisade_wire::proto::v1beta2 as pb;
-use palisade_wire::v1beta2::sandbox_not_found;
+use palisade_wire::v1beta2::{call_limit, sandbox_not_found};
 use tracing::info;
 
 use super::sandbox::SandboxService;
@@ -53,18 +53,18 @@ impl SandboxService {
             sandbox_id,
             graceful_shutdown_seconds,
             file_system_snapshot_on_stop,
-            // Without a snapshot, the client's own; it travels as the deadline.
             max_timeout_seconds,
             // Without a snapshot, stopping twice is stopping once, whatever the key.
             idempotency_key,
             wait_for_ready,
         } = request;
         let grace = grace(graceful_shutdown_seconds)?;
+        let limit = limit(max_timeout_seconds)?;
         let sandbox = self.access.sandbox(caller, &sandbox_id).await?;
         if file_system_snapshot_on_stop {
             let wish = SnapshotWish {
                 grace,
-                limit: limit(max_timeout_seconds)?,
+                limit,
                 idempotency_key,
                 is_waited_for: wait_for_ready == Some(true),
             };
@@ -150,8 +150,9 @@ impl SandboxService {
     ) -> ApiResult<pb::DeleteSandboxResponse> {
         let pb::DeleteSandboxRequest {
             sandbox_id,
-            max_timeout_seconds: _,
+            max_timeout_seconds,
         } = request;
+        call_limit(max_timeout_seconds)?;
         let sandbox = self.access.sandbox(caller, &sandbox_id).await?;
         self.close(caller, &sandbox).await?;
         self.picture.release(sandbox.id);

@@ -8,11 +8,11 @@ use palisade_model::tenant::Principal;
 use palisade_store::snapshot::Deletion;
 use palisade_store::{GetError, PageRequest};
 use palisade_wire::proto::v1beta2 as pb;
-use palisade_wire::v1beta2::{snapshot_id, snapshot_message, snapshot_not_found};
+use palisade_wire::v1beta2::{call_limit, snapshot_id, snapshot_message, snapshot_not_found};
 use tracing::{info, warn};
 
 use super::{Snapshots, Wanted};
-use crate::error::{ApiError, ApiResult, invalid};
+use crate::error::{ApiError, ApiResult};
 use crate::page;
 
 /// How tokens of this version begin.
@@ -75,9 +75,9 @@ impl Snapshots {
     ) -> ApiResult<pb::FileSystemSnapshot> {
         let pb::GetFileSystemSnapshotRequest {
             file_system_snapshot_id,
-            // The time-out is the client's own; it travels as the deadline.
-            max_timeout_seconds: _,
+            max_timeout_seconds,
         } = request;
+        call_limit(max_timeout_seconds)?;
         self.settings()?;
         let snapshot = self.find(caller, &file_system_snapshot_id).await?;
         Ok(snapshot_message(&snapshot))
@@ -97,8 +97,9 @@ impl Snapshots {
         let pb::ListFileSystemSnapshotsRequest {
             page_size,
             page_token,
-            max_timeout_seconds: _,
+            max_timeout_seconds,
         } = request;
+        call_limit(max_timeout_seconds)?;
         self.settings()?;
         let page = PageRequest {
             after: after(&page_token)?,
@@ -119,8 +120,9 @@ impl Snapshots {
     ) -> ApiResult<pb::DeleteFileSystemSnapshotResponse> {
         let pb::DeleteFileSystemSnapshotRequest {
             file_system_snapshot_id: text,
-            max_timeout_seconds: _,
+            max_timeout_seconds,
         } = request;
+        call_limit(max_timeout_seconds)?;
         self.settings()?;
         let snapshot = self.find(caller, &text).await?;
         // What lies where this server cannot reach would be left there.
@@ -148,14 +150,8 @@ impl Snapshots {
 
 /// How long to wait, or to let a snapshot of a sandbox that is to end last.
 pub(crate) fn limit(seconds: i32) -> ApiResult<Duration> {
-    let seconds = u64::try_from(seconds).map_err(|_| {
-        let description = format!("is {seconds}; it must not be negative");
-        invalid("max_timeout_seconds", description)
-    })?;
-    if seconds == 0 {
-        return Ok(WAIT_DEFAULT);
-    }
-    Ok(Duration::from_secs(seconds).min(WAIT_MAX))
+    let limit = call_limit(seconds)?;
+    Ok(limit.map_or(WAIT_DEFAULT, |limit| limit.min(WAIT_MAX)))
 }
 
 fn missing(text: &str, error: GetError) -> ApiError {

@@ -23,6 +23,7 @@ async fn a_runner_is_told_of_briefly_or_in_full() {
     assert!(brief[0].healthy && brief[0].connected_at.is_some());
     assert!(brief[0].resources.is_none() && brief[0].capabilities.is_some());
     assert_eq!(brief[0].profile_names, ["ci"]);
+    assert_eq!(brief[0].tags, ["ci", "fake"]);
     let full = pb::ListAvailableRunnersRequest {
         view: pb::RunnerView::Full.into(),
         ..Default::default()

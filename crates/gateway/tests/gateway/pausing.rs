@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use palisade_backend::Backend as _;
 use palisade_backend::fake::Fake;
@@ -184,6 +185,28 @@ async fn a_wish_to_pause_that_was_recorded_elsewhere_is_followed() {
         changed.await.unwrap();
         client.reaches(&id, &[status]).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_in_an_envelope_has_the_time_that_it_asks_for() {
+    use palisade_wire::proto::v1beta2::raw_sandbox_request::ActionPayload;
+    let config = palisade_gateway::GatewayConfig {
+        call_time: Duration::from_secs(2),
+        ..config()
+    };
+    let (_stage, _gateway, _runner, client) = Stage::configured(config).await;
+    let payload = pb::ExecPayload {
+        command: "fake".to_owned(),
+        args: vec!["ignore-stop".to_owned()],
+    };
+    let request = pb::RawSandboxRequest {
+        sandbox_id: started(&client).await,
+        action_type: pb::ActionType::Exec.into(),
+        max_timeout_seconds: 3,
+        action_payload: Some(ActionPayload::ExecPayload(payload)),
+    };
+    let refusal = client.sandboxes.clone().raw(request).await.unwrap_err();
+    assert_eq!(reason(&refusal), "CWSANDBOX_COMMAND_TIMEOUT");
 }
 
 #[tokio::test(flavor = "multi_thread")]

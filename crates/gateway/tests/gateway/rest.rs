@@ -167,6 +167,7 @@ async fn bad_requests_name_the_field() {
         assert_eq!(answer.status, 400, "{path}: {}", answer.json);
         assert_eq!(reason(&answer), "CWSANDBOX_INVALID_REQUEST");
         let violation = &detail(&answer, "BadRequest")["fieldViolations"][0];
+        assert!(!violation["reason"].as_str().unwrap().is_empty());
         let text = violation.to_string();
         assert!(text.contains(field), "{text} should name {field}");
     }

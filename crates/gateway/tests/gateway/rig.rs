@@ -224,6 +224,7 @@ impl Stage {
     pub(crate) async fn profile(&self, name: &str) -> Profile {
         let spec = form::decode(&serde_json::json!({
             "container_image": fake::IMAGE,
+            "tags": ["fake", name],
             "resource_defaults": {
                 "cpuRequest": "1", "cpuLimit": "1", "memoryRequest": "1Gi", "memoryLimit": "1Gi",
             },

@@ -15,7 +15,7 @@ use super::refused::Violated;
 pub(super) const TRAILER_MAX: usize = 8 * 1024;
 
 /// What is left for other headers, and for the frames around the facts.
-const RESERVE: usize = 768;
+const RESERVE: usize = 1_024;
 
 /// The violations that fit beside the rest, as JSON, and how many they are.
 pub(super) fn fitting(violations: &[Violated], message: &str, closest: &str) -> (String, usize) {
@@ -41,7 +41,7 @@ pub(super) fn fitting(violations: &[Violated], message: &str, closest: &str) -> 
 
 /// What gRPC makes of a message: bytes that are not plain take three.
 fn as_header(message: &str) -> usize {
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'%';
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(byte);
     let plain_count = message.bytes().filter(|byte| plain(byte)).count();
     plain_count + 3 * (message.len() - plain_count)
 }

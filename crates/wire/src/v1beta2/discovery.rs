@@ -1,7 +1,9 @@
 //! What a caller can use, from the domain onto the wire.
 
+use std::collections::BTreeSet;
+
 use palisade_model::clock::Timestamp;
-use palisade_model::name::{LevelName, ModeName, ProfileName, RunnerGroupId, RunnerId};
+use palisade_model::name::{LevelName, ModeName, ProfileName, RunnerGroupId, RunnerId, Tag};
 use palisade_model::runner::{Capabilities, Resources};
 
 use crate::proto::v1beta2 as pb;
@@ -22,6 +24,8 @@ pub struct RunnerInfo<'a> {
     pub free: Resources,
     /// How many sandboxes it runs.
     pub sandboxes: u32,
+    /// The tags of the profiles that it offers, each once: it has none of its own.
+    pub tags: BTreeSet<&'a Tag>,
     /// The names of the profiles that it offers.
     pub profiles: Vec<&'a ProfileName>,
     /// When it connected; `None` if it is not connected.
@@ -52,8 +56,7 @@ pub fn available_runner(runner: &RunnerInfo<'_>, view: pb::RunnerView) -> pb::Av
     pb::AvailableRunner {
         runner_id: runner.id.to_string(),
         runner_group_id: runner.group.to_string(),
-        // Runners have no tags of their own; profiles do.
-        tags: Vec::new(),
+        tags: runner.tags.iter().map(ToString::to_string).collect(),
         healthy: runner.is_healthy,
         capabilities: Some(capabilities(runner.capabilities)),
         resources,

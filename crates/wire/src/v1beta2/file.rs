@@ -119,7 +119,7 @@ pub fn file_write(message: pb::AddFileSandboxRequest) -> Result<FileWrite, Refus
         filepath,
         max_timeout_seconds,
     } = message;
-    let (path, limit) = path_and_limit(filepath, max_timeout_seconds)?;
+    let (path, limit) = path_and_limit(filepath, max_timeout_seconds, "write")?;
     let size_bytes = file_contents.len() as u64;
     if size_bytes > FILE_BYTES_MAX {
         return Err(file_too_large(&path, size_bytes));
@@ -139,7 +139,7 @@ pub fn file_read(message: pb::RetrieveFileSandboxRequest) -> Result<FileRead, Re
         filepath,
         max_timeout_seconds,
     } = message;
-    let (path, limit) = path_and_limit(filepath, max_timeout_seconds)?;
+    let (path, limit) = path_and_limit(filepath, max_timeout_seconds, "read")?;
     Ok(FileRead {
         sandbox: sandbox_id,
         path,
@@ -181,20 +181,31 @@ fn file_too_large(path: &SandboxPath, size_bytes: u64) -> Refusal {
 fn path_and_limit(
     filepath: String,
     seconds: i32,
+    operation: &str,
 ) -> Result<(SandboxPath, Option<Duration>), Refusal> {
     let mut violations = Vec::new();
     let limit = time_limit(&mut violations, seconds);
     let shown = filepath[..filepath.floor_char_boundary(PATH_SHOWN_MAX)].to_owned();
-    match SandboxPath::new(filepath) {
+    let refusal = match SandboxPath::new(filepath) {
         Ok(path) if violations.is_empty() => return Ok((path, limit)),
-        Ok(_) => {}
-        Err(error) => violations.push(Violation::new(
-            FieldPath::root().key("filepath"),
-            ViolationKind::Invalid,
-            error.to_string(),
-        )),
-    }
-    Err(Refusal::invalid(violations).with("filepath", shown))
+        Ok(_) => Refusal::invalid(violations),
+        Err(BadPath::Directory) if violations.is_empty() => {
+            directory(&shown).with("operation", operation)
+        }
+        Err(error) => {
+            let (path, text) = (FieldPath::root().key("filepath"), error.to_string());
+            violations.push(Violation::new(path, ViolationKind::Invalid, text));
+            Refusal::invalid(violations)
+        }
+    };
+    Err(refusal.with("filepath", shown))
+}
+
+/// Clients ask after the reason, which is the same whether the form of a path or
+/// what is there says that it is a directory.
+fn directory(shown: &str) -> Refusal {
+    let text = format!("{shown} is a directory; name a file in it");
+    Refusal::new(Reason::FileIsDirectory, text)
 }
 
 /// Whether the names up to some place lead higher than the root.
@@ -253,6 +264,20 @@ mod tests {
         assert_eq!(refusal.reason, Reason::InvalidRequest);
         assert_eq!(refusal.violations[0].path.to_string(), "filepath");
         assert_eq!(refusal.metadata["filepath"], "/../x");
+    }
+
+    #[test]
+    fn a_directory_by_its_form_is_refused_as_one() {
+        for path in ["/", "/tmp/", "/tmp/.", "/tmp/.."] {
+            let message = pb::AddFileSandboxRequest {
+                filepath: path.into(),
+                ..Default::default()
+            };
+            let refusal = file_write(message).unwrap_err();
+            assert_eq!(refusal.reason, Reason::FileIsDirectory, "{path}");
+            assert_eq!(refusal.metadata["filepath"], path);
+            assert_eq!(refusal.metadata["operation"], "write");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use palisade_model::id::SnapshotId;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::snapshot::{Snapshot, Status, Trigger};
+use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 
 use super::time::timestamp;
 use crate::proto::v1beta2 as pb;
@@ -55,6 +56,11 @@ pub fn snapshot_message(snapshot: &Snapshot) -> pb::FileSystemSnapshot {
 
 /// The id of a snapshot; a text that is none names one that does not exist.
 pub fn snapshot_id(text: &str) -> Result<SnapshotId, Refusal> {
+    if text.is_empty() {
+        let path = FieldPath::root().key("file_system_snapshot_id");
+        let violation = Violation::new(path, ViolationKind::Required, "is needed");
+        return Err(Refusal::invalid(vec![violation]));
+    }
     text.parse().map_err(|_| snapshot_not_found(text))
 }
 
@@ -93,5 +99,7 @@ mod tests {
     fn a_text_that_is_no_id_names_nothing() {
         let refusal = snapshot_id("fss-1").unwrap_err();
         assert_eq!(refusal.reason, Reason::FssNotFound);
+        let refusal = snapshot_id("").unwrap_err();
+        assert_eq!(refusal.reason, Reason::InvalidRequest);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use palisade_model::clock::Timestamp;
+use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 
 /// An instant as the protocol carries it.
@@ -29,6 +30,20 @@ pub(super) fn checked_timestamp(at: prost_types::Timestamp) -> Option<Timestamp>
     (0..1_000_000_000)
         .contains(&at.nanos)
         .then(|| from_timestamp(at))
+}
+
+/// How long a client lets a call take that has nothing else to check.
+///
+/// Where nothing is waited for, it is the client's own, and travels as the
+/// deadline; what it cannot be is refused all the same.
+pub fn call_limit(seconds: i32) -> Result<Option<Duration>, Refusal> {
+    let mut violations = Vec::new();
+    let limit = time_limit(&mut violations, seconds);
+    if violations.is_empty() {
+        Ok(limit)
+    } else {
+        Err(Refusal::invalid(violations))
+    }
 }
 
 /// How long a client lets a call take; zero is how the protocol leaves it out.

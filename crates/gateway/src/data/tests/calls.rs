@@ -34,7 +34,7 @@ fn retrieve(id: &str, path: &str) -> pb::RetrieveFileSandboxRequest {
 }
 
 async fn result(plane: &Plane, request: pb::ExecSandboxRequest) -> pb::ExecResponse {
-    let response = plane.data.exec(&caller(), request).await.unwrap();
+    let response = plane.data.exec(&caller(), request, None).await.unwrap();
     response.result.unwrap()
 }
 
@@ -100,10 +100,29 @@ async fn a_command_past_its_limit_is_killed_and_named() {
         max_timeout_seconds: 1,
         ..exec(&id, fake::command(&Job::IgnoreStop))
     };
-    let error = plane.data.exec(&caller(), request).await.unwrap_err();
+    let error = plane.data.exec(&caller(), request, None).await.unwrap_err();
     assert_eq!(error.refusal.reason, Reason::CommandTimeout);
     assert_eq!(error.refusal.metadata["timeout_seconds"], "1");
     plane.wait_until_alone(&id).await;
+}
+
+#[tokio::test]
+async fn a_command_without_a_limit_runs_as_long_as_its_client_waits() {
+    let plane = Plane::new().await;
+    let mut hand = plane.puppet();
+    let request = exec(&hand.id, words(&["sleep"]));
+    let (caller, deadline) = (caller(), 3 * PATIENCE);
+    let call = plane.data.exec(&caller, request, Some(deadline));
+    let command = async {
+        let (_, strings) = hand.exec().await;
+        time::pause();
+        // The usual time of a call is over long since.
+        time::advance(2 * PATIENCE).await;
+        let exit = ExecEvent::Exit(Exit(0));
+        strings.events.send(exit).await.expect("it still runs");
+    };
+    let (response, ()) = tokio::join!(call, command);
+    assert_eq!(response.unwrap().result.unwrap().exit_code, 0);
 }
 
 #[tokio::test]
@@ -112,7 +131,7 @@ async fn a_call_that_is_dropped_kills_its_command() {
     let mut hand = plane.puppet();
     let request = exec(&hand.id, words(&["sleep"]));
     let caller = caller();
-    let call = plane.data.exec(&caller, request);
+    let call = plane.data.exec(&caller, request, None);
     let strings = tokio::select! {
         _ = call => panic!("the command goes on"),
         (_, strings) = hand.exec() => strings,
@@ -197,19 +216,22 @@ async fn a_file_that_is_too_large_tells_both_sizes_and_the_operation() {
 #[tokio::test]
 async fn a_path_of_a_wrong_form_is_refused_before_a_sandbox_is_asked() {
     let plane = Plane::new().await;
-    for path in ["", "relative", "/../etc/passwd", "/tmp/a\0b", "/tmp/"] {
+    let wrong = Reason::InvalidRequest;
+    for (path, reason) in [
+        ("", wrong),
+        ("relative", wrong),
+        ("/../etc/passwd", wrong),
+        ("/tmp/a\0b", wrong),
+        ("/tmp/", Reason::FileIsDirectory),
+    ] {
         let refusal = plane
             .data
             .retrieve_file(&caller(), retrieve("x", path))
             .await;
         let refusal = refusal.unwrap_err().refusal;
-        assert_eq!(refusal.reason, Reason::InvalidRequest, "{path:?}");
+        assert_eq!(refusal.reason, reason, "{path:?}");
         let written = plane.data.add_file(&caller(), add("x", path, "")).await;
-        assert_eq!(
-            written.unwrap_err().refusal.reason,
-            Reason::InvalidRequest,
-            "{path:?}"
-        );
+        assert_eq!(written.unwrap_err().refusal.reason, reason, "{path:?}");
     }
 }
 
@@ -244,7 +266,7 @@ async fn another_organization_finds_nothing() {
     let other = context("other").caller;
     let command = plane
         .data
-        .exec(&other, exec(&id, words(&["ls"])))
+        .exec(&other, exec(&id, words(&["ls"])), None)
         .await
         .unwrap_err();
     let file = plane

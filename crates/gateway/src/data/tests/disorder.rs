@@ -117,7 +117,10 @@ async fn a_frame_beyond_the_limit_ends_the_stream() {
         })
         .await;
     let status = Seen::of(&mut stream.answers).await.unwrap_err();
-    assert_eq!(status.code(), Code::OutOfRange);
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let details = status.get_error_details();
+    let reason = &details.error_info().unwrap().reason;
+    assert_eq!(reason, Reason::RequestTooLarge.as_str());
     let killed = time::timeout(PATIENCE, strings.events.closed()).await;
     killed.expect("the command is killed");
 }
