@@ -97,6 +97,17 @@ def test_what_is_not_there_to_be_chosen_is_refused_with_the_candidates(calls):
     assert int(facts["candidates"]) >= 1 and "violations" in facts
 
 
+def test_a_start_that_is_repeated_with_its_key_is_one_start(calls):
+    key = {"palisade.dev/idempotency-key": f"key-{time.monotonic_ns()}"}
+    start = lambda _: calls.start("sleep", "infinity", profile_names=["open"], pod_annotations=key)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        ids = set(pool.map(start, range(4)))
+    assert len(ids) == 1
+    code, reason, _ = refused(calls.start, "true", profile_names=["open"], pod_annotations=key)
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    delete(calls, ids.pop())
+
+
 def test_a_refusal_arrives_however_much_is_wrong(calls):
     # Clients take 8 KiB of headers; what is more is told as a limit of theirs.
     names = {f"{number}={'ü' * 20_000}": "" for number in range(40)}

@@ -42,7 +42,7 @@ use crate::hub::{Hub, RunnerGate};
 use crate::picture::Picture;
 use crate::queue::Queue;
 use crate::rest;
-use crate::service::{Admission, Discovery, SandboxService, SecretStores};
+use crate::service::{Admission, Discovery, Repeats, SandboxService, SecretStores};
 use crate::snapshots::{SnapshotUpkeep, Snapshots};
 use crate::tools::Tools;
 use crate::upkeep::Upkeep;
@@ -164,6 +164,7 @@ impl Gateway {
             hub: hub.clone(),
             queue: queue.clone(),
             snapshots: snapshots.clone(),
+            repeats: Repeats::default(),
         };
         let (health, health_service) = health_reporter();
         let (router, rest) = routers(admission, gate);

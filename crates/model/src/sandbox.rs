@@ -26,7 +26,7 @@ pub use launch::{AppliedEgress, AppliedExposure, Launch, LaunchNamespace, PodMet
 pub use request::{
     Annotations, AskedSecret, Environment, FileSystemWish, GpuKind, GpuRequest, MOUNT_PATH_MAX,
     MOUNTED_BYTES_MAX, MountedFile, Network, PROCESS_BYTES_MAX, PROCESS_WORDS_MAX, Port, Protocol,
-    ResourceAmounts, SELECTORS_MAX, Selectors, StartRequest,
+    ResourceAmounts, SELECTORS_MAX, Selectors, StartKey, StartRequest,
 };
 pub use state::{Exit, Phase, State};
 

@@ -10,7 +10,8 @@ use palisade_model::sandbox::Sandbox;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gateway_service_server::GatewayService;
 use palisade_wire::v1beta2::{
-    WAIT_HEADER, call_limit, sandbox_response, start_request, start_response, take_wait,
+    KEY_HEADER, WAIT_HEADER, call_limit, sandbox_response, start_request, start_response, take_key,
+    take_wait,
 };
 use tokio::time;
 use tonic::{Request, Response, Status};
@@ -97,13 +98,17 @@ impl GatewayService for SandboxService {
             let deadline = guard::deadline(request.metadata().as_ref());
             let header = request.metadata().get(WAIT_HEADER);
             let header = header.map(|text| text.as_bytes().to_vec());
+            let key = request.metadata().get(KEY_HEADER);
+            let key = key.map(|text| text.as_bytes().to_vec());
             let mut message = request.into_inner();
             let wait = take_wait(header.as_deref(), &mut message)?;
+            let key = take_key(key.as_deref(), &mut message)?;
             // So that a client that waits less is told why, and not that time is up.
             let wait = wait.map(|wait| {
                 deadline.map_or(wait, |deadline| wait.min(deadline.saturating_sub(MARGIN)))
             });
-            let asked = start_request(message)?;
+            let mut asked = start_request(message)?;
+            asked.key = key;
             let limit = self.tools.config.call_time + wait.unwrap_or_default();
             let admitted = self.admission.admit(&context.caller, asked, wait);
             let admitted = time::timeout(limit, admitted).await;

@@ -17,10 +17,12 @@ use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{AskedResources, Owner, Sandbox, StartRequest, Status};
 use palisade_model::tenant::Principal;
+use palisade_store::GetError;
 use palisade_store::sandbox::{Basis, InsertError};
 use tokio::time;
 use tracing::{info, warn};
 
+use super::repeat::{Claim, Repeats};
 use crate::error::{ApiError, ApiResult};
 use crate::follow::Progress;
 use crate::hub::Hub;
@@ -49,6 +51,7 @@ pub(crate) struct Admission {
     pub(crate) hub: Hub,
     pub(crate) queue: Queue,
     pub(crate) snapshots: Snapshots,
+    pub(crate) repeats: Repeats,
 }
 
 /// How recording a sandbox went.
@@ -213,10 +216,21 @@ impl Admission {
         request: &StartRequest,
         note: Option<String>,
     ) -> ApiResult<Sandbox> {
+        let claim = match &request.key {
+            Some(key) => Some(self.repeats.claim(owner, key, self.tools.now()).await),
+            None => None,
+        };
         let (organization, wish) = (&owner.organization, request.file_system.as_ref());
         let file_system = self.snapshots.file_system(organization, wish).await?;
         for _ in 0..TRIES_MAX {
-            let id = SandboxId::new(self.tools.ids.uuid());
+            // Whenever a choice is stale, another gateway may have had the key.
+            if let Some(known) = self.known(owner, claim.as_ref()).await? {
+                return Ok(known);
+            }
+            let id = match &claim {
+                Some(claim) => claim.ids[0],
+                None => SandboxId::new(self.tools.ids.uuid()),
+            };
             let (placement, reservation) = self.place(id, owner, request).await?;
             let basis = Basis {
                 runner: placement.runner_revision,
@@ -224,6 +238,9 @@ impl Admission {
             };
             let mut sandbox = self.sandbox(id, owner, &placement, request.clone());
             sandbox.launch.file_system.clone_from(&file_system);
+            if let Some(claim) = &claim {
+                claim.mark(&mut sandbox);
+            }
             if let Some(note) = note.as_ref().filter(|_| sandbox.status.reason.is_empty()) {
                 sandbox.status.reason.clone_from(note);
             }
@@ -246,6 +263,21 @@ impl Admission {
             "the configuration changes too fast to place a sandbox; try again",
         );
         Err(refusal.retry_after(STARTING_RETRY).into())
+    }
+
+    /// What the same start was answered with before.
+    async fn known(&self, owner: &Owner, claim: Option<&Claim>) -> ApiResult<Option<Sandbox>> {
+        let Some(claim) = claim else {
+            return Ok(None);
+        };
+        for id in claim.ids {
+            match self.tools.store.get_sandbox(&owner.organization, id).await {
+                Ok(known) => return claim.same(known).map(Some),
+                Err(GetError::NotFound) => {}
+                Err(GetError::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        Ok(None)
     }
 
     /// A refusal counts only if it was made from all that the store knows.

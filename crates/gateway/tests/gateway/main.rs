@@ -16,6 +16,7 @@ mod load;
 mod pausing;
 mod quotas;
 mod refusing;
+mod repeating;
 mod rest;
 mod rest_client;
 mod restarting;

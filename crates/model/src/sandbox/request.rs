@@ -51,6 +51,17 @@ pub struct StartRequest {
     pub selectors: Selectors,
     /// How long the sandbox may live.
     pub max_lifetime: Option<Duration>,
+    /// By what a repeated request is known to be the same one.
+    pub key: Option<StartKey>,
+}
+
+/// The key of a request, and what it is the key of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartKey {
+    /// As the caller chose it.
+    pub key: String,
+    /// Of all that is asked for.
+    pub digest: [u8; 32],
 }
 
 /// Environment variables by name.

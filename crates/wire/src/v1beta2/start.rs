@@ -94,6 +94,8 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
             runners: runner_ids,
         },
         max_lifetime: reader.seconds("max_lifetime_seconds", max_lifetime_seconds),
+        // It stands outside of the message.
+        key: None,
     };
     // The time-out is the client's own; it travels as the deadline of the call.
     reader.seconds("max_timeout_seconds", max_timeout_seconds);
