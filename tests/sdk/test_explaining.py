@@ -71,3 +71,25 @@ def test_a_drain_takes_nothing_new_and_ends_what_is_left_at_its_limit(tmp_path, 
     finally:
         code = platform.stop()
         assert code == 0, platform.log()[-4000:]
+
+
+@pytest.mark.usefixtures("platform")
+def test_secrets_that_are_not_there_are_refused_as_a_start_refuses_them(platform):
+    from cwsandbox import Secret
+
+    request = {"profile_names": ["open"], "container_image": "python:3.11",
+               "secret_stores": [{"store_name": "nowhere", "secrets": [{"path": "TOKEN", "env_var": "TOKEN"}]}]}
+    done = platform.cwic("sandbox", "explain", "-f", "-", stdin=json.dumps(request), check=False, token="user")
+    assert done.returncode not in (0, 2)
+    assert "secret_stores[0].store_name" in done.stderr and "no such secret store" in done.stderr
+    with pytest.raises(CWSandboxError) as caught:
+        Sandbox.run(profile_names=["open"], secrets=[Secret(store="nowhere", name="TOKEN")])
+    assert "no such secret store" in str(caught.value)
+
+
+@pytest.mark.usefixtures("platform")
+def test_what_the_server_does_not_have_is_refused_when_it_is_explained(platform):
+    request = {"container_image": "python:3.11", "volumes": [{"volume_id": "v", "mount_path": "/v"}]}
+    done = platform.cwic("sandbox", "explain", "-f", "-", stdin=json.dumps(request), check=False, token="user")
+    assert done.returncode not in (0, 2)
+    assert "no volumes" in done.stderr, done.stderr

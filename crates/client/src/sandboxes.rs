@@ -9,6 +9,7 @@ mod calls;
 mod exec;
 mod failure;
 mod logs;
+mod snapshots;
 mod tunnel;
 
 use std::fmt;

@@ -16,8 +16,12 @@ use palisade_model::reason::Reason;
 use palisade_model::resolve::{ResolvedSpec, resolve};
 use palisade_model::runner::{Binding, Runner};
 use palisade_model::sandbox::{Owner, Selectors, StartRequest};
+use palisade_model::snapshot::FileSystem;
 use palisade_model::tenant::Principal;
+use palisade_secrets::Unresolved;
 use palisade_store::GetError;
+use palisade_wire::spelling::Origin;
+use palisade_wire::v1beta2::snapshot_not_found;
 
 use crate::error::{ApiError, ApiResult};
 use crate::page;
@@ -69,6 +73,49 @@ impl ControlPlane {
             quota: &largest,
         };
         Ok(placement::explain(&fleet, &asking))
+    }
+
+    /// Refuses secrets of a request that are not there, as a start does.
+    pub(crate) async fn check_secrets(
+        &self,
+        caller: &Principal,
+        request: &StartRequest,
+        origin: &Origin,
+    ) -> ApiResult<()> {
+        if request.secrets.is_empty() {
+            return Ok(());
+        }
+        let found = self.secrets.resolve(&caller.organization, &request.secrets);
+        match found.await {
+            Ok(_) => Ok(()),
+            Err(Unresolved::Missing(violations)) => {
+                Err(ApiError::fields(Reason::InvalidRequest, violations, origin))
+            }
+            Err(Unresolved::Failed(failure)) => Err(failure.into()),
+        }
+    }
+
+    /// Refuses a file system that a start would not be given.
+    pub(crate) async fn check_file_system(
+        &self,
+        caller: &Principal,
+        request: &StartRequest,
+    ) -> ApiResult<()> {
+        let Some(wish) = &request.file_system else {
+            return Ok(());
+        };
+        let snapshot = match wish.snapshot {
+            None => None,
+            Some(id) => {
+                let found = self.store.get_snapshot(&caller.organization, id).await;
+                Some(found.map_err(|error| match error {
+                    GetError::NotFound => ApiError::from(snapshot_not_found(&id.to_string())),
+                    GetError::Fault(fault) => fault.into(),
+                })?)
+            }
+        };
+        FileSystem::of(wish, snapshot.as_ref(), self.mount_bytes_max)?;
+        Ok(())
     }
 
     /// What a profile is on a runner that binds it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palisade_model::clock::{Clock, Ids, Timestamp};
+use palisade_model::snapshot::SnapshotLimits;
 use palisade_model::tenant::Principal;
 use palisade_secrets::{SecretSettings, Secrets};
 use palisade_store::{Stamp, Store};
@@ -20,6 +21,10 @@ pub struct ControlPlane {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) secrets: Secrets,
     pub(crate) limits: Limits,
+    /// What the server lets organizations keep whose quota says nothing.
+    pub(crate) snapshot_limits: Option<SnapshotLimits>,
+    /// The largest file system of a sandbox.
+    pub(crate) mount_bytes_max: u64,
     /// Ends the waiting of those who watch.
     pub(crate) stop: CancellationToken,
 }
@@ -69,6 +74,8 @@ impl ControlPlane {
             ids,
             secrets,
             limits: Limits::default(),
+            snapshot_limits: None,
+            mount_bytes_max: u64::MAX,
             stop: CancellationToken::new(),
         }
     }
@@ -90,6 +97,15 @@ impl ControlPlane {
             Arc::clone(&self.ids),
             settings,
         );
+        self
+    }
+
+    /// Says what the server lets organizations keep of snapshots, and how large the
+    /// file system of a sandbox may be.
+    #[must_use]
+    pub fn with_snapshot_limits(mut self, limits: SnapshotLimits, mount_bytes_max: u64) -> Self {
+        self.snapshot_limits = Some(limits);
+        self.mount_bytes_max = mount_bytes_max;
         self
     }
 

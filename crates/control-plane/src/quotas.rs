@@ -8,6 +8,7 @@ use palisade_model::name::UserId;
 use palisade_model::quota::{Quota, Usage};
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::Owner;
+use palisade_model::snapshot::SnapshotLimits;
 use palisade_model::tenant::Principal;
 use palisade_store::GetError;
 use palisade_wire::rest::QuotaReport;
@@ -22,12 +23,14 @@ pub(crate) struct Standing {
     pub(crate) quota: Quota,
     pub(crate) usage: Usage,
     pub(crate) user: UserId,
+    server: Option<SnapshotLimits>,
 }
 
 impl Standing {
     /// What the caller is told of it.
     pub(crate) fn report(&self, caller: &Principal) -> QuotaReport {
-        QuotaReport::new(&self.quota, &self.usage, &caller.organization, &self.user)
+        let whose = (&caller.organization, &self.user);
+        QuotaReport::new(&self.quota, &self.usage, whose, self.server.as_ref())
     }
 
     /// What a start would be refused with now, if a limit is used up.
@@ -56,6 +59,7 @@ impl ControlPlane {
             quota: organization.quota,
             usage: usage.await?,
             user,
+            server: self.snapshot_limits,
         })
     }
 }

@@ -20,6 +20,7 @@ mod quota;
 mod runner;
 mod sandbox;
 mod secret;
+mod snapshot;
 mod tool;
 mod verify;
 
@@ -47,6 +48,9 @@ pub(crate) use sandbox::SandboxCommand;
 pub(crate) use secret::{
     CreateStoreArgs, DeleteSecretArgs, DeleteStoreArgs, ListSecretsArgs, ListStoresArgs,
     SecretCommand, SecretNameArgs, SecretStoreCommand, SetSecretArgs,
+};
+pub(crate) use snapshot::{
+    CreateSnapshotArgs, DeleteSnapshotsArgs, GetSnapshotArgs, ListSnapshotsArgs, SnapshotCommand,
 };
 pub(crate) use tool::{CompletionArgs, ManArgs, Shell, VersionArgs};
 pub(crate) use verify::{ReportFormat, VerifyProfileArgs};

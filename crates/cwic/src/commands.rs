@@ -21,6 +21,7 @@ mod quota;
 mod runner;
 mod sandbox;
 mod secret;
+mod snapshot;
 mod tool;
 mod version;
 
@@ -77,6 +78,9 @@ async fn dispatch(command: Command, settings: Settings, out: &mut Out) -> Ended 
         }
         Command::Sandbox(SandboxCommand::Secret(command)) => {
             secret::run(command, &settings.client()?, out).await
+        }
+        Command::Sandbox(SandboxCommand::Snapshot(command)) => {
+            snapshot::run(command, &settings.client()?, out).await
         }
         Command::Sandbox(SandboxCommand::Explain(args)) => {
             explain::run(&args, &settings.client()?, out).await

@@ -89,6 +89,19 @@ pub(crate) fn sandboxes() -> ArgValueCandidates {
     })
 }
 
+/// The ids of all snapshots.
+pub(crate) fn snapshots() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        names(async |client| {
+            let Ok(sandboxes) = client.sandboxes() else {
+                return Ok(Vec::new());
+            };
+            let found = sandboxes.list_snapshots().await?.into_iter();
+            Ok(found.map(|found| found.file_system_snapshot_id).collect())
+        })
+    })
+}
+
 /// The names of all contexts.
 pub(crate) fn contexts() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {

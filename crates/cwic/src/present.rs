@@ -6,6 +6,7 @@ pub(crate) mod quota;
 pub(crate) mod runner;
 pub(crate) mod sandbox;
 pub(crate) mod secrets;
+pub(crate) mod snapshot;
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,12 @@
 //! How much an organization and its users may have.
 //!
-//! Three things are limited: how large one sandbox is, how many live at once, and
-//! how many are started within a minute. Each is limited for the organization as
+//! Limited is how large one sandbox is, how many live at once, how many are
+//! started within a minute, and what is kept in snapshots. Each is limited for the organization as
 //! a whole, and for every user of it; a user may have limits of his own in the
 //! place of those for every user. What is absent is not limited.
 //!
-//! Pure: whoever counts says what there is, and [`Quota::check`] decides.
+//! Pure: whoever counts says what there is, and [`Quota::check`] decides about
+//! starts. Snapshots are decided about in [`crate::snapshot::SnapshotLimits`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::quantity::Quantity;
 use crate::reason::Reason;
 use crate::refusal::Refusal;
 use crate::sandbox::Owner;
+use crate::snapshot::Kept;
 use crate::tenant::SandboxQuota;
 
 /// The time in which starts are counted.
@@ -44,6 +46,10 @@ pub struct Limits {
     pub sandboxes: Option<u32>,
     /// Sandboxes that are started within [`RATE_WINDOW`].
     pub starts_per_minute: Option<u32>,
+    /// Snapshots, whatever their state.
+    pub snapshots: Option<u32>,
+    /// Bytes of the archives of snapshots together.
+    pub snapshot_bytes: Option<u64>,
 }
 
 /// What is counted of somebody.
@@ -53,6 +59,8 @@ pub struct Counted {
     pub sandboxes: u64,
     /// Sandboxes that were started within [`RATE_WINDOW`].
     pub starts: u64,
+    /// Snapshots, if somebody looked.
+    pub kept: Kept,
 }
 
 /// What there is when somebody asks for one more sandbox.
@@ -157,7 +165,7 @@ impl Quota {
 }
 
 impl Limits {
-    /// Whether something has to be counted.
+    /// Whether something has to be counted for a start.
     pub fn count(&self) -> bool {
         self.sandboxes.is_some() || self.starts_per_minute.is_some()
     }
@@ -242,7 +250,11 @@ mod tests {
     }
 
     fn counted(sandboxes: u64, starts: u64) -> Counted {
-        Counted { sandboxes, starts }
+        Counted {
+            sandboxes,
+            starts,
+            ..Counted::default()
+        }
     }
 
     fn ada() -> UserId {

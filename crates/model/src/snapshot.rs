@@ -13,11 +13,14 @@ use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::id::{SandboxId, SnapshotId};
-use crate::name::OrganizationId;
+use crate::name::{OrganizationId, UserId};
 
+mod limits;
 mod mount;
 mod state;
+mod wished;
 
+pub use limits::{Beyond, Kept, SnapshotLimits};
 pub use mount::{
     FileSystem, MOUNT_BYTES_DEFAULT, MOUNT_BYTES_MIN, MountPath, MountPathError, Restore,
 };
@@ -124,6 +127,9 @@ pub struct Snapshot {
     pub id: SnapshotId,
     /// Whose it is.
     pub organization: OrganizationId,
+    /// The user whose sandbox it was taken of; unknown of some that are older than
+    /// limits for users.
+    pub user: Option<UserId>,
     /// The sandbox that it was taken of.
     pub source: SandboxId,
     /// The size of the file system that it was taken of.
@@ -159,46 +165,6 @@ impl Snapshot {
             (Status::Ready | Status::Creating | Status::Failed(_) | Status::Deleting, _) => None,
         }
     }
-}
-
-/// The most that an organization may have of snapshots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SnapshotLimits {
-    /// Snapshots, whatever their state.
-    pub count: u64,
-    /// Bytes of their archives together.
-    pub bytes: u64,
-    /// Snapshots that are being taken at once.
-    pub in_flight: u64,
-}
-
-/// A limit that one more snapshot would pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Beyond {
-    /// As many snapshots as there may be.
-    #[error("the organization has {used} snapshots; {allowed} are allowed")]
-    Count {
-        /// How many there are.
-        used: u64,
-        /// How many there may be.
-        allowed: u64,
-    },
-    /// As many bytes as there may be.
-    #[error("the snapshots of the organization would hold {used} bytes; {allowed} are allowed")]
-    Bytes {
-        /// How many there would be.
-        used: u64,
-        /// How many there may be.
-        allowed: u64,
-    },
-    /// As many as may be taken at once.
-    #[error("{used} snapshots of the organization are being taken; {allowed} are allowed at once")]
-    InFlight {
-        /// How many there are.
-        used: u64,
-        /// How many there may be.
-        allowed: u64,
-    },
 }
 
 #[cfg(test)]

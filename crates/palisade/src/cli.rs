@@ -437,7 +437,7 @@ pub(crate) struct WhoseArgs {
     #[arg(long)]
     pub(crate) user: Option<UserId>,
     /// Take away the limits of the user, so that those of every user hold
-    #[arg(long, requires = "user", conflicts_with_all = ["cpu", "memory", "gpus", "sandboxes", "starts_per_minute"])]
+    #[arg(long, requires = "user", conflicts_with_all = ["cpu", "memory", "gpus", "sandboxes", "starts_per_minute", "snapshots", "snapshot_bytes"])]
     pub(crate) remove: bool,
 }
 
@@ -459,6 +459,13 @@ pub(crate) struct QuotaArgs {
     /// Sandboxes that are started within a minute
     #[arg(long = "max-starts-per-minute")]
     pub(crate) starts_per_minute: Option<u32>,
+    /// Snapshots of file systems; of the organization as many as the server's options say,
+    /// unless this is given
+    #[arg(long = "max-snapshots")]
+    pub(crate) snapshots: Option<u32>,
+    /// Bytes of the archives of snapshots together, such as 100Gi; likewise
+    #[arg(long = "max-snapshot-bytes", value_name = "SIZE")]
+    pub(crate) snapshot_bytes: Option<snapshot::Bytes>,
 }
 
 /// Tells what is wrong with the command line, or the help that was asked for.

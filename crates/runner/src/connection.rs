@@ -112,13 +112,20 @@ impl Connection {
     /// Dials again and again until `stop`.
     pub(crate) async fn serve(&self, dial: Dial, stop: &CancellationToken) {
         let mut pause = RECONNECT_PAUSE;
+        let mut was_welcome = false;
         while !stop.is_cancelled() {
             let began = time::Instant::now();
             let loss = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                loss = self.once(&dial) => loss,
+                loss = self.once(&dial, &mut was_welcome) => loss,
             };
+            if was_welcome && matches!(loss, Loss::Waiting(_)) {
+                // Its object was deleted, and nobody wishes anything of what it holds.
+                // One that was never welcome may only have been told another cluster's
+                // name: it keeps what it has.
+                self.registry.retain(&BTreeSet::new());
+            }
             if began.elapsed() > RECONNECT_PAUSE_MAX {
                 pause = RECONNECT_PAUSE;
             }
@@ -133,12 +140,12 @@ impl Connection {
     }
 
     /// One connection, from dialling to its loss.
-    async fn once(&self, dial: &Dial) -> Loss {
+    async fn once(&self, dial: &Dial, was_welcome: &mut bool) -> Loss {
         match self.connect(dial).await {
             Ok((client, outgoing, incoming)) => {
                 info!("connected to the gateway");
                 let _connected = self.snapshots.over(&client);
-                self.work(client, outgoing, incoming).await
+                self.work(client, outgoing, incoming, was_welcome).await
             }
             Err(loss) => loss,
         }
@@ -236,11 +243,13 @@ impl Connection {
         client: Client,
         outgoing: mpsc::Sender<pb::RunnerMessage>,
         mut incoming: Streaming<pb::GatewayMessage>,
+        was_welcome: &mut bool,
     ) -> Loss {
         let period = match greet(&mut incoming).await {
             Ok(period) => period,
             Err(loss) => return loss,
         };
+        *was_welcome = true;
         self.tools.outbox.resend_all();
         let mut beats = time::interval(period);
         beats.set_missed_tick_behavior(time::MissedTickBehavior::Delay);

@@ -126,6 +126,7 @@ macro_rules! conformance_tests {
             a_key_names_one_snapshot_of_an_organization,
             snapshots_beyond_a_limit_are_refused,
             bytes_beyond_a_limit_are_refused,
+            the_quota_of_snapshots_stands_before_the_limits_of_the_server,
             the_newest_snapshots_are_listed_first,
             content_is_removed_with_the_last_snapshot_that_names_it,
             a_snapshot_that_is_only_begun_goes_at_once,

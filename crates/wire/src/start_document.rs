@@ -1,13 +1,13 @@
 //! A request for a sandbox as a document, to be explained and not to be started.
 //!
-//! The fields are those of `StartSandboxRequest`, in either spelling, but for
-//! those that have no say in where a sandbox goes: files, secrets, volumes and
-//! buckets. What the fields mean is read by [`crate::v1beta2::start_request`],
-//! the same as of a call.
+//! The fields are those of `StartSandboxRequest`, in either spelling. What they
+//! mean is read by [`crate::v1beta2::start_request`], the same as of a call, so
+//! that a document is refused for the same reasons.
 
 use std::collections::HashMap;
 
 use palisade_model::document::{Fields, Node as Place, Reader};
+use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::StartRequest;
 use palisade_model::violation::{FieldPath, ViolationKind};
 
@@ -17,10 +17,12 @@ use crate::proto::v1beta2 as pb;
 use crate::spelling::{Finding, START_REQUEST};
 use crate::v1beta2::start_request;
 
+mod kept;
+
 /// The most items of any list or map of a request.
 const ITEMS_MAX: usize = 4_096;
 
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 23] = [
     "command",
     "args",
     "tags",
@@ -37,24 +39,47 @@ const FIELDS: [&str; 16] = [
     "resources",
     "resource_requests",
     "resource_limits",
+    "mounted_files",
+    "file_system",
+    "secret_stores",
+    "runner_cluster_secrets",
+    "volumes",
+    "s3_mount",
+    "object_storage_access",
 ];
 
+/// Why a document is no request that could be started.
+#[derive(Clone, Debug)]
+pub enum Unread {
+    /// What is wrong in it, in its own spelling.
+    Findings(Vec<Finding>),
+    /// What a call would be told.
+    Refused(Refusal),
+}
+
 /// Reads a request.
-pub fn read_start_request(
-    node: &Node,
-    source: &Source,
-) -> Result<Located<StartRequest>, Vec<Finding>> {
-    read(node, &START_REQUEST, source, |root, reader| {
+pub fn read_start_request(node: &Node, source: &Source) -> Result<Located<StartRequest>, Unread> {
+    let mut refused = None;
+    let made = read(node, &START_REQUEST, source, |root, reader| {
         let fields = reader.fields(root, &FIELDS)?;
         let message = message(&fields, reader);
         match start_request(message) {
             Ok(request) => Some(request),
+            // What is not about fields is told as it is.
+            Err(refusal) if refusal.violations.is_empty() => {
+                refused = Some(refusal);
+                None
+            }
             Err(refusal) => {
                 refuse_all(reader, &FieldPath::root(), refusal.violations);
                 None
             }
         }
-    })
+    });
+    match (made, refused) {
+        (Err(findings), Some(refusal)) if findings.is_empty() => Err(Unread::Refused(refusal)),
+        (made, _) => made.map_err(Unread::Findings),
+    }
 }
 
 /// The message that the document stands for; what is wrong is noted and absent.
@@ -76,13 +101,13 @@ fn message(fields: &Fields<'_>, reader: &mut Reader) -> pb::StartSandboxRequest 
         resources: amounts(fields, "resources", reader),
         resource_requests: amounts(fields, "resource_requests", reader),
         resource_limits: amounts(fields, "resource_limits", reader),
-        mounted_files: Vec::new(),
-        s3_mount: None,
-        file_system: None,
-        runner_cluster_secrets: Vec::new(),
-        object_storage_access: None,
-        secret_stores: Vec::new(),
-        volumes: Vec::new(),
+        mounted_files: kept::mounted_files(fields, reader),
+        s3_mount: kept::s3_mount(fields),
+        file_system: kept::file_system(fields, reader),
+        runner_cluster_secrets: kept::runner_cluster_secrets(fields, reader),
+        object_storage_access: kept::object_storage_access(fields),
+        secret_stores: kept::secret_stores(fields, reader),
+        volumes: kept::volumes(fields),
     }
 }
 
@@ -209,7 +234,10 @@ mod tests {
         let source = Source::whole(Dialect::Friendly);
         read_start_request(&node, &source)
             .map(|located| located.value)
-            .map_err(|findings| {
+            .map_err(|unread| {
+                let Unread::Findings(findings) = unread else {
+                    unreachable!("fields are wrong: {unread:?}");
+                };
                 let lines = findings.iter().map(|finding| {
                     let line = finding.place.map_or(0, |place| place.line);
                     format!("{line}: {}", finding.violation)
@@ -264,5 +292,53 @@ mod tests {
             wrong[0].contains("gpu_memory_gb contradicts gpu_type"),
             "{wrong:?}"
         );
+    }
+
+    #[test]
+    fn secrets_files_and_a_file_system_are_read_as_of_a_call() {
+        let text = "secret_stores: [{store_name: team, secrets: [{path: db, field: pass, env_var: P}]}]\n\
+            runner_cluster_secrets: [{kubernetes: {secret_name: db, secret_key: user}, env_var: U}]\n\
+            mounted_files: [{mount_path: /a, file_content: aGk=}]\n\
+            file_system: {mount_path: /data, size: 2Gi}\n";
+        let request = read(text).unwrap();
+        let variables = request.secrets.iter();
+        let variables: Vec<_> = variables.map(|it| it.variable.env_var.as_str()).collect();
+        assert_eq!(variables, ["P", "U"]);
+        assert_eq!(&request.mounted_files[0].content[..], b"hi");
+        assert_eq!(request.file_system.unwrap().mount_path.as_str(), "/data");
+    }
+
+    #[test]
+    fn a_secret_that_is_wrong_is_told_at_its_line() {
+        let text = "secret_stores:\n  - store_name: team\n    secrets:\n      - {path: ../x, env_var: P}\n\
+            mounted_files: [{mount_path: /a, file_content: '%'}]\n";
+        let wrong = read(text).unwrap_err();
+        assert!(
+            wrong[0].starts_with("4: secret_stores[0].secrets[0].path"),
+            "{wrong:?}"
+        );
+        assert!(
+            wrong[1].starts_with("5: mounted_files[0].file_content"),
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
+    fn what_the_server_does_not_have_is_refused_as_a_call_is() {
+        for (text, field) in [
+            ("volumes: [{volume_id: v, mount_path: /v}]", "volumes"),
+            ("s3_mount: {bucket: b}", "s3_mount"),
+            (
+                "object_storage_access: {buckets: [b]}",
+                "object_storage_access",
+            ),
+        ] {
+            let node = parse(text.as_bytes(), Format::Either).unwrap();
+            let source = Source::whole(Dialect::Friendly);
+            let Err(Unread::Refused(refusal)) = read_start_request(&node, &source) else {
+                unreachable!("{field} is refused");
+            };
+            assert_eq!(refusal.metadata["feature"], field);
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::call::{ATTEMPTS, CALL_TIME, WAIT_MAX};
 use crate::error::CallError;
 
 /// How many items one page has.
-const PAGE_SIZE: i32 = 500;
+pub(super) const PAGE_SIZE: i32 = 500;
 /// How long a call may take that carries a file.
 const FILE_TIME: Duration = Duration::from_mins(5);
 
@@ -155,7 +155,7 @@ impl Sandboxes {
         Ok(answer.file_contents)
     }
 
-    async fn once<T>(
+    pub(super) async fn once<T>(
         &self,
         limit: Duration,
         call: impl Future<Output = Result<Response<T>, Status>>,
@@ -169,7 +169,7 @@ impl Sandboxes {
     }
 
     /// Reads something, and tries again when the server asks to come back.
-    async fn read<T>(
+    pub(super) async fn read<T>(
         &self,
         call: impl AsyncFn() -> Result<Response<T>, Status>,
     ) -> Result<T, CallError> {
@@ -193,7 +193,7 @@ impl Sandboxes {
         self.once(CALL_TIME, call).await
     }
 
-    fn success(&self, is_success: bool, message: String) -> Result<(), CallError> {
+    pub(super) fn success(&self, is_success: bool, message: String) -> Result<(), CallError> {
         if is_success {
             return Ok(());
         }

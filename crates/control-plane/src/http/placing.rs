@@ -11,7 +11,7 @@ use palisade_model::reason::Reason;
 use palisade_model::sandbox::{Selectors, StartRequest};
 use palisade_wire::rest::{PlacementExplanation, PlacementPreview, ResolvedProfile};
 use palisade_wire::spelling::Dialect;
-use palisade_wire::start_document::read_start_request;
+use palisade_wire::start_document::{Unread, read_start_request};
 use palisade_wire::{Located, Source};
 
 use super::auth::{Admin, Reader};
@@ -38,10 +38,15 @@ async fn explain(
     let Located {
         value: request,
         origin,
-    } = request.map_err(ApiError::invalid)?;
+    } = request.map_err(|unread| match unread {
+        Unread::Findings(findings) => ApiError::invalid(findings),
+        Unread::Refused(refusal) => refusal.into(),
+    })?;
     let explanation = plane.explain(&caller, &request, Instead::Nothing).await?;
     let answer = PlacementExplanation::new(&explanation)
         .map_err(|violations| ApiError::fields(Reason::InvalidRequest, violations, &origin))?;
+    plane.check_secrets(&caller, &request, &origin).await?;
+    plane.check_file_system(&caller, &request).await?;
     let standing = plane.standing(&caller, caller.user.clone()).await?;
     let answer = answer.within(standing.report(&caller), standing.refusal(&caller).as_ref());
     Ok(Json(answer).into_response())

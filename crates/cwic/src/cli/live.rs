@@ -18,7 +18,8 @@ pub(crate) enum LiveCommand {
     /// it can be talked to, and the sandbox is stopped once it ends.
     #[command(
         after_help = "Examples:\n  cwic sandbox run --profile agents -- python -c 'print(1)'\n  \
-            cwic sandbox run --rm -it -- bash\n  ID=$(cwic sandbox run -d -- sleep 600)"
+            cwic sandbox run --rm -it -- bash\n  ID=$(cwic sandbox run -d -- sleep 600)\n  \
+            cwic sandbox run -d --mount-path /work --from-snapshot SNAPSHOT-ID -- sleep 600"
     )]
     Run(Box<RunArgs>),
     /// List sandboxes
@@ -133,6 +134,15 @@ pub(crate) struct RunArgs {
     /// Accelerators: a count, and a type if it matters
     #[arg(long, value_name = "COUNT[:TYPE]")]
     pub(crate) gpu: Option<Gpu>,
+    /// Where the sandbox has a file system to itself, of which snapshots can be taken
+    #[arg(long, value_name = "PATH")]
+    pub(crate) mount_path: Option<String>,
+    /// The size of that, such as 10Gi; without one as large as the snapshot's was, or 1Gi
+    #[arg(long, value_name = "AMOUNT", requires = "mount_path")]
+    pub(crate) mount_size: Option<String>,
+    /// The snapshot that it is filled with
+    #[arg(long, value_name = "SNAPSHOT-ID", requires = "mount_path", add = complete::snapshots())]
+    pub(crate) from_snapshot: Option<String>,
     /// A variable; may be repeated
     #[arg(short, long = "env", value_name = "KEY=VALUE")]
     pub(crate) environment: Vec<Pair>,

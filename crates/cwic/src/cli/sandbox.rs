@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::{
     DiffArgs, DocumentsArgs, ExplainRequestArgs, LiveCommand, ProfileCommand, QuotaCommand,
-    RunnerCommand, SecretCommand,
+    RunnerCommand, SecretCommand, SnapshotCommand,
 };
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,13 @@ pub(crate) enum SandboxCommand {
         after_help = "Example:\n  cwic sandbox secret set team HF_TOKEN < token"
     )]
     Secret(SecretCommand),
+    /// Keep snapshots of the file systems of sandboxes
+    #[command(
+        subcommand,
+        visible_alias = "snapshots",
+        after_help = "Example:\n  cwic sandbox snapshot create SANDBOX-ID"
+    )]
+    Snapshot(SnapshotCommand),
     /// Show where a request for a sandbox would go, and what the others lack
     #[command(
         after_help = "Examples:\n  cwic sandbox explain -f request.yaml\n  cwic sandbox explain -f - --checks < request.json"

@@ -28,6 +28,8 @@ mod terminal;
 pub(in crate::commands) mod verify;
 mod waiting;
 
+pub(in crate::commands) use failure::failed;
+
 /// Runs one of the commands.
 pub(in crate::commands) async fn run(
     command: LiveCommand,

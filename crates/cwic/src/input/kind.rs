@@ -7,7 +7,7 @@ use palisade_wire::document::{Data, Node};
 use palisade_wire::profile_document::{self, read_profile_draft, read_profile_edit};
 use palisade_wire::runner_document::{self, read_runner_draft, read_runner_edit};
 use palisade_wire::spelling::{Dialect, Finding, PROFILE, RUNNER, START_REQUEST, Shape};
-use palisade_wire::start_document::read_start_request;
+use palisade_wire::start_document::{Unread, read_start_request};
 
 /// What a document is about, and what is to become of it.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +115,11 @@ impl<'a> Kind<'a> {
             Self::NewRunner(id) => read_runner_draft(node, &source, id).map(drop),
             Self::WholeRunner => read_runner_draft(node, &source, None).map(drop),
             Self::RunnerChange => read_runner_edit(node, &source).map(drop),
-            Self::StartRequest => read_start_request(node, &source).map(drop),
+            Self::StartRequest => match read_start_request(node, &source) {
+                Err(Unread::Findings(findings)) => Err(findings),
+                // What a server does not have is for the server to say.
+                Ok(_) | Err(Unread::Refused(_)) => Ok(()),
+            },
         };
         checked.err().unwrap_or_default()
     }

@@ -10,11 +10,13 @@ use crate::listing::Item;
 use crate::out::Column;
 
 /// What a table of limits shows.
-pub(crate) const SCOPES: [Column; 7] = [
+pub(crate) const SCOPES: [Column; 9] = [
     Column::whole("SCOPE", 9),
     Column::name("ID", 8),
     Column::whole("SANDBOXES", 7),
     Column::whole("STARTS/MIN", 6),
+    Column::whole("SNAPSHOTS", 2),
+    Column::whole("SNAPSHOT BYTES", 1),
     Column::whole("MAX CPU", 5),
     Column::whole("MAX MEMORY", 4),
     Column::whole("MAX GPUS", 3),
@@ -40,6 +42,8 @@ fn scope(kind: &str, told: &QuotaScope) -> Item {
         printable(&told.id),
         count(&told.sandboxes),
         count(&told.starts_per_minute),
+        count(&told.snapshots),
+        count(&told.snapshot_bytes),
         told.max_cpu.as_deref().map_or_else(none, printable),
         told.max_memory.as_deref().map_or_else(none, printable),
         told.max_gpus.map_or_else(none, |most| most.to_string()),

@@ -1,11 +1,8 @@
 //! What a wish for a file system comes to, when a sandbox is admitted.
 
 use palisade_model::name::OrganizationId;
-use palisade_model::quantity::Quantity;
-use palisade_model::reason::Reason;
-use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::FileSystemWish;
-use palisade_model::snapshot::{FileSystem, MOUNT_BYTES_DEFAULT, Restore, Snapshot};
+use palisade_model::snapshot::FileSystem;
 use palisade_store::GetError;
 use palisade_wire::v1beta2::snapshot_not_found;
 
@@ -36,61 +33,7 @@ impl Snapshots {
             }
             None => None,
         };
-        let bytes = size(wish, snapshot.as_ref());
-        if bytes > settings.mount_bytes_max {
-            return Err(too_large(bytes, settings.mount_bytes_max).into());
-        }
-        let restore = snapshot.map(|snapshot| restore(&snapshot, bytes));
-        Ok(Some(FileSystem {
-            mount_path: wish.mount_path.clone(),
-            bytes,
-            restore: restore.transpose()?,
-        }))
+        let made = FileSystem::of(wish, snapshot.as_ref(), settings.mount_bytes_max);
+        Ok(Some(made?))
     }
-}
-
-/// As asked, or as large as what is restored was, or what everybody gets.
-fn size(wish: &FileSystemWish, snapshot: Option<&Snapshot>) -> u64 {
-    let asked = wish.size.as_ref();
-    let asked = asked.map(|size| Quantity::to_units(size).unwrap_or(u64::MAX));
-    let before = snapshot.map(|snapshot| snapshot.mount_bytes);
-    asked.or(before).unwrap_or(MOUNT_BYTES_DEFAULT)
-}
-
-fn restore(snapshot: &Snapshot, bytes: u64) -> Result<Restore, Refusal> {
-    let id = snapshot.id.to_string();
-    let Some(restore) = snapshot.restore() else {
-        let status = snapshot.status.as_str();
-        return Err(Refusal::new(
-            Reason::FssNotReady,
-            format!("the file-system snapshot is {status}; only one that is ready can be restored"),
-        )
-        .with("file_system_snapshot_id", id)
-        .with("status", status));
-    };
-    let needed = restore.content.file_bytes;
-    // Files with holes need less; whether they fit is seen when they are written.
-    let is_full = needed > bytes && snapshot.mount_bytes > bytes;
-    if is_full {
-        return Err(Refusal::new(
-            Reason::FssSizeExceeded,
-            format!(
-                "the files of the snapshot hold {needed} bytes, and the file system would have \
-                 {bytes}; ask for a larger size, or for none"
-            ),
-        )
-        .with("file_system_snapshot_id", id)
-        .with("size_bytes", bytes.to_string())
-        .with("needed_bytes", needed.to_string()));
-    }
-    Ok(restore)
-}
-
-fn too_large(bytes: u64, most: u64) -> Refusal {
-    Refusal::new(
-        Reason::FssSizeExceeded,
-        format!("file_system.size is {bytes} bytes; at most {most} are allowed"),
-    )
-    .with("size_bytes", bytes.to_string())
-    .with("max_size_bytes", most.to_string())
 }

@@ -13,6 +13,7 @@ use palisade_backend::{Archive, Attach};
 use palisade_blob::{BlobError, BlobName, Blobs};
 use palisade_model::id::SnapshotId;
 use palisade_model::name::OrganizationId;
+use palisade_model::quota::Scope;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{Phase, Sandbox, StopWish};
@@ -154,6 +155,7 @@ impl Snapshots {
         Ok(Snapshot {
             id: SnapshotId::new(self.tools.ids.uuid()),
             organization: sandbox.owner.organization.clone(),
+            user: Some(sandbox.owner.user.clone()),
             source: sandbox.id,
             mount_bytes: file_system.bytes,
             trigger: wanted.trigger,
@@ -452,19 +454,40 @@ fn same(known: Snapshot, wanted: &Snapshot) -> ApiResult<Snapshot> {
 }
 
 fn refused(beyond: Beyond) -> Refusal {
-    let message = beyond.to_string();
-    let with = |reason, limit: &str, used: u64, allowed: u64| {
-        Refusal::new(reason, message.clone())
+    let told = |reason, limit: &str, (scope, used, asked, allowed): (Scope, u64, u64, u64)| {
+        Refusal::new(reason, beyond.to_string())
             .with("limit", limit)
+            .with("scope", scope.as_str())
             .with("used", used.to_string())
+            .with("asked", asked.to_string())
             .with("allowed", allowed.to_string())
     };
     match beyond {
-        Beyond::Count { used, allowed } => with(Reason::FssQuotaExceeded, "count", used, allowed),
-        Beyond::Bytes { used, allowed } => with(Reason::FssQuotaExceeded, "bytes", used, allowed),
-        Beyond::InFlight { used, allowed } => {
-            with(Reason::FssInflightLimit, "in_flight", used, allowed).retry_after(RETRY)
-        }
+        Beyond::Count {
+            scope,
+            used,
+            allowed,
+        } => told(
+            Reason::FssQuotaExceeded,
+            "snapshots",
+            (scope, used, 1, allowed),
+        ),
+        Beyond::Bytes {
+            scope,
+            used,
+            asked,
+            allowed,
+        } => told(
+            Reason::FssQuotaExceeded,
+            "snapshot_bytes",
+            (scope, used, asked, allowed),
+        ),
+        Beyond::InFlight { used, allowed } => told(
+            Reason::FssInflightLimit,
+            "in_flight",
+            (Scope::Organization, used, 1, allowed),
+        )
+        .retry_after(RETRY),
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use palisade_gateway::GatewayConfig;
 use palisade_model::token::PresentedToken;
+use palisade_store::Tokens as _;
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::gateway_message::Message as FromGateway;
 use palisade_wire::proto::runner_v1::runner_message::Message as ToGateway;
@@ -12,7 +13,9 @@ use tokio::time;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use crate::rig::{Bearer, GatewayProcess, PATIENCE, Stage, channel, config, reason, running};
+use crate::rig::{
+    Bearer, GatewayProcess, PATIENCE, Stage, channel, config, parsed, reason, running,
+};
 
 /// A runner that says only what a test has it say.
 struct Bare {
@@ -107,6 +110,31 @@ async fn a_runner_is_welcomed_and_told_what_to_hold() {
     };
     assert!(desired.sandbox_ids.is_empty());
     assert!(gateway.live.observe(record.uid).is_connected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_token_that_is_revoked_ends_the_connection_that_it_opened() {
+    let (stage, record, join) = Stage::awaiting_runner().await;
+    let gateway = stage.gateway(config()).await;
+    let runner = Bare::join(&gateway, &join, "one").await.unwrap();
+    gateway.connected(record.uid).await;
+    let organization = parsed("acme");
+    let revoked = stage.store.revoke_token(&organization, join.id());
+    revoked.await.unwrap();
+    let says = runner.says.clone();
+    let beats = async {
+        // It goes on as if nothing were.
+        let beat = || message(ToGateway::Heartbeat(pb::Heartbeat::default()));
+        while says.send(beat()).await.is_ok() {
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let end = tokio::select! {
+        end = runner.end() => end,
+        () = async { beats.await; std::future::pending().await } => unreachable!(),
+    };
+    assert_eq!(end.code(), Code::Unauthenticated, "{end}");
+    gateway.disconnected(record.uid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ pub fn sample_snapshot() -> Snapshot {
     Snapshot {
         id: SnapshotId::new(Uuid::from_u128(3)),
         organization: "acme".parse().expect("the sample uses valid names"),
+        user: Some("ada".parse().expect("the sample uses valid names")),
         source: SandboxId::new(Uuid::from_u128(1)),
         mount_bytes: 1 << 30,
         trigger: Trigger::Manual,

@@ -58,6 +58,8 @@ fn limits(args: QuotaArgs) -> Limits {
         gpus,
         sandboxes,
         starts_per_minute,
+        snapshots,
+        snapshot_bytes,
     } = args;
     Limits {
         sandbox: SandboxQuota {
@@ -67,6 +69,8 @@ fn limits(args: QuotaArgs) -> Limits {
         },
         sandboxes,
         starts_per_minute,
+        snapshots,
+        snapshot_bytes: snapshot_bytes.map(|bytes| bytes.0),
     }
 }
 
@@ -110,18 +114,21 @@ async fn quota(store: &dyn Store, id: &OrganizationId, out: &mut Out) -> anyhow:
             .iter()
             .map(|(user, limits)| row(format!("user {user}"), limits)),
     );
-    let [_, cpu, memory, gpus, sandboxes, starts] = HEADERS;
-    out.table(["WHOSE", cpu, memory, gpus, sandboxes, starts], &rows);
+    let mut headers = HEADERS;
+    headers[0] = "WHOSE";
+    out.table(headers, &rows);
     Ok(())
 }
 
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 8] = [
     "ORGANIZATION",
     "MAX CPU",
     "MAX MEMORY",
     "MAX GPUS",
     "MAX SANDBOXES",
     "MAX STARTS/MIN",
+    "MAX SNAPSHOTS",
+    "MAX SNAPSHOT BYTES",
 ];
 
 async fn list(store: &dyn Store, out: &mut Out) -> anyhow::Result<()> {
@@ -147,11 +154,13 @@ async fn list(store: &dyn Store, out: &mut Out) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(whose: String, limits: &Limits) -> [String; 6] {
+fn row(whose: String, limits: &Limits) -> [String; 8] {
     let Limits {
         sandbox: SandboxQuota { cpu, memory, gpu },
         sandboxes,
         starts_per_minute,
+        snapshots,
+        snapshot_bytes,
     } = limits;
     let amount = |quantity: &Option<Quantity>| match quantity {
         Some(quantity) => quantity.to_string(),
@@ -165,6 +174,8 @@ fn row(whose: String, limits: &Limits) -> [String; 6] {
         count(*gpu),
         count(*sandboxes),
         count(*starts_per_minute),
+        count(*snapshots),
+        snapshot_bytes.map_or_else(|| "-".to_owned(), |it| it.to_string()),
     ]
 }
 

@@ -76,6 +76,7 @@ pub(crate) async fn start(
     let address = listener.local_addr()?;
     let stop = supervisor.stop_token();
 
+    let (snapshot_limits, mount_bytes_max) = (snapshots.limits, snapshots.mount_bytes_max);
     let gateway = Gateway::new(
         GatewayConfig {
             exec_sessions: args.sessions.limits(),
@@ -94,6 +95,7 @@ pub(crate) async fn start(
     }
     let plane = ControlPlane::new(store, live, Arc::new(SystemClock), Arc::new(KernelIds))
         .with_secrets(secrets)
+        .with_snapshot_limits(snapshot_limits, mount_bytes_max)
         .ending_with(stop.clone());
     let services = Services {
         rest: palisade_control_plane::router(plane.clone()).merge(gateway.rest()),

@@ -23,6 +23,8 @@ fn acme() -> Organization {
                 },
                 sandboxes: Some(20),
                 starts_per_minute: Some(60),
+                snapshots: Some(7),
+                snapshot_bytes: Some(1 << 40),
             },
             ..Quota::default()
         },

@@ -114,6 +114,7 @@ pub async fn what_ends_makes_room_and_what_was_started_still_counts(harness: &mu
     let counted = Counted {
         sandboxes: 1,
         starts: 2,
+        ..Counted::default()
     };
     assert_eq!(usage(&*store, &fleet).await.user, counted);
 }

@@ -6,6 +6,7 @@
 
 use palisade_model::id::SnapshotId;
 use palisade_model::name::OrganizationId;
+use palisade_model::quota::{Limits, Quota, Scope};
 use palisade_model::snapshot::{
     Beyond, Content, ContentDigest, Effect, Snapshot, SnapshotChange, SnapshotLimits, Status,
     Trigger,
@@ -185,11 +186,73 @@ pub async fn bytes_beyond_a_limit_are_refused(harness: &mut dyn Harness) {
     assert_eq!(
         described.await.unwrap(),
         Described::Beyond(Beyond::Bytes {
-            used: 200,
+            scope: Scope::Organization,
+            used: 100,
+            asked: 100,
             allowed: 199
         })
     );
     assert_eq!(store.get_snapshot(&acme, second.id).await.unwrap(), second);
+}
+
+pub async fn the_quota_of_snapshots_stands_before_the_limits_of_the_server(
+    harness: &mut dyn Harness,
+) {
+    let store = harness.store();
+    let acme = organization(&*store, "acme").await;
+    let limits = |snapshots, snapshot_bytes| Limits {
+        snapshots,
+        snapshot_bytes,
+        ..Limits::default()
+    };
+    let quota = Quota {
+        organization: limits(Some(3), Some(u64::MAX)),
+        each_user: limits(Some(2), Some(150)),
+        ..Quota::default()
+    };
+    store.update_quota(&acme, quota.clone()).await.unwrap();
+    let read = store.get_organization(&acme).await.unwrap().quota;
+    assert_eq!(read, quota);
+    let of = |user: &str| Snapshot {
+        user: Some(user.parse().unwrap()),
+        ..creating(&acme)
+    };
+    let add = async |user| store.insert_snapshot(of(user), ROOM).await;
+    for _ in 0..2 {
+        assert_eq!(add("ada").await.unwrap(), Inserted::New);
+    }
+    let beyond = |scope, used, allowed| Beyond::Count {
+        scope,
+        used,
+        allowed,
+    };
+    let refused = |added| match added {
+        Err(InsertSnapshotError::Beyond(beyond)) => Some(beyond),
+        Err(_) | Ok(_) => None,
+    };
+    let full = refused(add("ada").await);
+    assert_eq!(full, Some(beyond(Scope::User, 2, 2)));
+    let third = of("bob");
+    let added = store.insert_snapshot(third.clone(), ROOM).await;
+    assert_eq!(added.unwrap(), Inserted::New);
+    let full = refused(add("bob").await);
+    assert_eq!(full, Some(beyond(Scope::Organization, 3, 3)));
+    // More than the server allows by itself, and more than a user has left.
+    let tight = SnapshotLimits { bytes: 1, ..ROOM };
+    assert_eq!(
+        store
+            .describe_snapshot(&acme, third.id, (content(1), tight), now())
+            .await
+            .unwrap(),
+        Described::Done
+    );
+    let bob = "bob".parse().unwrap();
+    let usage = store.quota_usage(&acme, &bob, now()).await.unwrap();
+    assert_eq!(
+        (usage.organization.kept.count, usage.user.kept.count),
+        (3, 1)
+    );
+    assert_eq!(usage.user.kept.bytes, 100);
 }
 
 pub async fn the_newest_snapshots_are_listed_first(harness: &mut dyn Harness) {

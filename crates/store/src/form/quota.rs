@@ -15,13 +15,23 @@ use serde_json::{Map, Value, json};
 use super::{optional, parsed, quantity, read};
 use crate::error::Fault;
 
-const LIMITS: [&str; 5] = ["cpu", "memory", "gpu", "sandboxes", "starts_per_minute"];
-const FIELDS: [&str; 7] = [
+const LIMITS: [&str; 7] = [
     "cpu",
     "memory",
     "gpu",
     "sandboxes",
     "starts_per_minute",
+    "snapshots",
+    "snapshot_bytes",
+];
+const FIELDS: [&str; 9] = [
+    "cpu",
+    "memory",
+    "gpu",
+    "sandboxes",
+    "starts_per_minute",
+    "snapshots",
+    "snapshot_bytes",
     "each_user",
     "users",
 ];
@@ -49,7 +59,22 @@ fn write_limits(limits: &Limits) -> Map<String, Value> {
         sandbox: SandboxQuota { cpu, memory, gpu },
         sandboxes,
         starts_per_minute,
+        snapshots,
+        snapshot_bytes,
     } = limits;
+    // What was not there from the beginning is left out where it says nothing, so
+    // that an earlier version reads what it knows.
+    let later = [
+        ("snapshots", snapshots.map(|most| json!(most))),
+        // As text: what reads JSON elsewhere may know no such numbers.
+        (
+            "snapshot_bytes",
+            snapshot_bytes.map(|most| json!(most.to_string())),
+        ),
+    ];
+    let later = later
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)));
     let fields = [
         ("cpu", quantity(cpu.as_ref())),
         ("memory", quantity(memory.as_ref())),
@@ -57,7 +82,7 @@ fn write_limits(limits: &Limits) -> Map<String, Value> {
         ("sandboxes", json!(sandboxes)),
         ("starts_per_minute", json!(starts_per_minute)),
     ];
-    let fields = fields.into_iter();
+    let fields = fields.into_iter().chain(later);
     fields.map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
@@ -86,6 +111,8 @@ fn read_limits(reader: &mut Reader, fields: &Fields<'_>) -> Option<Limits> {
         },
         sandboxes: optional(reader, fields, "sandboxes", Reader::count)?,
         starts_per_minute: optional(reader, fields, "starts_per_minute", Reader::count)?,
+        snapshots: optional(reader, fields, "snapshots", Reader::count)?,
+        snapshot_bytes: optional(reader, fields, "snapshot_bytes", parsed)?,
     })
 }
 

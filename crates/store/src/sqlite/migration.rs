@@ -11,12 +11,13 @@ use super::fault::fault;
 use crate::error::Fault;
 
 /// The steps, the first of which makes version 1.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_drain.sql"),
     include_str!("migrations/0003_quota.sql"),
     include_str!("migrations/0004_snapshots.sql"),
     include_str!("migrations/0005_secrets.sql"),
+    include_str!("migrations/0006_snapshots_of_users.sql"),
 ];
 
 /// Says in the header of the file whose database it is: `pali`.

@@ -10,9 +10,9 @@ use palisade_model::quota::{Counted, Exceeded, Limited, RATE_WINDOW, Scope, Usag
 use palisade_model::sandbox::{Owner, Sandbox};
 use sqlx::SqliteConnection;
 
-use super::fault;
 use super::organization::quota;
 use super::transaction::Write;
+use super::{fault, snapshot};
 use crate::error::Fault;
 use crate::sandbox::InsertError;
 
@@ -65,10 +65,13 @@ pub(super) async fn usage(
     user: &UserId,
     now: Timestamp,
 ) -> Result<Usage, Fault> {
-    Ok(Usage {
+    let mut usage = Usage {
         organization: counted(connection, organization, None, now).await?,
         user: counted(connection, organization, Some(user), now).await?,
-    })
+    };
+    usage.organization.kept = snapshot::kept(connection, organization, None).await?;
+    usage.user.kept = snapshot::kept(connection, organization, Some(user)).await?;
+    Ok(usage)
 }
 
 fn of(scope: Scope, user: &UserId) -> Option<&UserId> {
@@ -106,6 +109,7 @@ async fn counted(
     Ok(Counted {
         sandboxes: living.unsigned_abs(),
         starts: started.unsigned_abs(),
+        ..Counted::default()
     })
 }
 

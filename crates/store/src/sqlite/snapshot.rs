@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use palisade_model::clock::Timestamp;
 use palisade_model::id::SnapshotId;
-use palisade_model::name::OrganizationId;
+use palisade_model::name::{OrganizationId, UserId};
+use palisade_model::quota::{Quota, Scope};
 use palisade_model::snapshot::{
-    Beyond, Content, ContentDigest, Effect, Snapshot, SnapshotChange, SnapshotLimits, Status,
+    Beyond, Content, ContentDigest, Effect, Kept, Snapshot, SnapshotChange, SnapshotLimits, Status,
     Trigger,
 };
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::row::{limit, page};
 use super::transaction::Write;
@@ -25,10 +26,13 @@ const COUNT: &str = "SELECT count(*) AS all_of_them,
         count(CASE WHEN status = 'creating' THEN 1 END) AS in_flight,
         coalesce(sum(bytes), 0) AS bytes
     FROM snapshots WHERE organization = $1";
+const COUNT_OF_USER: &str = "SELECT count(*) AS all_of_them, 0 AS in_flight,
+        coalesce(sum(bytes), 0) AS bytes
+    FROM snapshots WHERE organization = $1 AND user_id = $2";
 const INSERT: &str = "INSERT INTO snapshots (id, organization, source, mount_bytes, caused_by,
         idempotency_key, bucket, status, status_reason, digest, bytes, file_bytes, stop_grace_ms,
-        created_at, updated_at, completed_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+        created_at, updated_at, completed_at, user_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 const GET: &str = "SELECT * FROM snapshots WHERE organization = $1 AND id = $2";
 const LIST: &str = "SELECT * FROM snapshots WHERE organization = $1 AND id < $2
     ORDER BY id DESC LIMIT $3";
@@ -68,19 +72,17 @@ impl Snapshots for SqliteStore {
         if let Some(known) = by_key(&mut write, &snapshot).await? {
             return Ok(Inserted::Known(Box::new(known)));
         }
-        let usage = usage(&mut write, &snapshot.organization).await?;
+        let usage = usage(&mut write, &snapshot).await?;
         if usage.in_flight >= limits.in_flight {
             return Err(InsertSnapshotError::Beyond(Beyond::InFlight {
                 used: usage.in_flight,
                 allowed: limits.in_flight,
             }));
         }
-        if usage.count >= limits.count {
-            return Err(InsertSnapshotError::Beyond(Beyond::Count {
-                used: usage.count,
-                allowed: limits.count,
-            }));
-        }
+        let user = snapshot.user.as_ref();
+        limits
+            .check_count(&usage.quota, user, |scope| usage.of(scope))
+            .map_err(InsertSnapshotError::Beyond)?;
         insert(&mut write, &snapshot).await?;
         write.commit().await?;
         Ok(Inserted::New)
@@ -153,14 +155,14 @@ impl Snapshots for SqliteStore {
     ) -> Result<Described, GetError> {
         let mut write = self.write().await?;
         let mut described = get(&mut write, organization, id).await?;
-        let usage = usage(&mut write, organization).await?;
-        let used = usage.bytes.saturating_add(content.bytes);
+        let usage = usage(&mut write, &described).await?;
         if described.apply(SnapshotChange::Described(content), now) == Effect::Unchanged {
             return Ok(Described::Over);
         }
-        if used > limits.bytes {
-            let allowed = limits.bytes;
-            return Ok(Described::Beyond(Beyond::Bytes { used, allowed }));
+        let asked = (described.user.as_ref(), content.bytes);
+        let room = limits.check_bytes(&usage.quota, asked, |scope| usage.of(scope));
+        if let Err(beyond) = room {
+            return Ok(Described::Beyond(beyond));
         }
         let removed = sqlx::query(BEING_REMOVED)
             .bind(organization.as_str())
@@ -271,25 +273,72 @@ impl Snapshots for SqliteStore {
     }
 }
 
-/// What an organization has of snapshots.
+/// What there is of snapshots, and may be.
 struct Usage {
-    count: u64,
+    quota: Quota,
     in_flight: u64,
-    bytes: u64,
+    organization: Kept,
+    user: Kept,
 }
 
-async fn usage(write: &mut Write, organization: &OrganizationId) -> Result<Usage, Fault> {
-    let query = sqlx::query(COUNT).bind(organization.as_str());
-    let row = query.fetch_one(write.connection()).await.map_err(fault)?;
-    let number = |column| {
-        row.number(column)
-            .map(|number| number.max(0).unsigned_abs())
+impl Usage {
+    fn of(&self, scope: Scope) -> Kept {
+        match scope {
+            Scope::Organization => self.organization,
+            Scope::User => self.user,
+        }
+    }
+}
+
+async fn usage(write: &mut Write, snapshot: &Snapshot) -> Result<Usage, Fault> {
+    let organization = &snapshot.organization;
+    let connection = write.connection();
+    let quota = organization::quota(connection, organization).await?;
+    let row = counted(connection, organization, None).await?;
+    let user = match &snapshot.user {
+        Some(user) => kept(connection, organization, Some(user)).await?,
+        None => Kept::default(),
     };
     Ok(Usage {
-        count: number("all_of_them")?,
-        in_flight: number("in_flight")?,
-        bytes: number("bytes")?,
+        quota,
+        in_flight: positive(&row, "in_flight")?,
+        organization: read_kept(&row)?,
+        user,
     })
+}
+
+/// What an organization, or a user of it, has of snapshots.
+pub(super) async fn kept(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+    user: Option<&UserId>,
+) -> Result<Kept, Fault> {
+    read_kept(&counted(connection, organization, user).await?)
+}
+
+async fn counted(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+    user: Option<&UserId>,
+) -> Result<SqliteRow, Fault> {
+    let query = match user {
+        None => sqlx::query(COUNT).bind(organization.as_str()),
+        Some(user) => sqlx::query(COUNT_OF_USER)
+            .bind(organization.as_str())
+            .bind(user.as_str()),
+    };
+    query.fetch_one(connection).await.map_err(fault)
+}
+
+fn read_kept(row: &SqliteRow) -> Result<Kept, Fault> {
+    Ok(Kept {
+        count: positive(row, "all_of_them")?,
+        bytes: positive(row, "bytes")?,
+    })
+}
+
+fn positive(row: &SqliteRow, column: &'static str) -> Result<u64, Fault> {
+    Ok(row.number(column)?.max(0).unsigned_abs())
 }
 
 async fn by_key(write: &mut Write, wanted: &Snapshot) -> Result<Option<Snapshot>, Fault> {
@@ -345,6 +394,7 @@ async fn insert(write: &mut Write, added: &Snapshot) -> Result<(), Fault> {
     let Snapshot {
         id,
         organization,
+        user,
         source,
         mount_bytes,
         trigger,
@@ -375,6 +425,7 @@ async fn insert(write: &mut Write, added: &Snapshot) -> Result<(), Fault> {
         .bind(created_at.as_micros())
         .bind(updated_at.as_micros())
         .bind(completed_at.map(Timestamp::as_micros))
+        .bind(user.as_ref().map_or("", UserId::as_str))
         .execute(write.connection())
         .await
         .map(|_| ())
@@ -457,6 +508,10 @@ fn snapshot(row: &SqliteRow) -> Result<Snapshot, Fault> {
     Ok(Snapshot {
         id: row.parsed("id")?,
         organization: row.parsed("organization")?,
+        user: match row.text("user_id")?.as_str() {
+            "" => None,
+            _ => Some(row.parsed("user_id")?),
+        },
         source: row.parsed("source")?,
         mount_bytes: unsigned(row, "mount_bytes")?,
         trigger: trigger.ok_or_else(|| bad("caused_by"))?,

@@ -2,6 +2,7 @@
 
 use palisade_model::name::{OrganizationId, UserId};
 use palisade_model::quota::{Counted, Limits, Quota, Scope, Usage};
+use palisade_model::snapshot::SnapshotLimits;
 use palisade_model::tenant::SandboxQuota;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -35,6 +36,10 @@ pub struct QuotaScope {
     pub sandboxes: QuotaCount,
     /// Sandboxes that were started within the last minute.
     pub starts_per_minute: QuotaCount,
+    /// Snapshots of file systems.
+    pub snapshots: QuotaCount,
+    /// Bytes of their archives.
+    pub snapshot_bytes: QuotaCount,
 }
 
 /// How many there are, and how many there may be.
@@ -45,44 +50,65 @@ pub struct QuotaCount {
     pub used: u64,
     /// How many there may be; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max: Option<u32>,
+    pub max: Option<u64>,
 }
 
 impl QuotaReport {
-    /// The report of an organization and one user.
-    pub fn new(quota: &Quota, usage: &Usage, organization: &OrganizationId, user: &UserId) -> Self {
-        let limits = |scope| quota.of(scope, user);
+    /// The report of an organization and one user; `server` is what the server
+    /// limits where the quota says nothing.
+    pub fn new(
+        quota: &Quota,
+        usage: &Usage,
+        (organization, user): (&OrganizationId, &UserId),
+        server: Option<&SnapshotLimits>,
+    ) -> Self {
+        let scope = |id, scope, counted| {
+            let limits = quota.of(scope, user);
+            let kept = match server {
+                Some(server) => (
+                    server.count_of(quota, scope, Some(user)),
+                    server.bytes_of(quota, scope, Some(user)),
+                ),
+                None => (limits.snapshots.map(u64::from), limits.snapshot_bytes),
+            };
+            QuotaScope::new(id, limits, counted, kept)
+        };
         Self {
-            organization: QuotaScope::new(
+            organization: scope(
                 organization.to_string(),
-                limits(Scope::Organization),
+                Scope::Organization,
                 usage.organization,
             ),
-            user: QuotaScope::new(user.to_string(), limits(Scope::User), usage.user),
+            user: scope(user.to_string(), Scope::User, usage.user),
         }
     }
 }
 
 impl QuotaScope {
-    fn new(id: String, limits: &Limits, counted: Counted) -> Self {
+    fn new(
+        id: String,
+        limits: &Limits,
+        counted: Counted,
+        (snapshots_max, bytes_max): (Option<u64>, Option<u64>),
+    ) -> Self {
         let Limits {
             sandbox: SandboxQuota { cpu, memory, gpu },
             sandboxes,
             starts_per_minute,
+            // Told as they hold, which may be the server's.
+            snapshots: _,
+            snapshot_bytes: _,
         } = limits;
+        let count = |used, max| QuotaCount { used, max };
         Self {
             id,
             max_cpu: cpu.as_ref().map(ToString::to_string),
             max_memory: memory.as_ref().map(ToString::to_string),
             max_gpus: *gpu,
-            sandboxes: QuotaCount {
-                used: counted.sandboxes,
-                max: *sandboxes,
-            },
-            starts_per_minute: QuotaCount {
-                used: counted.starts,
-                max: *starts_per_minute,
-            },
+            sandboxes: count(counted.sandboxes, sandboxes.map(u64::from)),
+            starts_per_minute: count(counted.starts, starts_per_minute.map(u64::from)),
+            snapshots: count(counted.kept.count, snapshots_max),
+            snapshot_bytes: count(counted.kept.bytes, bytes_max),
         }
     }
 }

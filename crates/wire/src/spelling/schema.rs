@@ -321,6 +321,90 @@ pub static START_REQUEST: Shape = Shape::Object(&[
     field("resources", "resources", ASKED),
     field("resource_requests", "resourceRequests", ASKED),
     field("resource_limits", "resourceLimits", ASKED),
+    field(
+        "mounted_files",
+        "mountedFiles",
+        Shape::List(&Shape::Object(&[
+            field("mount_path", "mountPath", LEAF),
+            field("file_content", "fileContent", LEAF),
+        ])),
+    ),
+    field(
+        "file_system",
+        "fileSystem",
+        Shape::Object(&[
+            field("mount_path", "mountPath", LEAF),
+            same("size", Shape::Quantity),
+            field(
+                "file_system_snapshot",
+                "fileSystemSnapshot",
+                Shape::Object(&[field(
+                    "file_system_snapshot_id",
+                    "fileSystemSnapshotId",
+                    LEAF,
+                )]),
+            ),
+        ]),
+    ),
+    field(
+        "secret_stores",
+        "secretStores",
+        Shape::List(&Shape::Object(&[
+            field("store_name", "storeName", LEAF),
+            field(
+                "secrets",
+                "secrets",
+                Shape::List(&Shape::Object(&[
+                    field("path", "path", LEAF),
+                    field("field", "field", LEAF),
+                    field("env_var", "envVar", LEAF),
+                ])),
+            ),
+        ])),
+    ),
+    field(
+        "runner_cluster_secrets",
+        "runnerClusterSecrets",
+        Shape::List(&Shape::Object(&[
+            field(
+                "kubernetes",
+                "kubernetes",
+                Shape::Object(&[
+                    field("secret_name", "secretName", LEAF),
+                    field("secret_key", "secretKey", LEAF),
+                ]),
+            ),
+            field("env_var", "envVar", LEAF),
+        ])),
+    ),
+    field(
+        "volumes",
+        "volumes",
+        Shape::List(&Shape::Object(&[
+            field("volume_id", "volumeId", LEAF),
+            field("mount_path", "mountPath", LEAF),
+            field("sub_path", "subPath", LEAF),
+            field("read_only", "readOnly", LEAF),
+        ])),
+    ),
+    field(
+        "s3_mount",
+        "s3Mount",
+        Shape::Object(&[
+            field("bucket", "bucket", LEAF),
+            field("directory", "directory", LEAF),
+            field("mount_path", "mountPath", LEAF),
+        ]),
+    ),
+    field(
+        "object_storage_access",
+        "objectStorageAccess",
+        Shape::Object(&[
+            field("buckets", "buckets", LEAVES),
+            field("permission", "permission", LEAF),
+            field("object_prefix", "objectPrefix", LEAF),
+        ]),
+    ),
 ]);
 
 const ASKED: Shape = Shape::Object(&[

@@ -14,6 +14,7 @@ pub fn snapshot_message(snapshot: &Snapshot) -> pb::FileSystemSnapshot {
     let Snapshot {
         id,
         organization: _,
+        user: _,
         source,
         mount_bytes: _,
         trigger,

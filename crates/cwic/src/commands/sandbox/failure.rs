@@ -23,7 +23,7 @@ const FIELDS: [(&str, &str); 13] = [
 ];
 
 /// A call that failed while `what` was tried.
-pub(super) fn failed(what: &str, error: &CallError) -> CliError {
+pub(in crate::commands) fn failed(what: &str, error: &CallError) -> CliError {
     let mut failure = CliError::call(what, error);
     if let CallError::Refused(refused) = error {
         failure.next = advice(refused).or(failure.next);

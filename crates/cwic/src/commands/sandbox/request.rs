@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gpu_request::Spec;
+use palisade_wire::proto::v1beta2::sandbox_file_system_mount::Source;
 use serde_json::Value;
 
 use crate::cli::RunArgs;
@@ -43,8 +44,22 @@ pub(super) fn start(args: &RunArgs) -> pb::StartSandboxRequest {
         max_lifetime_seconds: args.max_lifetime.map_or(0, seconds),
         resource_requests: requests,
         resource_limits: limits,
+        file_system: file_system(args),
         ..Default::default()
     }
+}
+
+fn file_system(args: &RunArgs) -> Option<pb::SandboxFileSystemMount> {
+    let source = args.from_snapshot.as_ref().map(|id| {
+        Source::FileSystemSnapshot(pb::FileSystemSnapshotSource {
+            file_system_snapshot_id: id.clone(),
+        })
+    });
+    Some(pb::SandboxFileSystemMount {
+        mount_path: args.mount_path.clone()?,
+        size: args.mount_size.clone().unwrap_or_default(),
+        source,
+    })
 }
 
 fn seconds(time: Duration) -> i32 {
@@ -163,6 +178,26 @@ mod tests {
             (request.resource_requests, request.resource_limits),
             (None, None)
         );
+    }
+
+    #[test]
+    fn a_file_system_is_empty_or_filled_with_a_snapshot() {
+        assert_eq!(request("-- true").file_system, None);
+        let mount = request("--mount-path /w --mount-size 2Gi -- true").file_system;
+        let mount = mount.unwrap();
+        assert_eq!(
+            (mount.mount_path.as_str(), mount.size.as_str()),
+            ("/w", "2Gi")
+        );
+        assert_eq!(mount.source, None);
+        let filled = request("--mount-path /w --from-snapshot s -- true").file_system;
+        let Some(Source::FileSystemSnapshot(source)) = filled.unwrap().source else {
+            panic!("it has a source");
+        };
+        assert_eq!(source.file_system_snapshot_id, "s");
+        // A snapshot does not say where it belongs.
+        let words = ["cwic", "sandbox", "run", "--from-snapshot", "s"];
+        assert!(Cli::try_parse_from(words).is_err());
     }
 
     #[test]
