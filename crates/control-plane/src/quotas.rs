@@ -1,7 +1,7 @@
 //! What an organization and a user may have, and what they do have.
 //!
-//! Limits are set by whoever runs the platform, not here. Everybody may look at
-//! his own; those of another user are for administrators.
+//! Everybody may look at his own limits; those of another user are for
+//! administrators, who also set them: see [`setting`].
 
 use palisade_model::clock::Timestamp;
 use palisade_model::name::UserId;
@@ -9,13 +9,15 @@ use palisade_model::quota::{Quota, Usage};
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::Owner;
 use palisade_model::snapshot::SnapshotLimits;
-use palisade_model::tenant::Principal;
+use palisade_model::tenant::{Organization, Principal};
 use palisade_store::GetError;
 use palisade_wire::rest::QuotaReport;
 
 use crate::error::ApiResult;
 use crate::plane::ControlPlane;
 use crate::profiles::no_organization;
+
+mod setting;
 
 /// Limits beside what is counted.
 #[derive(Debug)]
@@ -47,11 +49,7 @@ impl Standing {
 impl ControlPlane {
     /// Where the caller's organization and a user of it stand.
     pub(crate) async fn standing(&self, caller: &Principal, user: UserId) -> ApiResult<Standing> {
-        let found = self.store.get_organization(&caller.organization).await;
-        let organization = found.map_err(|error| match error {
-            GetError::NotFound => no_organization(),
-            GetError::Fault(fault) => fault.into(),
-        })?;
+        let organization = self.organization_of(caller).await?;
         let usage = self
             .store
             .quota_usage(&caller.organization, &user, self.now());
@@ -60,6 +58,14 @@ impl ControlPlane {
             usage: usage.await?,
             user,
             server: self.snapshot_limits,
+        })
+    }
+
+    async fn organization_of(&self, caller: &Principal) -> ApiResult<Organization> {
+        let found = self.store.get_organization(&caller.organization).await;
+        found.map_err(|error| match error {
+            GetError::NotFound => no_organization(),
+            GetError::Fault(fault) => fault.into(),
         })
     }
 }

@@ -39,7 +39,9 @@ pub(crate) use output::{FORMATS, Format, ListArgs, OutcomeArgs, OutcomeFormat, O
 pub(crate) use profile::{
     DeleteProfilesArgs, DescribeProfileArgs, EditProfileArgs, GetProfilesArgs, ProfileCommand,
 };
-pub(crate) use quota::{QuotaCommand, ShowQuotaArgs};
+pub(crate) use quota::{
+    Amount, Bytes, LimitArgs, ListQuotaArgs, Most, QuotaCommand, SetQuotaArgs, ShowQuotaArgs,
+};
 pub(crate) use runner::{
     CreateRunnerArgs, DeleteRunnerArgs, DescribeRunnerArgs, EditRunnerArgs, GetRunnersArgs,
     RunnerCommand, UndrainRunnerArgs, UpgradeRunnerArgs,

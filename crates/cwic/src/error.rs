@@ -192,6 +192,13 @@ impl CliError {
         error
     }
 
+    /// The same, as something that was refused by a limit.
+    #[must_use]
+    pub(crate) fn into_refused(mut self) -> Self {
+        self.exit = Exit::Refused;
+        self
+    }
+
     /// The code with which the process ends.
     pub(crate) fn exit_code(&self) -> ExitCode {
         self.exit.into()

@@ -20,6 +20,10 @@ use crate::sandbox::Owner;
 use crate::snapshot::Kept;
 use crate::tenant::SandboxQuota;
 
+mod setting;
+
+pub use setting::{TooManyUsers, Whose, Wider};
+
 /// The time in which starts are counted.
 pub const RATE_WINDOW: Duration = Duration::from_mins(1);
 

@@ -6,6 +6,7 @@
 use crate::clock::Timestamp;
 use crate::id::TokenId;
 use crate::name::{OrganizationId, UserId};
+use crate::profile::Revision;
 use crate::quantity::Quantity;
 use crate::quota::Quota;
 use crate::reason::Reason;
@@ -48,6 +49,8 @@ pub struct Organization {
     pub id: OrganizationId,
     /// What it and its users may have.
     pub quota: Quota,
+    /// How often that was written.
+    pub revision: Revision,
     /// When it was made.
     pub created_at: Timestamp,
 }

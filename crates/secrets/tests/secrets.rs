@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::name::OrganizationId;
+use palisade_model::profile::Revision;
 use palisade_model::quota::Quota;
 use palisade_model::reason::Reason;
 use palisade_model::sandbox::AskedSecret;
@@ -62,6 +63,7 @@ impl Stage {
             let organization = Organization {
                 id: id.parse().unwrap(),
                 quota: Quota::default(),
+                revision: Revision::FIRST,
                 created_at: Timestamp::EPOCH,
             };
             store.create_organization(organization).await.unwrap();

@@ -51,6 +51,7 @@ macro_rules! conformance_tests {
         $crate::conformance_tests!(@organizations $harness;
             an_organization_id_is_given_out_once,
             a_changed_quota_is_what_the_next_read_returns,
+            a_change_from_another_revision_is_refused,
             organizations_are_listed_in_the_order_of_ids,
             what_is_not_there_is_not_found,
         );
@@ -199,6 +200,7 @@ macro_rules! conformance_tests {
             of_many_creators_of_one_name_one_wins,
             of_many_runners_for_one_cluster_one_wins,
             of_many_updates_from_one_revision_one_wins,
+            of_many_changes_of_a_quota_none_is_lost,
             binding_and_deleting_a_profile_exclude_each_other,
             an_update_governs_every_sandbox_added_after_it,
             a_runner_and_its_last_sandbox_exclude_each_other,

@@ -26,7 +26,7 @@ mod token;
 
 pub use change::{BadSequence, Change, Changes, FeedError, Sequence, Subject};
 pub use error::{Cause, Fault, GetError};
-pub use organization::{CreateOrganizationError, Organizations};
+pub use organization::{CreateOrganizationError, Organizations, UpdateQuotaError};
 pub use page::{Page, PageRequest, PageSize};
 pub use profile::Profiles;
 pub use reference::{ProfileRef, RunnerRef};

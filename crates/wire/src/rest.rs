@@ -33,7 +33,9 @@ pub use profile::{
     ProfileTemplate, ResourceCeiling, ResourceDefaults,
 };
 pub use queue::{StartQueue, WaitingStart};
-pub use quota::{QuotaCount, QuotaReport, QuotaScope};
+pub use quota::{
+    LimitSet, QuotaCount, QuotaLimits, QuotaReport, QuotaScope, read_limits, too_wide,
+};
 pub use runner::{
     ApplyUpdateAnswer, ConnectionStatus, DeploymentOverrides, InstallStatus,
     ListManagedRunnersAnswer, MaintenanceExclusion, MaintenancePolicy, MaintenanceWindow,

@@ -5,11 +5,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use palisade_wire::document::to_yaml;
 use palisade_wire::rest::{
-    ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
+    ApplyUpdateAnswer, Denials, LimitSet, ListChangesAnswer, ListManagedRunnersAnswer,
     ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, ListSecretsAnswer,
     PlacementExplanation, PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate,
-    PutSecretBody, QuotaReport, ResolvedProfile, Runner, RunnerNetwork, StartQueue, StoredSecret,
-    Usage,
+    PutSecretBody, QuotaLimits, QuotaReport, ResolvedProfile, Runner, RunnerNetwork, StartQueue,
+    StoredSecret, Usage,
 };
 use palisade_wire::status::Status;
 use palisade_wire::transcode;
@@ -31,7 +31,8 @@ use utoipa::{Modify, OpenApi};
         paths::delete_runner, paths::undrain_runner, paths::apply_update, paths::roll_back, paths::profile_usage,
         paths::resolved, paths::preview_profile, paths::runner_usage, paths::preview_runner,
         paths::put_secret, paths::list_secrets, paths::delete_secret,
-        paths::explain, paths::get_queue, paths::get_quota, paths::get_runner_network,
+        paths::explain, paths::get_queue, paths::get_quota, paths::get_quota_limits, paths::set_quota_of_each_user,
+        paths::set_quota_of_user, paths::remove_quota_of_user, paths::get_runner_network,
         paths::get_sandbox_denials, paths::list_changes, paths::healthz, paths::livez, paths::readyz,
     ),
     modifiers(&Token),
@@ -89,11 +90,11 @@ pub(super) async fn yaml() -> Response {
 #[expect(dead_code, reason = "only their attributes are used")]
 mod paths {
     use super::{
-        ApplyUpdateAnswer, Denials, ListChangesAnswer, ListManagedRunnersAnswer,
+        ApplyUpdateAnswer, Denials, LimitSet, ListChangesAnswer, ListManagedRunnersAnswer,
         ListProfileRevisionsAnswer, ListProfileTemplatesAnswer, ListSecretsAnswer,
         PlacementExplanation, PlacementPreview, ProfileDenials, ProfileRevision, ProfileTemplate,
-        PutSecretBody, QuotaReport, ResolvedProfile, Runner, RunnerNetwork, StartQueue, Status,
-        StoredSecret, Usage,
+        PutSecretBody, QuotaLimits, QuotaReport, ResolvedProfile, Runner, RunnerNetwork,
+        StartQueue, Status, StoredSecret, Usage,
     };
 
     /// Wait for changes of profiles, runners and sandboxes
@@ -310,6 +311,70 @@ mod paths {
         responses((status = 200, body = QuotaReport), (status = 400, body = Status), (status = 401, body = Status), (status = 403, body = Status)),
     )]
     fn get_quota() {}
+
+    /// Tell what was set for the organization and for its users; for administrators
+    #[utoipa::path(
+        get, path = "/v1beta2/sandbox/quota/limits", tag = "quotas",
+        responses(
+            (status = 200, body = QuotaLimits, headers(("ETag", description = "Names the present state"))),
+            (status = 401, body = Status), (status = 403, body = Status),
+        ),
+    )]
+    fn get_quota_limits() {}
+
+    /// Replace the limits of every user that has none of his own
+    ///
+    /// What the body leaves out is not limited. No limit may be beyond that of the
+    /// organization, which only whoever runs the platform sets.
+    #[utoipa::path(
+        put, path = "/v1beta2/sandbox/quota/limits/each-user", tag = "quotas",
+        params(
+            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+        ),
+        request_body(content = LimitSet),
+        responses(
+            (status = 200, body = QuotaLimits, headers(("ETag", description = "Names the present state"))),
+            (status = 400, description = "A limit is beyond that of the organization, among others", body = Status),
+            (status = 401, body = Status), (status = 403, body = Status),
+            (status = 409, description = "The quota changed since it was read", body = Status),
+        ),
+    )]
+    fn set_quota_of_each_user() {}
+
+    /// Replace the limits of one user, which stand in the place of those of every user
+    #[utoipa::path(
+        put, path = "/v1beta2/sandbox/quota/limits/users/{user}", tag = "quotas",
+        params(
+            ("user" = String, Path, description = "The name of the user"),
+            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+        ),
+        request_body(content = LimitSet),
+        responses(
+            (status = 200, body = QuotaLimits, headers(("ETag", description = "Names the present state"))),
+            (status = 400, description = "A limit is beyond that of the organization, among others", body = Status),
+            (status = 401, body = Status), (status = 403, body = Status),
+            (status = 409, description = "The quota changed since it was read", body = Status),
+        ),
+    )]
+    fn set_quota_of_user() {}
+
+    /// Take the limits of one user away, so that those of every user hold
+    #[utoipa::path(
+        delete, path = "/v1beta2/sandbox/quota/limits/users/{user}", tag = "quotas",
+        params(
+            ("user" = String, Path, description = "The name of the user"),
+            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+        ),
+        responses(
+            (status = 200, body = QuotaLimits, headers(("ETag", description = "Names the present state"))),
+            (status = 400, body = Status), (status = 401, body = Status), (status = 403, body = Status),
+            (status = 409, description = "The quota changed since it was read", body = Status),
+        ),
+    )]
+    fn remove_quota_of_user() {}
 
     /// Put the value of a secret into a store, or replace it
     #[utoipa::path(

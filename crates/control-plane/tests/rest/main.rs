@@ -17,6 +17,7 @@ mod plane;
 mod probes;
 mod profile_errors;
 mod profiles;
+mod quota_limits;
 mod quotas;
 mod rollback;
 mod runner_errors;

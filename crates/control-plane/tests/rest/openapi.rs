@@ -46,7 +46,7 @@ async fn every_operation_that_is_described_is_there() {
     let plane = Plane::start().await;
     let anybody = plane.stranger(None);
     let operations = operations();
-    assert_eq!(operations.len(), 33);
+    assert_eq!(operations.len(), 37);
     for (method, path) in operations {
         let answer = anybody.send(method.clone(), &path, &[], "{}").await;
         let is_open = !path.starts_with("/v1beta2");
@@ -64,7 +64,7 @@ fn operations() -> Vec<(Method, String)> {
     let own = paths.iter().filter(|(path, _)| own(path));
     let each = own.flat_map(|(path, operations)| {
         let path = path.replace("{id}", "x").replace("{revision}", "1");
-        let path = path.replace("{store}", "team");
+        let path = path.replace("{store}", "team").replace("{user}", "ada");
         let methods = operations.as_object().unwrap().keys();
         methods.map(move |method| (method.to_uppercase().parse().unwrap(), path.clone()))
     });

@@ -58,7 +58,7 @@ async fn a_quota_that_is_used_up_refuses_what_placement_would_admit() {
         ..Quota::default()
     };
     let acme = "acme".parse().unwrap();
-    plane.store.update_quota(&acme, quota).await.unwrap();
+    plane.store.update_quota(&acme, quota, None).await.unwrap();
     let answer = admin.post(EXPLAIN, &json!({})).await.ok();
     assert_eq!(answer["isAdmitted"], false);
     assert_eq!(answer["refusal"]["reason"], "CWSANDBOX_QUOTA_EXCEEDED");
@@ -184,7 +184,7 @@ async fn a_request_that_is_wrong_in_itself_is_refused_field_by_field() {
         "{:?}",
         refused.fields()
     );
-    let unknown = admin.post(EXPLAIN, &json!({ "mounted_files": [] })).await;
+    let unknown = admin.post(EXPLAIN, &json!({ "mounted_file": [] })).await;
     unknown.refused(400, "INVALID_REQUEST");
 }
 

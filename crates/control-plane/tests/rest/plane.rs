@@ -18,6 +18,7 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{Fleet, Live};
 use palisade_model::policy::Surroundings;
+use palisade_model::profile::Revision;
 use palisade_model::quota::Quota;
 use palisade_model::runner::Runner;
 use palisade_model::tenant::{Organization, Role};
@@ -178,6 +179,7 @@ impl Plane {
         let organization = Organization {
             id: id.parse().unwrap(),
             quota: Quota::default(),
+            revision: Revision::FIRST,
             created_at: self.clock.now(),
         };
         let id = organization.id.clone();

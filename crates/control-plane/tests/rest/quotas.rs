@@ -27,7 +27,7 @@ async fn limited(plane: &Plane) {
         ..Quota::default()
     };
     let acme = "acme".parse().unwrap();
-    plane.store.update_quota(&acme, quota).await.unwrap();
+    plane.store.update_quota(&acme, quota, None).await.unwrap();
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(crate) enum SandboxCommand {
         after_help = "Example:\n  cwic sandbox runner ls"
     )]
     Runner(RunnerCommand),
-    /// Show limits, and what is used of them
+    /// Show limits and what is used of them, and set those of users
     #[command(subcommand, after_help = "Example:\n  cwic sandbox quota get")]
     Quota(QuotaCommand),
     /// Keep secrets, which sandboxes can have in their environment

@@ -18,6 +18,7 @@ mod profile_editing;
 mod profile_wizard;
 mod profiles;
 mod pty;
+mod quotas;
 mod rig;
 mod runner_wizard;
 mod runners;

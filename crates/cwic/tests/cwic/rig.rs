@@ -15,6 +15,7 @@ use axum::Router;
 use palisade_control_plane::{ControlPlane, NoRunners, RunnerLive, router};
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::TokenId;
+use palisade_model::profile::Revision;
 use palisade_model::quota::Quota;
 use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
@@ -131,6 +132,7 @@ impl Plane {
         let organization = Organization {
             id: "acme".parse().unwrap(),
             quota: Quota::default(),
+            revision: Revision::FIRST,
             created_at: NOON,
         };
         store.create_organization(organization).await.unwrap();

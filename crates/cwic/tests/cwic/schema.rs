@@ -265,11 +265,16 @@ async fn pausing(manual: &mut Manual, platform: &Platform, id: &str) {
         ran.ok();
         assert_eq!(told["items"][0]["result"], result);
     }
-    manual
-        .run(platform, "Quota", "sandbox quota get -o json")
-        .await
-        .0
-        .ok();
+    for (name, arguments) in [
+        ("Quota", "sandbox quota get -o json"),
+        ("QuotaLimits", "sandbox quota ls -o json"),
+        (
+            "OutcomeList",
+            "sandbox quota set --user bob --max-gpus 1 -o json",
+        ),
+    ] {
+        manual.run(platform, name, arguments).await.0.ok();
+    }
 }
 
 async fn insights(manual: &mut Manual, plane: &Plane) {

@@ -22,7 +22,7 @@ async fn set(stage: &Stage, organization: Limits, each_user: Limits) {
         ..Quota::default()
     };
     let acme = parsed("acme");
-    stage.store.update_quota(&acme, quota).await.unwrap();
+    stage.store.update_quota(&acme, quota, None).await.unwrap();
 }
 
 async fn started(client: &Client) -> String {
@@ -114,7 +114,7 @@ async fn the_size_of_one_sandbox_is_that_of_the_user_too() {
         ..Quota::default()
     };
     let acme = parsed("acme");
-    stage.store.update_quota(&acme, quota).await.unwrap();
+    stage.store.update_quota(&acme, quota, None).await.unwrap();
     let amount = |cpu: &str| pb::ResourceRequest {
         cpu: cpu.to_owned(),
         ..Default::default()

@@ -19,7 +19,7 @@ use palisade_gateway::{Gateway, GatewayConfig, LiveView, SessionLimits};
 use palisade_model::clock::{Clock, Ids, Timestamp};
 use palisade_model::id::{ClusterId, ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
-use palisade_model::profile::{EgressType, Profile, ServiceType, form};
+use palisade_model::profile::{EgressType, Profile, Revision, ServiceType, form};
 use palisade_model::quota::Quota;
 use palisade_model::runner::{
     Binding, Bindings, Capabilities, Capacity, Resources, Runner as RunnerRecord, RunnerSettings,
@@ -166,6 +166,7 @@ impl Stage {
         let organization = Organization {
             id: parsed(id),
             quota: Quota::default(),
+            revision: Revision::FIRST,
             created_at: self.clock.now(),
         };
         self.store.create_organization(organization).await.unwrap();

@@ -41,7 +41,7 @@ async fn set(stage: &Stage, sandboxes: u32) {
         ..Quota::default()
     };
     let acme = parsed("acme");
-    stage.store.update_quota(&acme, quota).await.unwrap();
+    stage.store.update_quota(&acme, quota, None).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,15 +3,19 @@
 use anyhow::bail;
 use palisade_model::clock::Clock as _;
 use palisade_model::name::OrganizationId;
+use palisade_model::profile::Revision;
 use palisade_model::quantity::Quantity;
-use palisade_model::quota::{Limits, OWN_LIMITS_MAX, Quota};
+use palisade_model::quota::{Limits, Quota, Whose};
 use palisade_model::tenant::{Organization, SandboxQuota};
-use palisade_store::{PageRequest, PageSize, Store};
+use palisade_store::{PageRequest, PageSize, Store, UpdateQuotaError};
 
 use crate::cli::{OrganizationCommand, QuotaArgs, WhoseArgs};
 use crate::out::Out;
 use crate::parts;
 use crate::system::SystemClock;
+
+/// How often a change is made anew that another one came before.
+const ATTEMPTS: u32 = 5;
 
 /// Runs the command.
 pub(super) async fn run(command: OrganizationCommand, out: &mut Out) -> anyhow::Result<()> {
@@ -24,6 +28,7 @@ pub(super) async fn run(command: OrganizationCommand, out: &mut Out) -> anyhow::
                     organization: limits(quota),
                     ..Quota::default()
                 },
+                revision: Revision::FIRST,
                 created_at: SystemClock.now(),
             };
             store.create_organization(organization).await?;
@@ -36,9 +41,7 @@ pub(super) async fn run(command: OrganizationCommand, out: &mut Out) -> anyhow::
             state,
         } => {
             let store = parts::store::open(&state).await?;
-            let present = store.get_organization(&id).await?.quota;
-            let changed = changed(present, whose, limits(quota))?;
-            store.update_quota(&id, changed).await?;
+            set_quota(&*store, &id, &whose, &limits(quota)).await?;
             out.line(format_args!("organization {id} updated"));
         }
         OrganizationCommand::List { state } => {
@@ -74,29 +77,47 @@ fn limits(args: QuotaArgs) -> Limits {
     }
 }
 
+/// Replaces the limits of somebody. What an administrator of the organization
+/// changes meanwhile is not lost: the change is made anew from that.
+async fn set_quota(
+    store: &dyn Store,
+    id: &OrganizationId,
+    whose: &WhoseArgs,
+    limits: &Limits,
+) -> anyhow::Result<()> {
+    for _ in 0..ATTEMPTS {
+        let present = store.get_organization(id).await?;
+        let changed = changed(present.quota, whose, limits.clone())?;
+        match store
+            .update_quota(id, changed, Some(present.revision))
+            .await
+        {
+            Ok(_) => return Ok(()),
+            Err(UpdateQuotaError::RevisionMismatch { .. }) => {}
+            Err(error @ (UpdateQuotaError::NotFound | UpdateQuotaError::Fault(_))) => {
+                return Err(error.into());
+            }
+        }
+    }
+    bail!("changes of the quota of organization {id} keep coming in between; try again")
+}
+
 /// The quota with the limits of somebody replaced; all others stay.
-fn changed(mut quota: Quota, whose: WhoseArgs, limits: Limits) -> anyhow::Result<Quota> {
+fn changed(mut quota: Quota, whose: &WhoseArgs, limits: Limits) -> anyhow::Result<Quota> {
     let WhoseArgs {
         each_user,
         user,
         remove,
     } = whose;
-    match user {
-        Some(user) if remove => {
-            quota.users.remove(&user);
+    let whose = match user {
+        Some(user) => Whose::User(user.clone()),
+        None if *each_user => Whose::EachUser,
+        None => {
+            quota.organization = limits;
+            return Ok(quota);
         }
-        Some(user) => {
-            if quota.users.len() >= OWN_LIMITS_MAX && !quota.users.contains_key(&user) {
-                bail!(
-                    "{OWN_LIMITS_MAX} users have limits of their own, and no more can; remove one with --user NAME --remove"
-                );
-            }
-            quota.users.insert(user, limits);
-        }
-        None if each_user => quota.each_user = limits,
-        None => quota.organization = limits,
-    }
-    Ok(quota)
+    };
+    Ok(quota.with(&whose, (!remove).then_some(limits))?)
 }
 
 async fn quota(store: &dyn Store, id: &OrganizationId, out: &mut Out) -> anyhow::Result<()> {
@@ -200,14 +221,14 @@ mod tests {
 
     #[test]
     fn the_limits_of_one_are_replaced_and_those_of_others_stay() {
-        let quota = changed(Quota::default(), whose(false, None, false), at_most(9)).unwrap();
-        let quota = changed(quota, whose(true, None, false), at_most(3)).unwrap();
-        let quota = changed(quota, whose(false, Some("ada"), false), at_most(5)).unwrap();
+        let quota = changed(Quota::default(), &whose(false, None, false), at_most(9)).unwrap();
+        let quota = changed(quota, &whose(true, None, false), at_most(3)).unwrap();
+        let quota = changed(quota, &whose(false, Some("ada"), false), at_most(5)).unwrap();
         assert_eq!(quota.organization, at_most(9));
         assert_eq!(quota.of_user(&"ada".parse().unwrap()), &at_most(5));
         assert_eq!(quota.of_user(&"bob".parse().unwrap()), &at_most(3));
         let removed = whose(false, Some("ada"), true);
-        let quota = changed(quota, removed, Limits::default()).unwrap();
+        let quota = changed(quota, &removed, Limits::default()).unwrap();
         assert_eq!(quota.of_user(&"ada".parse().unwrap()), &at_most(3));
     }
 }

@@ -6,6 +6,7 @@
 
 use anyhow::Context as _;
 use palisade_model::clock::Clock as _;
+use palisade_model::profile::Revision;
 use palisade_model::quota::Quota;
 use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken};
@@ -30,6 +31,7 @@ pub(crate) async fn prepare(store: &dyn Store, state: &StateDir) -> anyhow::Resu
     let made = store.create_organization(Organization {
         id: organization,
         quota: Quota::default(),
+        revision: Revision::FIRST,
         created_at: SystemClock.now(),
     });
     match made.await {

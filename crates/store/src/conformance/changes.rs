@@ -32,7 +32,10 @@ pub async fn every_change_is_in_the_feed(harness: &mut dyn Harness) {
     let fleet = fleet(&*store, "acme").await;
     let (acme, profile, runner) = (&fleet.organization, fleet.profile.id, fleet.runner.uid);
     let token = caller_token(acme);
-    store.update_quota(acme, Quota::default()).await.unwrap();
+    store
+        .update_quota(acme, Quota::default(), None)
+        .await
+        .unwrap();
     store.create_token(token.clone()).await.unwrap();
     store.revoke_token(acme, token.id).await.unwrap();
     let sandbox = fleet.start(&*store).await;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use palisade_model::clock::Timestamp;
 use palisade_model::id::{ClusterId, ProfileId, RunnerUid, SandboxId, TokenId};
 use palisade_model::name::OrganizationId;
-use palisade_model::profile::{Profile, ProfileSpec};
+use palisade_model::profile::{Profile, ProfileSpec, Revision};
 use palisade_model::quota::Quota;
 use palisade_model::resolve::ResolvedSpec;
 use palisade_model::runner::{Binding, Bindings, Resources, Runner, RunnerSettings};
@@ -74,6 +74,7 @@ pub async fn organization(store: &dyn Store, id: &str) -> OrganizationId {
     let organization = Organization {
         id: parsed(id),
         quota: Quota::default(),
+        revision: Revision::FIRST,
         created_at: now(),
     };
     let id = organization.id.clone();

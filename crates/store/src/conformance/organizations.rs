@@ -4,12 +4,13 @@
     reason = "these are tests: they fail by panicking, and their names say what they state"
 )]
 
+use palisade_model::profile::Revision;
 use palisade_model::quota::{Limits, Quota};
 use palisade_model::tenant::{Organization, SandboxQuota};
 
 use super::Harness;
 use super::fixture::{all, now, organization, parsed};
-use crate::{CreateOrganizationError, GetError};
+use crate::{CreateOrganizationError, GetError, UpdateQuotaError};
 
 fn acme() -> Organization {
     Organization {
@@ -28,6 +29,7 @@ fn acme() -> Organization {
             },
             ..Quota::default()
         },
+        revision: Revision::FIRST,
         created_at: now(),
     }
 }
@@ -59,13 +61,36 @@ pub async fn a_changed_quota_is_what_the_next_read_returns(harness: &mut dyn Har
         users: [(parsed("ada"), own)].into(),
         ..Quota::default()
     };
-    let changed = store.update_quota(&before.id, quota.clone()).await.unwrap();
-    let expected = Organization { quota, ..before };
+    let changed = store.update_quota(&before.id, quota.clone(), None);
+    let changed = changed.await.unwrap();
+    let expected = Organization {
+        quota,
+        revision: before.revision.next(),
+        ..before
+    };
     assert_eq!(changed, expected);
     assert_eq!(
         store.get_organization(&expected.id).await.unwrap(),
         expected
     );
+}
+
+pub async fn a_change_from_another_revision_is_refused(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let first = acme();
+    store.create_organization(first.clone()).await.unwrap();
+    let expected = Some(first.revision);
+    let changed = store.update_quota(&first.id, Quota::default(), expected);
+    let changed = changed.await.unwrap();
+    for stale in [first.revision, changed.revision.next()] {
+        let refused = store.update_quota(&first.id, first.quota.clone(), Some(stale));
+        let refused = refused.await.unwrap_err();
+        assert!(
+            matches!(refused, UpdateQuotaError::RevisionMismatch { current } if current == changed.revision),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(store.get_organization(&first.id).await.unwrap(), changed);
 }
 
 pub async fn organizations_are_listed_in_the_order_of_ids(harness: &mut dyn Harness) {
@@ -84,6 +109,6 @@ pub async fn what_is_not_there_is_not_found(harness: &mut dyn Harness) {
     let nobody = parsed("nobody");
     let found = store.get_organization(&nobody).await;
     assert!(matches!(found, Err(GetError::NotFound)));
-    let changed = store.update_quota(&nobody, Quota::default()).await;
-    assert!(matches!(changed, Err(GetError::NotFound)));
+    let changed = store.update_quota(&nobody, Quota::default(), None).await;
+    assert!(matches!(changed, Err(UpdateQuotaError::NotFound)));
 }

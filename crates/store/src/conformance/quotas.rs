@@ -33,7 +33,7 @@ async fn limited(store: &dyn Store, organization: Limits, each_user: Limits) -> 
         each_user,
         ..Quota::default()
     };
-    let set = store.update_quota(&fleet.organization, quota).await;
+    let set = store.update_quota(&fleet.organization, quota, None).await;
     set.unwrap();
     fleet
 }

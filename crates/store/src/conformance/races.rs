@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use palisade_model::id::ProfileId;
+use palisade_model::name::OrganizationId;
+use palisade_model::profile::Revision;
+use palisade_model::quota::{Limits, Whose};
 use tokio::task::JoinSet;
 
 use super::Harness;
@@ -17,7 +20,7 @@ use super::fixture::{
 use crate::profile::{self, ProfileUpdate};
 use crate::runner::{self, ClusterChoice, NewRunner, RunnerUpdate};
 use crate::sandbox::InsertError;
-use crate::{PageSize, Sequence, Store, Subject};
+use crate::{PageSize, Sequence, Store, Subject, UpdateQuotaError};
 
 const RIVALS: usize = 12;
 
@@ -101,6 +104,38 @@ pub async fn of_many_updates_from_one_revision_one_wins(harness: &mut dyn Harnes
         .collect::<Vec<_>>();
     let read = handles[1].get_profile(&acme, &web.id.into()).await.unwrap();
     assert_eq!(won, [read]);
+}
+
+/// Each adds a user's limits to what it read, and begins anew where it was late.
+pub async fn of_many_changes_of_a_quota_none_is_lost(harness: &mut dyn Harness) {
+    let handles = handles(harness).await;
+    let acme = organization(&*handles[0], "acme").await;
+    let mut rivals = JoinSet::new();
+    for number in 0..RIVALS {
+        let (store, acme) = (handles[number % 2].clone(), acme.clone());
+        rivals.spawn(async move {
+            let whose = Whose::User(parsed(&format!("user-{number}")));
+            limit(&*store, &acme, &whose).await
+        });
+    }
+    let revisions: BTreeSet<_> = rivals.join_all().await.into_iter().collect();
+    assert_eq!(revisions.len(), RIVALS, "each made a revision of its own");
+    let read = handles[1].get_organization(&acme).await.unwrap();
+    assert_eq!(read.quota.users.len(), RIVALS);
+    assert_eq!(Some(&read.revision), revisions.last());
+}
+
+/// Gives a user limits of his own; returns the revision that says so.
+async fn limit(store: &dyn Store, id: &OrganizationId, whose: &Whose) -> Revision {
+    loop {
+        let read = store.get_organization(id).await.unwrap();
+        let quota = read.quota.with(whose, Some(Limits::default())).unwrap();
+        match store.update_quota(id, quota, Some(read.revision)).await {
+            Ok(written) => return written.revision,
+            Err(UpdateQuotaError::RevisionMismatch { .. }) => {}
+            other @ Err(_) => unreachable!("{other:?}"),
+        }
+    }
 }
 
 async fn bind(

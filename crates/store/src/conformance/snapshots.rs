@@ -210,7 +210,10 @@ pub async fn the_quota_of_snapshots_stands_before_the_limits_of_the_server(
         each_user: limits(Some(2), Some(150)),
         ..Quota::default()
     };
-    store.update_quota(&acme, quota.clone()).await.unwrap();
+    store
+        .update_quota(&acme, quota.clone(), None)
+        .await
+        .unwrap();
     let read = store.get_organization(&acme).await.unwrap().quota;
     assert_eq!(read, quota);
     let of = |user: &str| Snapshot {

@@ -11,13 +11,14 @@ use super::fault::fault;
 use crate::error::Fault;
 
 /// The steps, the first of which makes version 1.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_drain.sql"),
     include_str!("migrations/0003_quota.sql"),
     include_str!("migrations/0004_snapshots.sql"),
     include_str!("migrations/0005_secrets.sql"),
     include_str!("migrations/0006_snapshots_of_users.sql"),
+    include_str!("migrations/0007_revisions_of_quotas.sql"),
 ];
 
 /// Says in the header of the file whose database it is: `pali`.

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use palisade_model::name::OrganizationId;
+use palisade_model::profile::Revision;
 use palisade_model::quota::Quota;
 use palisade_model::tenant::Organization;
 use sqlx::SqliteConnection;
@@ -12,16 +13,17 @@ use super::{Columns as _, SqliteStore, fault};
 use crate::change::Subject;
 use crate::error::{Fault, GetError};
 use crate::form::{read_quota, write_quota};
-use crate::organization::{CreateOrganizationError, Organizations};
+use crate::organization::{CreateOrganizationError, Organizations, UpdateQuotaError};
 use crate::page::{Page, PageRequest};
 
 const EXISTS: &str = "SELECT 1 FROM organizations WHERE id = $1";
-const INSERT: &str = "INSERT INTO organizations (id, quota, created_at) VALUES ($1, $2, $3)";
-const GET: &str = "SELECT id, quota, created_at FROM organizations WHERE id = $1";
-const LIST: &str = "SELECT id, quota, created_at FROM organizations
+const INSERT: &str = "INSERT INTO organizations (id, quota, revision, created_at)
+    VALUES ($1, $2, $3, $4)";
+const GET: &str = "SELECT id, quota, revision, created_at FROM organizations WHERE id = $1";
+const LIST: &str = "SELECT id, quota, revision, created_at FROM organizations
     WHERE id > $1 ORDER BY id LIMIT $2";
-const UPDATE_QUOTA: &str = "UPDATE organizations SET quota = $2 WHERE id = $1
-    RETURNING id, quota, created_at";
+const UPDATE_QUOTA: &str = "UPDATE organizations SET quota = $2, revision = $3 WHERE id = $1
+    RETURNING id, quota, revision, created_at";
 
 #[async_trait]
 impl Organizations for SqliteStore {
@@ -32,6 +34,7 @@ impl Organizations for SqliteStore {
         let Organization {
             id,
             quota,
+            revision,
             created_at,
         } = organization;
         let mut write = self.write().await?;
@@ -41,6 +44,7 @@ impl Organizations for SqliteStore {
         sqlx::query(INSERT)
             .bind(id.as_str())
             .bind(write_quota(&quota))
+            .bind(i64::from(revision.0))
             .bind(created_at.as_micros())
             .execute(write.connection())
             .await
@@ -75,15 +79,24 @@ impl Organizations for SqliteStore {
         &self,
         id: &OrganizationId,
         quota: Quota,
-    ) -> Result<Organization, GetError> {
+        expected: Option<Revision>,
+    ) -> Result<Organization, UpdateQuotaError> {
         let mut write = self.write().await?;
+        let present = sqlx::query(GET).bind(id.as_str());
+        let present = present.fetch_optional(write.connection()).await;
+        let present = present.map_err(fault)?.ok_or(UpdateQuotaError::NotFound)?;
+        let current = present.revision("revision")?;
+        if expected.is_some_and(|expected| expected != current) {
+            return Err(UpdateQuotaError::RevisionMismatch { current });
+        }
         let row = sqlx::query(UPDATE_QUOTA)
             .bind(id.as_str())
             .bind(write_quota(&quota))
-            .fetch_optional(write.connection())
+            .bind(i64::from(current.next().0))
+            .fetch_one(write.connection())
             .await
             .map_err(fault)?;
-        let changed = organization(&row.ok_or(GetError::NotFound)?)?;
+        let changed = organization(&row)?;
         write.changed(id, Subject::Organization);
         write.commit().await?;
         Ok(changed)
@@ -117,6 +130,7 @@ fn organization(row: &SqliteRow) -> Result<Organization, Fault> {
     Ok(Organization {
         id: row.parsed("id")?,
         quota: read_quota(&row.text("quota")?)?,
+        revision: row.revision("revision")?,
         created_at: row.instant("created_at")?,
     })
 }

@@ -7,6 +7,10 @@ use palisade_model::tenant::SandboxQuota;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod limits;
+
+pub use limits::{LimitSet, QuotaLimits, read_limits, too_wide};
+
 /// Where an organization and a user stand with their quotas.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
