@@ -258,8 +258,10 @@ pub enum AttachError {
     /// The sandbox does not run.
     #[error("the sandbox is not running")]
     NotRunning,
-    /// The sandbox runs as many commands at once as it may.
-    #[error("the sandbox already runs {limit} commands at once")]
+    /// As much is being done at once as may be.
+    #[error(
+        "{limit} commands or other streams are at work there at once, and no more can be; try again in a moment"
+    )]
     Busy {
         /// How many that are.
         limit: usize,

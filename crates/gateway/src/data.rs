@@ -74,6 +74,8 @@ struct Means {
     call_time: Duration,
     /// How many streams may be open at once.
     streams_max: usize,
+    /// How long a command waits for a client that does not read its output.
+    unread_max: Duration,
     /// What is kept of commands whose clients were cut off.
     session_limits: SessionLimits,
 }
@@ -87,6 +89,7 @@ impl DataPlane {
             stop: tools.stop.clone(),
             call_time: tools.config.call_time,
             streams_max: tools.config.calls_max,
+            unread_max: tools.config.unread_max,
             session_limits: tools.config.exec_sessions.clone(),
         };
         Self::over(means, Arc::new(access))

@@ -7,6 +7,7 @@
 
 mod buckets;
 mod calls;
+mod failure;
 mod giving;
 mod restoring;
 mod taking;

@@ -48,9 +48,11 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long it may take to answer that.
 const KEEP_ALIVE_LIMIT: Duration = Duration::from_secs(20);
-/// How much may be on its way on one stream, and on one connection.
+/// How much may be on its way on one stream, and on one connection. What nobody reads
+/// of a stream takes its part of the connection's: so many more streams must be stuck
+/// before the others of a runner, which share its connection, feel it.
 const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024 * 1024;
 /// The most payload of one HTTP/2 frame: a piece of output with all around it. Each frame
 /// costs the same, and the usual 16 KiB make five of one.
 const FRAME_BYTES_MAX: u32 = 72 * 1024;

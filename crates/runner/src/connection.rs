@@ -1,4 +1,8 @@
-//! The life line to the gateway.
+//! The life line to the gateway, and the connection for work beside it.
+//!
+//! They are two, because streams of one connection share its flow control: what
+//! nobody reads of a few commands would hold up heartbeats and wishes, and the
+//! runner would be taken for dead.
 //!
 //! Inputs: wishes of the gateway. Outputs: observations and heartbeats. A
 //! connection that breaks is dialled again, with pauses that grow; drivers do
@@ -95,6 +99,16 @@ enum Loss {
     Waiting(String),
 }
 
+/// What one dialling brought about.
+struct Line {
+    /// Kept for as long as the life line is.
+    _life: Client,
+    /// Over its own connection.
+    work: Client,
+    outgoing: mpsc::Sender<pb::RunnerMessage>,
+    incoming: Streaming<pb::GatewayMessage>,
+}
+
 /// Keeps the life line.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -142,47 +156,46 @@ impl Connection {
     /// One connection, from dialling to its loss.
     async fn once(&self, dial: &Dial, was_welcome: &mut bool) -> Loss {
         match self.connect(dial).await {
-            Ok((client, outgoing, incoming)) => {
+            Ok(line) => {
                 info!("connected to the gateway");
-                let _connected = self.snapshots.over(&client);
-                self.work(client, outgoing, incoming, was_welcome).await
+                let _connected = self.snapshots.over(&line.work);
+                self.work(line, was_welcome).await
             }
             Err(loss) => loss,
         }
     }
 
-    async fn connect(
-        &self,
-        dial: &Dial,
-    ) -> Result<
-        (
-            Client,
-            mpsc::Sender<pb::RunnerMessage>,
-            Streaming<pb::GatewayMessage>,
-        ),
-        Loss,
-    > {
+    async fn connect(&self, dial: &Dial) -> Result<Line, Loss> {
         let bearer = format!("Bearer {}", self.config.join_token);
         let mut bearer: MetadataValue<Ascii> = bearer.parse().map_err(|_| Loss::BadToken)?;
         bearer.set_sensitive(true);
-        let transport = time::timeout(GREETING_LIMIT, dial())
+        let both = async { tokio::try_join!(dial(), dial()) };
+        let (line, work) = time::timeout(GREETING_LIMIT, both)
             .await
             .map_err(|_| Loss::Silent)?
             .map_err(Loss::Dial)?;
-        let mut client = RunnerServiceClient::with_interceptor(transport, Bearer(bearer))
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let client = |channel| {
+            RunnerServiceClient::with_interceptor(channel, Bearer(bearer.clone()))
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        };
+        let (mut line, work) = (client(line), client(work));
         let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
         let hello = self.hello().await;
         // The channel is new and empty, so that the first message always fits.
         let _ = outgoing.try_send(message(ToGateway::Hello(hello)));
-        let joined = time::timeout(GREETING_LIMIT, client.join(ReceiverStream::new(messages)));
+        let joined = time::timeout(GREETING_LIMIT, line.join(ReceiverStream::new(messages)));
         let incoming = joined
             .await
             .map_err(|_| Loss::Silent)?
             .map_err(Loss::Refused)?
             .into_inner();
-        Ok((client, outgoing, incoming))
+        Ok(Line {
+            _life: line,
+            work,
+            outgoing,
+            incoming,
+        })
     }
 
     async fn hello(&self) -> pb::Hello {
@@ -238,13 +251,13 @@ impl Connection {
     }
 
     /// Sends and receives until the connection is lost.
-    async fn work(
-        &self,
-        client: Client,
-        outgoing: mpsc::Sender<pb::RunnerMessage>,
-        mut incoming: Streaming<pb::GatewayMessage>,
-        was_welcome: &mut bool,
-    ) -> Loss {
+    async fn work(&self, line: Line, was_welcome: &mut bool) -> Loss {
+        let Line {
+            _life,
+            work,
+            outgoing,
+            mut incoming,
+        } = line;
         let period = match greet(&mut incoming).await {
             Ok(period) => period,
             Err(loss) => return loss,
@@ -260,7 +273,7 @@ impl Connection {
             // sent: `reserve` waits for room first, so that none is lost.
             tokio::select! {
                 received = incoming.message() => match received {
-                    Ok(Some(message)) => self.receive(message, &client),
+                    Ok(Some(message)) => self.receive(message, &work),
                     Ok(None) => return Loss::Closed,
                     Err(status) => return Loss::Refused(status),
                 },
@@ -285,7 +298,7 @@ impl Connection {
         Ok(())
     }
 
-    fn receive(&self, message: pb::GatewayMessage, client: &Client) {
+    fn receive(&self, message: pb::GatewayMessage, work: &Client) {
         match message.message {
             Some(FromGateway::Desired(desired)) => {
                 let keep: BTreeSet<SandboxId> = desired
@@ -314,7 +327,7 @@ impl Connection {
                     self.registry.remove(id);
                 }
             }
-            Some(FromGateway::Open(open)) => self.worker.open(open, client.clone()),
+            Some(FromGateway::Open(open)) => self.worker.open(open, work.clone()),
             Some(FromGateway::Abandon(pb::Abandon { attach_id })) => {
                 self.worker.abandon(&attach_id);
             }

@@ -48,11 +48,9 @@ use sessions::{Handed, Held};
 
 /// How long a client may take for its first frame.
 pub(super) const INIT_LIMIT: Duration = Duration::from_secs(30);
-/// How long a runner may take to begin.
-pub(super) const START_LIMIT: Duration = Duration::from_secs(30);
-/// How long a command waits for a client that does not read its output. Until
-/// then it is only slowed down, and nothing is lost.
-pub(super) const UNREAD_LIMIT: Duration = Duration::from_mins(10);
+/// How long a runner may take to begin: more than its connection allows for a turn,
+/// for opening a stream and for the first word in it, each of which tells more.
+pub(super) const START_LIMIT: Duration = Duration::from_secs(70);
 
 /// The frames of a client.
 type Frame = Result<pb::ExecStreamRequest, Status>;
@@ -185,7 +183,7 @@ impl ExecStream<'_> {
     async fn hand_over(&self, output: &mut Output) -> bool {
         while let Some(piece) = output.replay.next() {
             let frame = exec_output(piece.kind, piece.data.clone(), piece.at);
-            if !self.sink.send_within(frame, UNREAD_LIMIT).await {
+            if !self.sink.send_within(frame, self.means.unread_max).await {
                 return false;
             }
             output.replay.pass(Instant::now());
@@ -202,7 +200,7 @@ impl ExecStream<'_> {
                 self.sink.send(ready).await;
             }
             if !self.hand_over(output).await {
-                return Carried::Broken(Ok(unread()));
+                return Carried::Broken(Ok(unread(self.means.unread_max)));
             }
             if let Some(last) = &output.last {
                 return Carried::Over(last.clone());
@@ -222,10 +220,10 @@ fn told(last: &LastWord) -> pb::ExecStreamResponse {
 
 /// The last frame for a client that has not read for so long that it is not
 /// waited for any more.
-fn unread() -> pb::ExecStreamResponse {
+fn unread(limit: Duration) -> pb::ExecStreamResponse {
     let text = format!(
         "nobody read the output for {} s; the command was killed, and its output is lost",
-        UNREAD_LIMIT.as_secs()
+        limit.as_secs()
     );
     exec_error(STREAM_BACKPRESSURE, text)
 }

@@ -167,6 +167,7 @@ impl Plane {
             stop: CancellationToken::new(),
             call_time: PATIENCE,
             streams_max,
+            unread_max: Duration::from_mins(10),
             session_limits,
         };
         let data = DataPlane::over(means, known.clone());

@@ -25,9 +25,10 @@ use tokio::time;
 use super::Hub;
 use super::pending::{Full, Link, PENDING_MAX};
 use super::relay::{self, Outcome, event};
-use super::session::Session;
+use super::session::{NoTurn, OPENINGS_MAX, Session};
 
-/// A runner that does not open a stream within this time is given up on.
+/// A runner that does not open a stream within this time is given up on. The wait
+/// for a turn has its own limit before that.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
 /// Work that has not begun within this time is given up on.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -59,6 +60,12 @@ impl RemoteAttach {
 
     /// Asks the runner for work and waits for its stream.
     async fn open(&self, id: SandboxId, work: Work) -> Result<(Link, String), AttachError> {
+        let _turn = self.session.turn().await.map_err(|none| match none {
+            NoTurn::Busy => AttachError::Busy {
+                limit: OPENINGS_MAX,
+            },
+            NoTurn::Ended => AttachError::Lost,
+        })?;
         let inner = &self.hub.inner;
         let secret = inner.tools.ids.secret();
         let asked = inner

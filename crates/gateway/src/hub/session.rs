@@ -13,7 +13,7 @@ use palisade_model::token::RunnerIdentity;
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::gateway_message::Message;
 use palisade_wire::v1beta2::UsageNow;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -26,6 +26,13 @@ use super::wishes::Wishes;
 pub(super) const OUTGOING_MAX: usize = 16;
 /// A runner that takes no message for so long is given up.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
+
+/// Streams that the runner was asked for and has not opened yet. Whoever asks for one
+/// more waits for a turn, so that the time for opening is that of one stream and not
+/// of the thousands before it, and so that wishes have their part of the line.
+pub(super) const OPENINGS_MAX: usize = 256;
+/// Whoever gets no turn for so long is told to come back.
+pub(super) const TURN_LIMIT: Duration = Duration::from_secs(20);
 
 /// What goes to a runner, or the status that ends its connection.
 pub(super) type Outgoing = mpsc::Sender<Result<pb::GatewayMessage, Status>>;
@@ -42,6 +49,7 @@ pub(crate) struct Session {
     pub(super) connected_at: Timestamp,
     pub(super) wishes: Wishes,
     outgoing: Outgoing,
+    openings: Semaphore,
     vitals: Mutex<Vitals>,
     ended: CancellationToken,
 }
@@ -63,6 +71,15 @@ struct Vitals {
     usage: HashMap<SandboxId, UsageNow>,
     /// Absent until the runner said it, in words that can be read.
     surroundings: Option<Surroundings>,
+}
+
+/// Why a stream is not asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoTurn {
+    /// Too many are being opened.
+    Busy,
+    /// The connection ended.
+    Ended,
 }
 
 /// The runner does not take what it is sent.
@@ -90,6 +107,7 @@ impl Session {
             connected_at,
             wishes: Wishes::default(),
             outgoing,
+            openings: Semaphore::new(OPENINGS_MAX),
             vitals: Mutex::new(Vitals {
                 last_heard: connected_at,
                 usage: HashMap::new(),
@@ -110,6 +128,21 @@ impl Session {
                 Ok(())
             }
             Ok(Err(_)) | Err(_) => Err(Deaf),
+        }
+    }
+
+    /// Waits for a turn to ask for a stream, which lasts until it is dropped.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, NoTurn> {
+        let turn = time::timeout(TURN_LIMIT, self.openings.acquire());
+        tokio::select! {
+            biased;
+            () = self.ended() => Err(NoTurn::Ended),
+            turn = turn => match turn {
+                Ok(Ok(turn)) => Ok(turn),
+                // Nobody closes it.
+                Ok(Err(_)) => Err(NoTurn::Ended),
+                Err(_) => Err(NoTurn::Busy),
+            },
         }
     }
 
@@ -174,5 +207,50 @@ impl Session {
 
     fn vitals(&self) -> MutexGuard<'_, Vitals> {
         self.vitals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use palisade_model::id::TokenId;
+
+    use super::*;
+
+    fn session() -> (Session, CancellationToken) {
+        let ended = CancellationToken::new();
+        let opening = Opening {
+            identity: RunnerIdentity {
+                organization: "acme".parse().unwrap(),
+                cluster: "local".parse().unwrap(),
+                token: TokenId::new(Uuid::nil()),
+            },
+            uid: RunnerUid::new(Uuid::nil()),
+            runner_id: "local".parse().unwrap(),
+            instance: String::new(),
+            version: String::new(),
+            connected_at: Timestamp::EPOCH,
+        };
+        let (outgoing, _) = mpsc::channel(1);
+        (Session::new(opening, outgoing, ended.clone()), ended)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn openings_wait_for_their_turn_and_not_for_ever() {
+        let (session, ended) = session();
+        let mut turns = Vec::new();
+        for _ in 0..OPENINGS_MAX {
+            turns.push(session.turn().await.unwrap());
+        }
+        let before = time::Instant::now();
+        assert_eq!(session.turn().await.unwrap_err(), NoTurn::Busy);
+        assert_eq!(before.elapsed(), TURN_LIMIT);
+        let freed = async {
+            time::sleep(TURN_LIMIT / 2).await;
+            turns.pop();
+        };
+        let (turn, ()) = tokio::join!(session.turn(), freed);
+        assert!(turn.is_ok());
+        ended.cancel();
+        assert_eq!(session.turn().await.unwrap_err(), NoTurn::Ended);
     }
 }

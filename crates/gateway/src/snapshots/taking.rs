@@ -13,13 +13,11 @@ use palisade_backend::{Archive, Attach};
 use palisade_blob::{BlobError, BlobName, Blobs};
 use palisade_model::id::SnapshotId;
 use palisade_model::name::OrganizationId;
-use palisade_model::quota::Scope;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{Phase, Sandbox, StopWish};
 use palisade_model::snapshot::{
-    Beyond, Content, ContentDigest, Effect, IDEMPOTENCY_KEY_MAX, Snapshot, SnapshotChange, Status,
-    Trigger,
+    Content, ContentDigest, Effect, IDEMPOTENCY_KEY_MAX, Snapshot, SnapshotChange, Status, Trigger,
 };
 use palisade_store::GetError;
 use palisade_store::sandbox::StatusChange;
@@ -29,6 +27,7 @@ use std::sync::Arc;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
+use super::failure::{Failure, failed, refused};
 use super::{Snapshots, blob_name};
 use crate::access::not_running;
 use crate::error::{ApiError, ApiResult, attach_refusal, invalid, runner_unavailable};
@@ -42,8 +41,6 @@ const REMOVALS_MAX: u32 = 100;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
 /// How often those who wait look without any news: another gateway has some.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// When one more snapshot may be tried.
-const RETRY: Duration = Duration::from_secs(2);
 /// How often a new id is drawn.
 const IDS_MAX: u32 = 4;
 
@@ -59,48 +56,6 @@ pub(crate) struct Wanted {
     pub(crate) limit: Option<Duration>,
     /// Whether somebody waits, who then asks the sandbox to end himself.
     pub(crate) is_waited_for: bool,
-}
-
-/// Why a snapshot was not taken, for its record and for those who wait.
-#[derive(Debug)]
-struct Failure {
-    reason: Reason,
-    message: String,
-}
-
-impl Failure {
-    fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { reason, message }
-    }
-
-    /// As it is kept: the reason is its first word.
-    fn text(&self) -> String {
-        format!("{}: {}", self.reason, self.message)
-    }
-}
-
-impl From<GetError> for Failure {
-    fn from(error: GetError) -> Self {
-        match error {
-            GetError::NotFound => Self::new(Reason::FssCanceled, "it was deleted meanwhile"),
-            GetError::Fault(fault) => Self::new(Reason::FssCreateFailed, fault.to_string()),
-        }
-    }
-}
-
-impl From<BlobError> for Failure {
-    fn from(error: BlobError) -> Self {
-        let reason = match &error {
-            BlobError::Denied(_) => Reason::FssBucketUnavailable,
-            BlobError::NotFound
-            | BlobError::Length { .. }
-            | BlobError::Full
-            | BlobError::Failed(_) => Reason::FssCreateFailed,
-        };
-        warn!(error = %error, "the bytes of a snapshot could not be stored");
-        Self::new(reason, format!("the archive could not be stored: {error}"))
-    }
 }
 
 impl Snapshots {
@@ -202,8 +157,7 @@ impl Snapshots {
             let id = snapshot.id;
             let organization = snapshot.organization.clone();
             let work = async {
-                let attach = attach
-                    .map_err(|error| Failure::new(error.refusal.reason, error.refusal.message))?;
+                let attach = attach.map_err(|error| Failure::from(error.refusal))?;
                 all.work(&snapshot, &*attach).await
             };
             let work = time::timeout(limit, all.touching(&organization, id, work));
@@ -314,8 +268,7 @@ impl Snapshots {
         })?;
         self.describe(snapshot, archive.content).await?;
         let blobs = self.blobs_of(snapshot).await;
-        let blobs =
-            blobs.map_err(|error| Failure::new(error.refusal.reason, error.refusal.message))?;
+        let blobs = blobs.map_err(|error| Failure::from(error.refusal))?;
         let name = BlobName {
             organization: snapshot.organization.clone(),
             digest: archive.content.digest,
@@ -348,10 +301,7 @@ impl Snapshots {
                 Described::Done => return Ok(()),
                 Described::Over => return Err(GetError::NotFound.into()),
                 Described::BeingRemoved => time::sleep(REMOVAL_PAUSE).await,
-                Described::Beyond(beyond) => {
-                    let refusal = refused(beyond);
-                    return Err(Failure::new(refusal.reason, refusal.message));
-                }
+                Described::Beyond(beyond) => return Err(refused(beyond).into()),
             }
         }
         Err(Failure::new(
@@ -453,62 +403,10 @@ fn same(known: Snapshot, wanted: &Snapshot) -> ApiResult<Snapshot> {
     ))
 }
 
-fn refused(beyond: Beyond) -> Refusal {
-    let told = |reason, limit: &str, (scope, used, asked, allowed): (Scope, u64, u64, u64)| {
-        Refusal::new(reason, beyond.to_string())
-            .with("limit", limit)
-            .with("scope", scope.as_str())
-            .with("used", used.to_string())
-            .with("asked", asked.to_string())
-            .with("allowed", allowed.to_string())
-    };
-    match beyond {
-        Beyond::Count {
-            scope,
-            used,
-            allowed,
-        } => told(
-            Reason::FssQuotaExceeded,
-            "snapshots",
-            (scope, used, 1, allowed),
-        ),
-        Beyond::Bytes {
-            scope,
-            used,
-            asked,
-            allowed,
-        } => told(
-            Reason::FssQuotaExceeded,
-            "snapshot_bytes",
-            (scope, used, asked, allowed),
-        ),
-        Beyond::InFlight { used, allowed } => told(
-            Reason::FssInflightLimit,
-            "in_flight",
-            (Scope::Organization, used, 1, allowed),
-        )
-        .retry_after(RETRY),
-    }
-}
-
 fn deleted(id: SnapshotId) -> ApiError {
     Refusal::new(
         Reason::FssCanceled,
         "the file-system snapshot was deleted before it was ready",
-    )
-    .with("file_system_snapshot_id", id.to_string())
-    .into()
-}
-
-/// The refusal that the text of a failed snapshot tells of.
-fn failed(id: SnapshotId, text: &str) -> ApiError {
-    let (first, message) = text.split_once(": ").unwrap_or(("", text));
-    let mut reasons = Reason::ALL.iter().copied();
-    let reason = reasons.find(|reason| reason.as_str() == first);
-    let reason = reason.unwrap_or(Reason::FssCreateFailed);
-    Refusal::new(
-        reason,
-        format!("the file-system snapshot failed: {message}"),
     )
     .with("file_system_snapshot_id", id.to_string())
     .into()

@@ -1,4 +1,4 @@
-//! Much at once, over a backend that does nothing. By hand, optimised:
+//! Much at once, over a backend that does nothing. What is ignored runs by hand:
 //!
 //! ```text
 //! cargo test --release -p palisade-gateway --test gateway -- \
@@ -26,11 +26,8 @@ use crate::rig::{Bearer, Stage, channel, reason, running};
 
 type Streams = GatewayStreamingServiceClient<InterceptedService<Channel, Bearer>>;
 
-/// Commands at once: more than one organization may have, which is half of the
-/// streams that a gateway serves.
-const COMMANDS: usize = 10_500;
-const COMMANDS_OF_ONE: usize = 10_000;
-/// How many of them are being opened at once: each is answered within some seconds.
+/// How many commands are being opened at once: more than a runner is asked for at once,
+/// and not more than the store answers in time on a machine with much else to do.
 const OPENINGS_AT_ONCE: usize = 500;
 /// Sandboxes that are started, and how many at once.
 const STARTS: usize = 2_000;
@@ -39,9 +36,25 @@ const STARTS_AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_mins(5);
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "hundreds of commands; by hand"]
+async fn many_commands_at_once_end_and_more_are_refused_with_a_reason() {
+    many_commands(300, 330).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "ten thousand commands; by hand"]
 async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() {
-    let (stage, gateway, _runner, client) = Stage::configured(GatewayConfig::default()).await;
+    many_commands(10_000, 10_500).await;
+}
+
+/// So many commands at once, of which one organization may have fewer, as half of the
+/// streams that the gateway serves.
+async fn many_commands(of_one: usize, commands: usize) {
+    let config = GatewayConfig {
+        calls_max: of_one * 2,
+        ..GatewayConfig::default()
+    };
+    let (stage, gateway, _runner, client) = Stage::configured(config).await;
     let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
     let bearer = Bearer(bearer.parse().unwrap());
     let id = client.start(running("fake until-stopped")).await.unwrap();
@@ -55,11 +68,11 @@ async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() 
         ));
     }
     let (go, all_open) = watch::channel(false);
-    let (told, mut count) = mpsc::channel(COMMANDS);
+    let (told, mut count) = mpsc::channel(commands);
     let mut open = JoinSet::new();
     let openings = Arc::new(Semaphore::new(OPENINGS_AT_ONCE));
     let began = Instant::now();
-    for number in 0..COMMANDS {
+    for number in 0..commands {
         let streams = streams[number % streams.len()].clone();
         let run = cat(
             streams,
@@ -71,7 +84,7 @@ async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() 
         open.spawn(run);
     }
     let settle = async {
-        for _ in 0..COMMANDS {
+        for _ in 0..commands {
             count.recv().await.unwrap();
         }
     };
@@ -88,10 +101,10 @@ async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() 
             "{seen}"
         );
     }
-    assert_eq!(refused, COMMANDS - COMMANDS_OF_ONE);
+    assert_eq!(refused, commands - of_one);
     let ended = began.elapsed();
     say(&format!(
-        "{COMMANDS} commands: all settled after {settled:?}, ended after {ended:?}; {refused} refused"
+        "{commands} commands: all settled after {settled:?}, ended after {ended:?}; {refused} refused"
     ));
 }
 

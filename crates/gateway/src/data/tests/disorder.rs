@@ -149,6 +149,7 @@ pub(super) fn plane_with(known: Arc<Known>) -> DataPlane {
         stop: CancellationToken::new(),
         call_time: PATIENCE,
         streams_max: 10,
+        unread_max: Duration::from_mins(10),
         session_limits: session_limits(),
     };
     DataPlane::over(means, known)

@@ -1,0 +1,158 @@
+//! A sandbox on the usual stage, and the streams of a client of it.
+
+use palisade_gateway::GatewayConfig;
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
+use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
+use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
+use palisade_wire::proto::v1beta2::log_stream_request::Request as LogFrame;
+use palisade_wire::proto::v1beta2::log_stream_response::Response as LogAnswer;
+use tokio::sync::mpsc;
+use tokio::time;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+
+use crate::rig::{
+    Bearer, Client, GatewayProcess, PATIENCE, RunnerProcess, Stage, channel, config, running, until,
+};
+
+type Streams = GatewayStreamingServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// A sandbox that runs, and clients for it.
+pub(crate) struct Scene {
+    pub(crate) stage: Stage,
+    pub(crate) gateway: GatewayProcess,
+    pub(crate) runner: RunnerProcess,
+    pub(crate) client: Client,
+    pub(crate) streams: Streams,
+    pub(crate) id: String,
+}
+
+impl Scene {
+    pub(crate) async fn of(main: &str) -> Self {
+        Self::configured(config(), main).await
+    }
+
+    /// The same, with a gateway that is configured like this.
+    pub(crate) async fn configured(config: GatewayConfig, main: &str) -> Self {
+        let (stage, gateway, runner, client) = Stage::configured(config).await;
+        let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
+        let channel = channel(gateway.address).await.unwrap();
+        let bearer = Bearer(bearer.parse().unwrap());
+        let streams = GatewayStreamingServiceClient::with_interceptor(channel, bearer);
+        let id = client.start(running(main)).await.unwrap().sandbox_id;
+        Self {
+            stage,
+            gateway,
+            runner,
+            client,
+            streams,
+            id,
+        }
+    }
+
+    pub(crate) async fn running() -> Self {
+        let scene = Self::of("fake until-stopped").await;
+        scene.client.runs(&scene.id).await;
+        scene
+    }
+
+    pub(crate) async fn exec(&self, words: &str) -> (mpsc::Sender<pb::ExecStreamRequest>, Answers) {
+        let (frames, received) = mpsc::channel(1);
+        let mut streams = self.streams.clone();
+        let answers = streams
+            .stream_exec(ReceiverStream::new(received))
+            .await
+            .unwrap();
+        let init = pb::ExecStreamInit {
+            sandbox_id: self.id.clone(),
+            command: words.split(' ').map(str::to_owned).collect(),
+            ..Default::default()
+        };
+        frames.send(frame(ExecFrame::Init(init))).await.unwrap();
+        (frames, Answers(answers.into_inner()))
+    }
+
+    pub(crate) async fn log(&self, follow: bool) -> (Vec<u8>, Option<LogAnswer>) {
+        let init = LogFrame::Init(pb::LogStreamInit {
+            sandbox_id: self.id.clone(),
+            follow,
+            ..Default::default()
+        });
+        let frames = [pb::LogStreamRequest {
+            request: Some(init),
+        }];
+        let opened = self
+            .streams
+            .clone()
+            .stream_logs(tokio_stream::iter(frames))
+            .await;
+        let mut answers = opened.unwrap().into_inner();
+        let (mut text, mut end) = (Vec::new(), None);
+        while let Some(answer) = time::timeout(PATIENCE, answers.message())
+            .await
+            .unwrap()
+            .unwrap()
+        {
+            match answer.response.unwrap() {
+                LogAnswer::Data(data) => text.extend_from_slice(&data.data),
+                last @ (LogAnswer::Complete(_) | LogAnswer::Error(_)) => end = Some(last),
+            }
+        }
+        (text, end)
+    }
+
+    /// Waits until nothing but the main process runs.
+    pub(crate) async fn alone(&self) {
+        let id = self.id.parse().unwrap();
+        until("the commands are killed", async || {
+            self.runner.commands(id).await == 0
+        })
+        .await;
+    }
+}
+
+pub(crate) struct Answers(pub(crate) Streaming<pb::ExecStreamResponse>);
+
+impl Answers {
+    pub(crate) async fn next(&mut self) -> Option<Answer> {
+        let answer = time::timeout(PATIENCE, self.0.message()).await;
+        answer
+            .expect("the stream goes on or ends")
+            .unwrap()?
+            .response
+    }
+
+    /// The bytes of the output, and the end.
+    pub(crate) async fn rest(&mut self) -> (Vec<u8>, Option<Answer>) {
+        let (mut output, mut end) = (Vec::new(), None);
+        while let Some(answer) = self.next().await {
+            assert_eq!(end, None, "nothing follows the end");
+            match answer {
+                Answer::Ready(_) => {}
+                Answer::Output(data) => output.extend_from_slice(&data.data),
+                Answer::Exit(_) | Answer::Error(_) => end = Some(answer),
+            }
+        }
+        (output, end)
+    }
+}
+
+pub(crate) fn frame(frame: ExecFrame) -> pb::ExecStreamRequest {
+    pb::ExecStreamRequest {
+        request: Some(frame),
+    }
+}
+
+pub(crate) fn stdin(data: Vec<u8>) -> pb::ExecStreamRequest {
+    frame(ExecFrame::Stdin(pb::ExecStreamData { data: data.into() }))
+}
+
+pub(crate) fn code(end: Option<Answer>) -> i32 {
+    match end {
+        Some(Answer::Exit(exit)) => exit.exit_code,
+        other => panic!("no exit: {other:?}"),
+    }
+}

@@ -1,0 +1,201 @@
+//! Clients that read late, never, or are cut off, over a socket and in real time:
+//! what is long by default is short by configuration here.
+
+use std::time::Duration;
+
+use palisade_gateway::{GatewayConfig, SessionLimits};
+use palisade_wire::proto::v1beta2 as pb;
+use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
+use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
+use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
+use tokio::sync::mpsc;
+use tokio::time;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::rig::{Bearer, channel, config, running};
+use crate::scene::{Answers, Scene, code, frame};
+
+/// More than all queues on the way hold.
+const MUCH: usize = 32 << 20;
+
+/// How long a client may leave its output unread.
+const UNREAD_MAX: Duration = Duration::from_secs(1);
+
+fn impatient() -> GatewayConfig {
+    GatewayConfig {
+        unread_max: UNREAD_MAX,
+        ..config()
+    }
+}
+
+/// Keeps little of what was handed over, and for half a second.
+fn forgetful() -> GatewayConfig {
+    GatewayConfig {
+        exec_sessions: SessionLimits {
+            window_bytes: 64 << 10,
+            ..config().exec_sessions
+        },
+        ..config()
+    }
+}
+
+async fn ready(answers: &mut Answers) -> String {
+    match answers.next().await {
+        Some(Answer::Ready(ready)) => ready.session_id,
+        other => panic!("ready comes first, not {other:?}"),
+    }
+}
+
+fn error(end: Option<Answer>) -> pb::ExecStreamError {
+    match end {
+        Some(Answer::Error(error)) => error,
+        other => panic!("an error frame comes, not {other:?}"),
+    }
+}
+
+/// Runs a command in a process of its own, which is killed with its connection once
+/// it has read so many bytes; returns the name of the session.
+async fn cut_off(scene: &Scene, words: &str, bytes: usize) -> String {
+    let process = tokio::runtime::Runtime::new().unwrap();
+    let address = scene.gateway.address;
+    let bearer = format!("Bearer {}", scene.stage.token("acme").await.reveal());
+    let init = pb::ExecStreamInit {
+        sandbox_id: scene.id.clone(),
+        command: words.split(' ').map(str::to_owned).collect(),
+        ..Default::default()
+    };
+    let (told, mut sessions) = mpsc::channel(1);
+    process.spawn(async move {
+        let bearer = Bearer(bearer.parse().unwrap());
+        let channel = channel(address).await.unwrap();
+        let mut streams = GatewayStreamingServiceClient::with_interceptor(channel, bearer);
+        let (frames, received) = mpsc::channel(1);
+        frames.send(frame(ExecFrame::Init(init))).await.unwrap();
+        let answers = streams.stream_exec(ReceiverStream::new(received)).await;
+        let mut answers = Answers(answers.unwrap().into_inner());
+        let session = ready(&mut answers).await;
+        let mut read = 0;
+        while read < bytes {
+            match answers.next().await {
+                Some(Answer::Output(output)) => read += output.data.len(),
+                other => panic!("output comes, not {other:?}"),
+            }
+        }
+        told.send(session).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let session = sessions.recv().await.unwrap();
+    process.shutdown_background();
+    session
+}
+
+async fn resume(scene: &Scene, session: &str) -> Answers {
+    let (frames, received) = mpsc::channel(1);
+    let init = pb::ExecStreamInit {
+        sandbox_id: scene.id.clone(),
+        resume_session_id: session.to_owned(),
+        ..Default::default()
+    };
+    frames.send(frame(ExecFrame::Init(init))).await.unwrap();
+    let mut streams = scene.streams.clone();
+    let answers = streams.stream_exec(ReceiverStream::new(received)).await;
+    Answers(answers.unwrap().into_inner())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_is_told_so_and_its_command_is_killed() {
+    let scene = Scene::configured(impatient(), "fake until-stopped").await;
+    scene.client.runs(&scene.id).await;
+    let (frames, mut answers) = scene.exec(&format!("fake bytes {MUCH} exit 0")).await;
+    drop(frames);
+    ready(&mut answers).await;
+    scene.alone().await;
+    let (output, end) = answers.rest().await;
+    assert!(output.len() < MUCH, "{} bytes", output.len());
+    assert!(output.iter().all(|byte| *byte == b'x'));
+    let error = error(end);
+    assert_eq!(error.code, "STREAM_BACKPRESSURE");
+    assert!(error.message.contains("for 1 s"), "{}", error.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_slowly_loses_nothing() {
+    let scene = Scene::configured(impatient(), "fake until-stopped").await;
+    scene.client.runs(&scene.id).await;
+    let (frames, mut answers) = scene.exec(&format!("fake bytes {MUCH} exit 0")).await;
+    drop(frames);
+    ready(&mut answers).await;
+    let mut read = 0;
+    // Longer in all than a client may leave everything unread.
+    for _ in 0..6 {
+        time::sleep(UNREAD_MAX / 4).await;
+        // What lies in its own queues is read first, and makes no room in ours.
+        while read < MUCH / 2 {
+            let Some(Answer::Output(output)) = answers.next().await else {
+                panic!("output comes");
+            };
+            read += output.data.len();
+            if read.is_multiple_of(4 << 20) {
+                break;
+            }
+        }
+    }
+    let (output, end) = answers.rest().await;
+    assert_eq!((read + output.len(), code(end)), (MUCH, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_for_more_than_is_kept_is_told_that_something_is_lost() {
+    let scene = Scene::configured(forgetful(), "fake until-stopped").await;
+    scene.client.runs(&scene.id).await;
+    let words = "fake bytes 4194304 cat exit 0";
+    let session = cut_off(&scene, words, 4 << 20).await;
+    let (output, end) = resume(&scene, &session).await.rest().await;
+    assert_eq!(output, b"");
+    assert_eq!(error(end).code, "REPLAY_GAP");
+    // Its command is killed, and the session is gone with it.
+    scene.alone().await;
+    let (_, end) = resume(&scene, &session).await.rest().await;
+    assert_eq!(error(end).code, "SESSION_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_late_finds_neither_session_nor_command() {
+    let config = GatewayConfig {
+        exec_sessions: SessionLimits {
+            kept: Duration::from_millis(500),
+            ..config().exec_sessions
+        },
+        ..config()
+    };
+    let scene = Scene::configured(config, "fake until-stopped").await;
+    scene.client.runs(&scene.id).await;
+    let session = cut_off(&scene, "fake bytes 1000 cat exit 0", 1000).await;
+    scene.alone().await;
+    let (_, end) = resume(&scene, &session).await.rest().await;
+    assert_eq!(error(end).code, "SESSION_NOT_FOUND");
+}
+
+/// The life line has a connection of its own: what is left unread of commands takes
+/// all of the flow control of the other.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "about seconds of silence; by hand"]
+async fn what_nobody_reads_costs_a_runner_neither_its_heartbeats_nor_its_wishes() {
+    const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+    let config = GatewayConfig {
+        silence_max: SILENCE_MAX,
+        ..config()
+    };
+    let scene = Scene::configured(config, "fake until-stopped").await;
+    scene.client.runs(&scene.id).await;
+    let (frames, mut unread) = scene.exec(&format!("fake bytes {MUCH} exit 0")).await;
+    drop(frames);
+    ready(&mut unread).await;
+    // This is about time: a runner that is not heard of for so long is given up.
+    time::sleep(SILENCE_MAX * 2).await;
+    let other = scene.client.start(running("fake exit 3")).await.unwrap();
+    let other = scene.client.is_over(&other.sandbox_id).await;
+    assert_eq!(other.exit_code, Some(3));
+    let (output, end) = unread.rest().await;
+    assert_eq!((output.len(), code(end)), (MUCH, 0));
+}
