@@ -8,6 +8,7 @@ use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use kube::runtime::wait::{self, conditions};
 use kube::{Api, Client};
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time;
 
 use crate::naming;
@@ -23,6 +24,16 @@ const RIGHT_LIMIT: Duration = Duration::from_mins(1);
 const RIGHT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a namespace may take to go, with all that is in it.
 const NAMESPACE_LIMIT: Duration = Duration::from_mins(1);
+
+/// How many calls may be under way. Each one has a connection of its own, which costs
+/// some 40 KiB here and more at the server, and is kept for a while after.
+const CALLS_MAX: usize = 32;
+/// How long a call waits for its turn.
+const TURN_LIMIT: Duration = Duration::from_mins(2);
+
+/// The turns, for all that this process asks of its cluster. Watches, commands, logs
+/// and the Lease do not wait for them.
+static TURNS: Semaphore = Semaphore::const_new(CALLS_MAX);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +88,11 @@ where
 {
     let ends = time::Instant::now() + RIGHT_LIMIT;
     loop {
-        let Ok(outcome) = time::timeout(CALL_LIMIT, call()).await else {
+        let outcome = {
+            let _turn = turn().await?;
+            time::timeout(CALL_LIMIT, call()).await
+        };
+        let Ok(outcome) = outcome else {
             return Err(no_answer());
         };
         match outcome {
@@ -96,7 +111,14 @@ fn lacks_right(error: &kube::Error) -> bool {
     status.code == 403 && MissingRight::of(&status.message).is_some()
 }
 
-fn no_answer() -> ApiError {
+/// Waits for a turn, which ends when it is dropped.
+async fn turn() -> Result<SemaphorePermit<'static>, ApiError> {
+    let late = || ApiError::Unavailable("too many other calls are under way".to_owned());
+    let turn = time::timeout(TURN_LIMIT, TURNS.acquire()).await;
+    turn.ok().and_then(Result::ok).ok_or_else(late)
+}
+
+pub(crate) fn no_answer() -> ApiError {
     ApiError::Unavailable("no answer in time".to_owned())
 }
 
@@ -104,6 +126,7 @@ fn no_answer() -> ApiError {
 pub(crate) async fn limited<T, E: Into<ApiError>>(
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ApiError> {
+    let _turn = turn().await?;
     match time::timeout(CALL_LIMIT, call).await {
         Ok(outcome) => outcome.map_err(Into::into),
         Err(_) => Err(no_answer()),
@@ -254,6 +277,23 @@ mod tests {
             calls > 2 && took < 2 * RIGHT_LIMIT,
             "{calls} calls in {took:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_calls_at_once_most_wait_for_their_turn() {
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let calls = (0..10 * CALLS_MAX).map(|_| {
+            limited(async {
+                now.set(now.get() + 1);
+                most.set(most.get().max(now.get()));
+                time::sleep(CALL_LIMIT / 20).await;
+                now.set(now.get() - 1);
+                Ok::<_, kube::Error>(())
+            })
+        });
+        let done = futures_util::future::join_all(calls).await;
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+        assert_eq!(most.get(), CALLS_MAX);
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::api::{self, ApiError};
+use crate::api::{self, ApiError, no_answer};
 use crate::connect::Cluster;
 use crate::naming;
 
@@ -132,8 +132,9 @@ impl Lease {
         }
         // A renewal of ours whose answer was lost changed it as well.
         let name = self.object.metadata.name.clone().unwrap_or_default();
-        let seen = api::limited(self.api.get_opt(&name)).await;
-        match seen.map_err(PutError::Failed)? {
+        let seen = time::timeout(RENEW, self.api.get_opt(&name)).await;
+        let seen = seen.map_err(|_| PutError::Failed(no_answer()))?;
+        match seen.map_err(|error| PutError::Failed(error.into()))? {
             Some(seen) if holder(&seen) == Some(&*self.holder) => self.object = seen,
             Some(_) | None => return Err(PutError::Changed),
         }
@@ -195,8 +196,8 @@ async fn replace(api: &Api<Object>, object: &Object) -> Result<Object, PutError>
         }
     };
     let written = time::timeout(RENEW, call).await;
-    let late = || PutError::Failed(ApiError::Unavailable("no answer in time".to_owned()));
-    written.map_err(|_| late())?.map_err(|error| {
+    let written = written.map_err(|_| PutError::Failed(no_answer()))?;
+    written.map_err(|error| {
         if matches!(&error, kube::Error::Api(status) if status.code == 409) {
             PutError::Changed
         } else {
