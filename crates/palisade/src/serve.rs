@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use palisade_wire::http2::{CONNECTION_WINDOW, FRAME_BYTES_MAX, STREAM_WINDOW, STREAMS_MAX};
 use std::convert::Infallible;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -36,9 +37,6 @@ use tls::TlsSettings;
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 4096;
-/// Streams at once on one connection. An SDK opens one for each exec, and a runner
-/// serves all that clients open on its sandboxes over the one that it dials.
-const STREAMS_MAX: u32 = 20_000;
 /// How long a client may take for its TLS handshake, for the headers of a
 /// request, and until its first request.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
@@ -48,14 +46,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long it may take to answer that.
 const KEEP_ALIVE_LIMIT: Duration = Duration::from_secs(20);
-/// How much may be on its way on one stream, and on one connection. What nobody reads
-/// of a stream takes its part of the connection's: so many more streams must be stuck
-/// before the others of a runner, which share its connection, feel it.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 256 * 1024 * 1024;
-/// The most payload of one HTTP/2 frame: a piece of output with all around it. Each frame
-/// costs the same, and the usual 16 KiB make five of one.
-const FRAME_BYTES_MAX: u32 = 72 * 1024;
 /// How long to leave a listener alone that cannot accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long requests may take to end when the server ends.

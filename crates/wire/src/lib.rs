@@ -10,6 +10,7 @@ pub mod envelope;
 mod field_mask;
 pub mod grpc_status;
 pub mod headers;
+pub mod http2;
 mod located;
 pub mod profile_document;
 pub mod proto;

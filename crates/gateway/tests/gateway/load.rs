@@ -36,13 +36,6 @@ const STARTS_AT_ONCE: usize = 32;
 const PATIENCE: Duration = Duration::from_mins(5);
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "hundreds of commands; by hand"]
-async fn many_commands_at_once_end_and_more_are_refused_with_a_reason() {
-    many_commands(300, 330).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "ten thousand commands; by hand"]
 async fn ten_thousand_commands_at_once_end_and_more_are_refused_with_a_reason() {
     many_commands(10_000, 10_500).await;
 }

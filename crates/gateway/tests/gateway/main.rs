@@ -13,6 +13,7 @@ mod denying;
 mod discovering;
 mod joining;
 mod load;
+mod neighbours;
 mod pausing;
 mod quotas;
 mod refusing;

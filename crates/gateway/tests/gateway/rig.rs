@@ -33,6 +33,7 @@ use palisade_store::runner::{ClusterChoice, NewRunner};
 use palisade_store::{
     Organizations as _, Profiles as _, Runners as _, SqliteStore, Stamp, Tokens as _,
 };
+use palisade_wire::http2::{CONNECTION_WINDOW, FRAME_BYTES_MAX, STREAM_WINDOW, STREAMS_MAX};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::discovery_service_client::DiscoveryServiceClient;
 use palisade_wire::proto::v1beta2::gateway_service_client::GatewayServiceClient;
@@ -52,8 +53,6 @@ use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-/// Streams at once on one connection.
-const STREAMS_MAX: u32 = 20_000;
 /// The longest that any state is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -307,10 +306,13 @@ impl Stage {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let _ = told.send((listener.local_addr().unwrap(), gateway.live()));
             let routes = Routes::from(gateway.router().merge(gateway.rest()));
-            // As many streams on one connection as a server of ours takes.
+            // As much on one connection as a server of ours takes.
             let serve = Server::builder()
                 .accept_http1(true)
                 .max_concurrent_streams(STREAMS_MAX)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_frame_size(FRAME_BYTES_MAX)
                 .add_routes(routes)
                 .serve_with_incoming(TcpIncoming::from(listener));
             tokio::select! {
@@ -375,7 +377,13 @@ impl Stage {
         let address = self.address.clone();
         Arc::new(move || {
             let address = *address.lock().unwrap();
-            Box::pin(async move { Ok(channel(address).await?.into()) })
+            Box::pin(async move {
+                let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+                    .initial_stream_window_size(STREAM_WINDOW)
+                    .initial_connection_window_size(CONNECTION_WINDOW)
+                    .max_frame_size(FRAME_BYTES_MAX);
+                Ok(endpoint.connect().await?.into())
+            })
         })
     }
 
