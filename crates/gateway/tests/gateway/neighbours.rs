@@ -9,6 +9,7 @@ use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
 use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
 use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -131,7 +132,8 @@ async fn keystrokes_that_nobody_takes_end_nothing_of_others() {
     answers.message().await.unwrap().expect("it begins");
     let typed = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&typed);
-    let typing = tokio::spawn(async move {
+    let mut typing = JoinSet::new();
+    typing.spawn(async move {
         let key = || {
             frame(ExecFrame::Stdin(pb::ExecStreamData {
                 data: vec![b'x'].into(),
@@ -144,6 +146,5 @@ async fn keystrokes_that_nobody_takes_end_nothing_of_others() {
     let enough = async || typed.load(Ordering::Relaxed) >= KEYSTROKES;
     until("there are many keystrokes", enough).await;
     scene.a_neighbour_is_served().await;
-    assert!(!typing.is_finished(), "nor of its own");
-    typing.abort();
+    assert!(typing.try_join_next().is_none(), "nor of its own");
 }

@@ -118,6 +118,17 @@ async fn a_client_that_never_reads_is_told_so_and_its_command_is_killed() {
     assert!(error.message.contains("for 1 s"), "{}", error.message);
 }
 
+/// Reads output until there was so much of it, and tells how much that was.
+async fn read_until(answers: &mut Answers, mut read: usize, until: usize) -> usize {
+    while read < until {
+        let Some(Answer::Output(output)) = answers.next().await else {
+            panic!("output comes");
+        };
+        read += output.data.len();
+    }
+    read
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_slowly_loses_nothing() {
     let scene = Scene::configured(impatient(), "fake until-stopped").await;
@@ -130,15 +141,8 @@ async fn a_client_that_reads_slowly_loses_nothing() {
     for _ in 0..6 {
         time::sleep(UNREAD_MAX / 4).await;
         // What lies in its own queues is read first, and makes no room in ours.
-        while read < MUCH / 2 {
-            let Some(Answer::Output(output)) = answers.next().await else {
-                panic!("output comes");
-            };
-            read += output.data.len();
-            if read.is_multiple_of(4 << 20) {
-                break;
-            }
-        }
+        let until = MUCH.min(read + (4 << 20));
+        read = read_until(&mut answers, read, until).await;
     }
     let (output, end) = answers.rest().await;
     assert_eq!((read + output.len(), code(end)), (MUCH, 0));
