@@ -282,15 +282,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_many_calls_at_once_most_wait_for_their_turn() {
         let (now, most) = (Cell::new(0), Cell::new(0));
-        let calls = (0..10 * CALLS_MAX).map(|_| {
-            limited(async {
-                now.set(now.get() + 1);
-                most.set(most.get().max(now.get()));
-                time::sleep(CALL_LIMIT / 20).await;
-                now.set(now.get() - 1);
-                Ok::<_, kube::Error>(())
-            })
-        });
+        let call = async || {
+            now.set(now.get() + 1);
+            most.set(most.get().max(now.get()));
+            time::sleep(CALL_LIMIT / 20).await;
+            now.set(now.get() - 1);
+            Ok::<_, kube::Error>(())
+        };
+        let calls = (0..10 * CALLS_MAX).map(|_| limited(call()));
         let done = futures_util::future::join_all(calls).await;
         assert!(done.iter().all(Result::is_ok), "{done:?}");
         assert_eq!(most.get(), CALLS_MAX);
