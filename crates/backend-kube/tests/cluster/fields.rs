@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::objects::{apply, stored};
+use crate::parts::until_removed;
 use crate::profile::landed;
 use crate::support::{Harness, client};
 
@@ -209,7 +210,8 @@ async fn leaves(harness: &Harness, launch: &Launch) -> BTreeMap<String, String> 
     {
         *value = json!("a value");
     }
-    backend.remove(launch.id).await.expect("it can be removed");
+    // A node that has much to do may take longer for a pod than one removal waits.
+    until_removed(backend, launch.id).await;
     let text = without_ids(&objects.to_string(), harness, launch);
     let objects = serde_json::from_str(&text).expect("it stays JSON");
     let mut leaves = BTreeMap::new();
