@@ -40,7 +40,7 @@ pub(crate) use profile::{
     DeleteProfilesArgs, DescribeProfileArgs, EditProfileArgs, GetProfilesArgs, ProfileCommand,
 };
 pub(crate) use quota::{
-    Amount, Bytes, LimitArgs, ListQuotaArgs, Most, QuotaCommand, SetQuotaArgs, ShowQuotaArgs,
+    Amount, LimitArgs, ListQuotaArgs, Most, QuotaCommand, SetQuotaArgs, ShowQuotaArgs,
 };
 pub(crate) use runner::{
     CreateRunnerArgs, DeleteRunnerArgs, DescribeRunnerArgs, EditRunnerArgs, GetRunnersArgs,

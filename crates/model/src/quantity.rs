@@ -89,6 +89,20 @@ fn ceil(nanos: u128, step: u128) -> Option<u64> {
     (steps <= i64::MAX.unsigned_abs()).then_some(steps)
 }
 
+/// A number of bytes, as people write it: `10Gi`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let quantity: Quantity = text.parse().map_err(|error| format!("{error}"))?;
+        let bytes = quantity.to_units();
+        bytes.map(Self).ok_or_else(|| "is too much".to_owned())
+    }
+}
+
 impl FromStr for Quantity {
     type Err = QuantityError;
 

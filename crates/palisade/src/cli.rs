@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use palisade_model::cidr::Cidr;
 use palisade_model::image::ImageReference;
 use palisade_model::name::{ClusterName, OrganizationId, UserId};
+use palisade_model::quantity::Bytes;
 
 pub(crate) use ingress::IngressArgs;
 pub(crate) use kube::{EnforcementArg, KubeArgs};
@@ -465,7 +466,7 @@ pub(crate) struct QuotaArgs {
     pub(crate) snapshots: Option<u32>,
     /// Bytes of the archives of snapshots together, such as 100Gi; likewise
     #[arg(long = "max-snapshot-bytes", value_name = "SIZE")]
-    pub(crate) snapshot_bytes: Option<snapshot::Bytes>,
+    pub(crate) snapshot_bytes: Option<Bytes>,
 }
 
 /// Tells what is wrong with the command line, or the help that was asked for.

@@ -1,8 +1,7 @@
 //! The life line to the gateway, and the connection for work beside it.
 //!
-//! They are two, because streams of one connection share its flow control: what
-//! nobody reads of a few commands would hold up heartbeats and wishes, and the
-//! runner would be taken for dead.
+//! They are two, so that whatever happens to the one for work, heartbeats and wishes
+//! go on, and the runner is not taken for dead.
 //!
 //! Inputs: wishes of the gateway. Outputs: observations and heartbeats. A
 //! connection that breaks is dialled again, with pauses that grow; drivers do

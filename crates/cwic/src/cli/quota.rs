@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Subcommand};
-use palisade_model::quantity::Quantity;
+use palisade_model::quantity::{Bytes, Quantity};
 
 use super::{ListArgs, OutcomeArgs};
 
@@ -126,20 +126,6 @@ impl FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, String> {
         let quantity: Quantity = text.parse().map_err(|error| format!("{error}"))?;
         Ok(Self(quantity.to_string()))
-    }
-}
-
-/// A number of bytes, as a quantity such as 100Gi.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bytes(pub(crate) u64);
-
-impl FromStr for Bytes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let quantity: Quantity = text.parse().map_err(|error| format!("{error}"))?;
-        let bytes = quantity.to_units();
-        bytes.map(Self).ok_or_else(|| "is too much".to_owned())
     }
 }
 

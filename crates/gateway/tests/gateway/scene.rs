@@ -18,7 +18,7 @@ use crate::rig::{
     Bearer, Client, GatewayProcess, PATIENCE, RunnerProcess, Stage, channel, config, running, until,
 };
 
-type Streams = GatewayStreamingServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Streams = GatewayStreamingServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// A sandbox that runs, and clients for it.
 pub(crate) struct Scene {
@@ -38,10 +38,7 @@ impl Scene {
     /// The same, with a gateway that is configured like this.
     pub(crate) async fn configured(config: GatewayConfig, main: &str) -> Self {
         let (stage, gateway, runner, client) = Stage::configured(config).await;
-        let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
-        let channel = channel(gateway.address).await.unwrap();
-        let bearer = Bearer(bearer.parse().unwrap());
-        let streams = GatewayStreamingServiceClient::with_interceptor(channel, bearer);
+        let streams = connect(&stage, &gateway).await;
         let id = client.start(running(main)).await.unwrap().sandbox_id;
         Self {
             stage,
@@ -59,9 +56,21 @@ impl Scene {
         scene
     }
 
+    /// Another client, over a connection of its own.
+    pub(crate) async fn another(&self) -> Streams {
+        connect(&self.stage, &self.gateway).await
+    }
+
     pub(crate) async fn exec(&self, words: &str) -> (mpsc::Sender<pb::ExecStreamRequest>, Answers) {
+        self.exec_by(self.streams.clone(), words).await
+    }
+
+    pub(crate) async fn exec_by(
+        &self,
+        mut streams: Streams,
+        words: &str,
+    ) -> (mpsc::Sender<pb::ExecStreamRequest>, Answers) {
         let (frames, received) = mpsc::channel(1);
-        let mut streams = self.streams.clone();
         let answers = streams
             .stream_exec(ReceiverStream::new(received))
             .await
@@ -112,6 +121,12 @@ impl Scene {
         })
         .await;
     }
+}
+
+async fn connect(stage: &Stage, gateway: &GatewayProcess) -> Streams {
+    let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
+    let channel = channel(gateway.address).await.unwrap();
+    GatewayStreamingServiceClient::with_interceptor(channel, Bearer(bearer.parse().unwrap()))
 }
 
 pub(crate) struct Answers(pub(crate) Streaming<pb::ExecStreamResponse>);

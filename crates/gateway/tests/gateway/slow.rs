@@ -180,8 +180,8 @@ async fn a_client_that_comes_back_late_finds_neither_session_nor_command() {
     assert_eq!(error(end).code, "SESSION_NOT_FOUND");
 }
 
-/// The life line has a connection of its own: what is left unread of commands takes
-/// all of the flow control of the other.
+/// The life line has a connection of its own, to which nothing of what is left unread
+/// of commands comes.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "about seconds of silence; by hand"]
 async fn what_nobody_reads_costs_a_runner_neither_its_heartbeats_nor_its_wishes() {

@@ -1,24 +1,9 @@
 //! How much is kept of snapshots.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args;
-use palisade_model::quantity::Quantity;
-
-/// A number of bytes, as people write it: `10Gi`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bytes(pub(crate) u64);
-
-impl FromStr for Bytes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let quantity: Quantity = text.parse().map_err(|error| format!("{error}"))?;
-        let bytes = quantity.to_units();
-        bytes.map(Self).ok_or_else(|| "is too much".to_owned())
-    }
-}
+use palisade_model::quantity::Bytes;
 
 /// What an organization may have of snapshots.
 #[derive(Args, Clone, Debug)]

@@ -6,10 +6,11 @@
 use std::process::ExitCode;
 
 use palisade_client::{CallError, Change, Client};
+use palisade_model::quantity::Bytes;
 use palisade_model::reason::Reason;
 use palisade_wire::rest::{LimitSet, QuotaLimits};
 
-use crate::cli::{Amount, Bytes, LimitArgs, Most, SetQuotaArgs};
+use crate::cli::{Amount, LimitArgs, Most, SetQuotaArgs};
 use crate::commands::Ended;
 use crate::error::{CliError, Exit};
 use crate::out::Out;
