@@ -3,6 +3,7 @@ them, they themselves or the gateway are lost in the middle of something."""
 
 import json
 import re
+import shutil
 
 import grpc
 import pytest
@@ -340,7 +341,8 @@ def test_secret_values_reach_a_sandbox_whose_runner_and_gateway_were_lost_before
         secrets_pb2.SecretMapping(path="TOKEN", env_var="TOKEN")])]
     # The instant is the test: the runner knows of the sandbox and did not start it yet. A file system
     # to be made makes that last.
-    mount = gateway_pb2.SandboxFileSystemMount(mount_path="/data", size="32Gi")
+    free = shutil.disk_usage(north.state).free
+    mount = gateway_pb2.SandboxFileSystemMount(mount_path="/data", size=f"{min(32, free // 2 >> 30)}Gi")
     for _ in range(20):
         before = north.held()
         sandbox_id = calls.start("sh", "-c", "echo told $TOKEN; sleep infinity", runner="waits",
