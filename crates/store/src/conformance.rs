@@ -113,6 +113,7 @@ macro_rules! conformance_tests {
         );
         $crate::conformance_tests!(@sandboxes $harness;
             a_sandbox_is_added_on_a_basis_that_stands,
+            the_standing_of_a_sandbox_is_that_of_its_record,
             a_stale_decision_is_refused,
             nothing_is_added_on_a_runner_being_deleted,
             nothing_is_added_under_a_profile_that_is_not_bound,

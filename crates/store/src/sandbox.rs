@@ -63,6 +63,13 @@ pub trait Sandboxes: Debug + Send + Sync + 'static {
         id: SandboxId,
     ) -> Result<Sandbox, GetError>;
 
+    /// Returns where one sandbox is and how it does, without the rest.
+    async fn get_standing(
+        &self,
+        organization: &OrganizationId,
+        id: SandboxId,
+    ) -> Result<Standing, GetError>;
+
     /// Returns everything that a backend needs to make a live sandbox.
     async fn get_launch(
         &self,
@@ -140,6 +147,16 @@ pub struct Basis {
     pub runner: Revision,
     /// The revision of the profile.
     pub profile: Revision,
+}
+
+/// Where a sandbox is, and how it does: what changes of it, which is read far more
+/// often than what was decided once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The runner that it was placed on.
+    pub runner: RunnerUid,
+    /// The status now.
+    pub status: Status,
 }
 
 /// Whose sandboxes are counted.

@@ -3,7 +3,8 @@
 //! One connection writes and several read. Each call is one transaction that
 //! took the write lock before it read anything, so that what it decides on
 //! cannot change before it commits; other processes on the same file queue for
-//! that lock. A commit returns once it is on the disk.
+//! that lock. New sandboxes that wait at the same time share one. A commit
+//! returns once it is on the disk.
 //!
 //! The statements use nothing that Postgres lacks, and number their parameters
 //! as it does. What is special here is how a database is opened and how
@@ -31,6 +32,7 @@ mod runner_deletion;
 mod runner_parts;
 mod runner_write;
 mod sandbox;
+mod sandbox_admission;
 mod sandbox_count;
 mod sandbox_list;
 mod sandbox_quota;
@@ -43,7 +45,8 @@ mod transaction;
 
 use fault::fault;
 use row::Columns;
-use transaction::{Read, Write};
+use sandbox_admission::Admission;
+use transaction::{Read, Write, Writer};
 
 /// How many calls read at the same time; more wait their turn.
 const READERS: u32 = 4;
@@ -56,10 +59,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A clone is another handle to the same store.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
-    /// The newest change that this handle and its clones made.
-    head: Arc<watch::Sender<i64>>,
+    admission: Admission,
 }
 
 impl SqliteStore {
@@ -75,17 +77,22 @@ impl SqliteStore {
         migration::migrate(&writer).await?;
         let readers = open::readers(path).await?;
         let (head, _) = watch::channel(0);
+        let writer = Writer {
+            pool: writer,
+            head: Arc::new(head),
+        };
         Ok(Self {
+            admission: Admission::start(writer.clone()),
             writer,
             readers,
-            head: Arc::new(head),
         })
     }
 
     /// Waits for calls that run, and closes the files. Later calls fail.
     pub async fn close(&self) {
+        self.admission.close().await;
         self.readers.close().await;
-        self.writer.close().await;
+        self.writer.pool.close().await;
     }
 
     /// Reads all of the file and looks whether it is sound, which takes a while
@@ -95,7 +102,7 @@ impl SqliteStore {
     }
 
     async fn write(&self) -> Result<Write, Fault> {
-        Write::begin(&self.writer, self.head.clone()).await
+        self.writer.write().await
     }
 
     /// For several statements that must see the same state.

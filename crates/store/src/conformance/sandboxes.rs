@@ -12,7 +12,7 @@ use super::Harness;
 use super::fixture::{Fleet, all, fleet, now, profile, stamp};
 use crate::profile::ProfileUpdate;
 use crate::runner::RunnerUpdate;
-use crate::sandbox::{Basis, InsertError, LaunchError, SandboxFilter};
+use crate::sandbox::{Basis, InsertError, LaunchError, SandboxFilter, Standing};
 use crate::{GetError, PageSize, Store};
 
 pub async fn a_sandbox_is_added_on_a_basis_that_stands(harness: &mut dyn Harness) {
@@ -21,6 +21,24 @@ pub async fn a_sandbox_is_added_on_a_basis_that_stands(harness: &mut dyn Harness
     let sandbox = fleet.start(&*store).await;
     let read = store.get_sandbox(&fleet.organization, sandbox.id).await;
     assert_eq!(read.unwrap(), sandbox);
+}
+
+pub async fn the_standing_of_a_sandbox_is_that_of_its_record(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let fleet = fleet(&*store, "acme").await;
+    let sandbox = fleet.start(&*store).await;
+    fleet.start(&*store).await;
+    let standing = async || store.get_standing(&fleet.organization, sandbox.id).await;
+    let expected = |status| Standing {
+        runner: fleet.runner.uid,
+        status,
+    };
+    assert_eq!(standing().await.unwrap(), expected(sandbox.status.clone()));
+    fleet.end(&*store, sandbox.id).await;
+    let ended = store.get_sandbox(&fleet.organization, sandbox.id).await;
+    assert_eq!(standing().await.unwrap(), expected(ended.unwrap().status));
+    let absent = store.get_standing(&fleet.organization, fleet.sandbox().id);
+    assert!(matches!(absent.await, Err(GetError::NotFound)));
 }
 
 async fn is_stale(store: &dyn Store, fleet: &Fleet, basis: Basis) {

@@ -57,6 +57,7 @@ pub async fn nothing_of_another_organization_is_found(harness: &mut dyn Harness)
         .await;
     assert!(is_missing(&revision));
     assert!(is_missing(&store.get_sandbox(&other, sandbox.id).await));
+    assert!(is_missing(&store.get_standing(&other, sandbox.id).await));
     let launch = store.get_launch(&other, sandbox.id).await;
     assert!(matches!(launch, Err(LaunchError::NotFound)));
 }

@@ -55,7 +55,7 @@ impl Changes for SqliteStore {
 
     async fn wait_for_change(&self, after: Sequence, limit: Duration) -> Result<Sequence, Fault> {
         let deadline = Instant::now().checked_add(limit);
-        let mut changes = self.head.subscribe();
+        let mut changes = self.writer.head.subscribe();
         loop {
             // Marked as seen before looking: what comes after is not missed.
             changes.mark_unchanged();

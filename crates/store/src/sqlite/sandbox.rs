@@ -12,25 +12,25 @@ use sqlx::sqlite::SqliteRow;
 use super::sandbox_count::occupancy;
 use super::sandbox_list::{list, list_of_runner};
 use super::sandbox_quota::usage;
-use super::sandbox_write::{change, insert, purge};
+use super::sandbox_write::{change, purge};
 use super::{Columns as _, SqliteStore, fault};
 use crate::error::{Fault, GetError};
 use crate::form::{Record, read_record, read_status};
 use crate::page::{Page, PageRequest, PageSize};
 use crate::sandbox::{
     Basis, InsertError, LaunchError, ListError, Occupancy, OccupancyOf, SandboxFilter, Sandboxes,
-    StatusChange, StatusChanged,
+    Standing, StatusChange, StatusChanged,
 };
 
 const GET: &str = "SELECT * FROM sandboxes WHERE organization = $1 AND id = $2";
+const GET_STANDING: &str = "SELECT runner_uid, status FROM sandboxes
+    WHERE organization = $1 AND id = $2";
 const FILES: &str = "SELECT path, content FROM sandbox_files WHERE sandbox = $1 ORDER BY position";
 
 #[async_trait]
 impl Sandboxes for SqliteStore {
     async fn insert_sandbox(&self, sandbox: Sandbox, basis: Basis) -> Result<(), InsertError> {
-        let mut write = self.write().await?;
-        insert(&mut write, sandbox, basis).await?;
-        Ok(write.commit().await?)
+        self.admission.add(sandbox, basis).await
     }
 
     async fn get_sandbox(
@@ -43,6 +43,22 @@ impl Sandboxes for SqliteStore {
             .bind(id.to_string());
         let row = query.fetch_optional(&self.readers).await.map_err(fault)?;
         Ok(sandbox(&row.ok_or(GetError::NotFound)?)?)
+    }
+
+    async fn get_standing(
+        &self,
+        organization: &OrganizationId,
+        id: SandboxId,
+    ) -> Result<Standing, GetError> {
+        let query = sqlx::query(GET_STANDING)
+            .bind(organization.as_str())
+            .bind(id.to_string());
+        let row = query.fetch_optional(&self.readers).await.map_err(fault)?;
+        let row = row.ok_or(GetError::NotFound)?;
+        Ok(Standing {
+            runner: row.parsed("runner_uid")?,
+            status: read_status(&row.text("status")?)?,
+        })
     }
 
     async fn get_launch(

@@ -46,9 +46,10 @@ const PURGE: [&str; 3] = [
         WHERE is_over = 1 AND ended_at < $1 ORDER BY ended_at, id LIMIT $2)",
 ];
 
-pub(super) async fn insert(
+/// Refuses a sandbox that must not be added. Writes nothing.
+pub(super) async fn admit(
     write: &mut Write,
-    sandbox: Sandbox,
+    sandbox: &Sandbox,
     basis: Basis,
 ) -> Result<(), InsertError> {
     let exists = sqlx::query(EXISTS).bind(sandbox.id.to_string());
@@ -57,12 +58,10 @@ pub(super) async fn insert(
     if exists.map_err(fault)?.is_some() {
         return Err(InsertError::IdTaken);
     }
-    if !stands(write, &sandbox, basis).await? {
+    if !stands(write, sandbox, basis).await? {
         return Err(InsertError::Stale);
     }
-    sandbox_quota::check(write, &sandbox).await?;
-    insert_parts(write, sandbox).await?;
-    Ok(())
+    sandbox_quota::check(write, sandbox).await
 }
 
 /// Applies one change to the status as it is now; `None` if there is no such
@@ -129,7 +128,8 @@ async fn stands(write: &mut Write, sandbox: &Sandbox, basis: Basis) -> Result<bo
     Ok(row.is_some())
 }
 
-async fn insert_parts(write: &mut Write, sandbox: Sandbox) -> Result<(), Fault> {
+/// Adds a sandbox that was admitted in this transaction.
+pub(super) async fn insert(write: &mut Write, sandbox: Sandbox) -> Result<(), Fault> {
     let Sandbox {
         id,
         owner: Owner { organization, user },

@@ -21,6 +21,26 @@ const ANNOUNCE: &str = "INSERT INTO changes (sequence, organization, subject, su
 /// Several statements that see the same state.
 pub(super) type Read = Transaction<'static, Sqlite>;
 
+/// Where transactions that write begin.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    pub(super) pool: SqlitePool,
+    /// The newest change that was made here.
+    pub(super) head: Arc<watch::Sender<i64>>,
+}
+
+impl Writer {
+    /// Takes the write lock, before anything is read.
+    pub(super) async fn write(&self) -> Result<Write, Fault> {
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await;
+        Ok(Write {
+            transaction: transaction.map_err(fault)?,
+            changes: Vec::new(),
+            head: self.head.clone(),
+        })
+    }
+}
+
 /// The one transaction that writes.
 pub(super) struct Write {
     transaction: Transaction<'static, Sqlite>,
@@ -29,19 +49,6 @@ pub(super) struct Write {
 }
 
 impl Write {
-    /// Takes the write lock, before anything is read.
-    pub(super) async fn begin(
-        writer: &SqlitePool,
-        head: Arc<watch::Sender<i64>>,
-    ) -> Result<Self, Fault> {
-        let transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
-        Ok(Self {
-            transaction,
-            changes: Vec::new(),
-            head,
-        })
-    }
-
     /// Where statements run.
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.transaction
