@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::auth::Gate;
 use crate::hub::Hub;
-use crate::picture::{Contents, Picture};
+use crate::picture::{Contents, Holding, Picture};
 use crate::tools::Tools;
 
 /// How long one wait for a change may take.
@@ -196,14 +196,20 @@ impl Follower {
     }
 
     async fn sandbox(&self, organization: &OrganizationId, id: SandboxId) -> Result<(), Fault> {
-        let found = self.tools.store.get_sandbox(organization, id).await;
-        match existing(found)? {
-            Some(sandbox) => {
+        let store = &self.tools.store;
+        let Some(standing) = existing(store.get_standing(organization, id).await)? else {
+            self.picture.release(id);
+            return Ok(());
+        };
+        if standing.status.state.is_terminal() {
+            self.picture.release(id);
+        } else if !self.picture.holds(id) {
+            // Another gateway admitted it: what it holds is in the whole record.
+            if let Some(sandbox) = existing(store.get_sandbox(organization, id).await)? {
                 self.picture.note(&sandbox);
-                self.hub.look_if_due(&sandbox);
             }
-            None => self.picture.release(id),
         }
+        self.hub.look_if_due(id, &standing);
         Ok(())
     }
 
@@ -221,8 +227,10 @@ impl Follower {
             contents.profiles.extend(profiles);
             for runner in all(|page| store.list_runners(id, page)).await? {
                 let uid = runner.uid;
-                let live = all(|page| store.list_sandboxes_of_runner(id, uid, page)).await?;
-                contents.sandboxes.extend(live);
+                let live = |page| store.list_sandboxes_of_runner(id, uid, page);
+                contents
+                    .holdings
+                    .extend(each(live, |it| Holding::of(&it)).await?);
                 contents.runners.push(runner);
             }
             contents.organizations.push(organization);
@@ -240,7 +248,7 @@ impl Follower {
         held: Vec<(OrganizationId, SandboxId)>,
         contents: &Contents,
     ) -> Result<Vec<SandboxId>, Fault> {
-        let live: HashSet<SandboxId> = contents.sandboxes.iter().map(|it| it.id).collect();
+        let live: HashSet<SandboxId> = contents.holdings.iter().map(Holding::id).collect();
         let mut gone = Vec::new();
         for (organization, id) in held.into_iter().filter(|(_, id)| !live.contains(id)) {
             let found = self.tools.store.get_sandbox(&organization, id).await;
@@ -262,7 +270,19 @@ fn existing<T>(found: Result<T, GetError>) -> Result<Option<T>, Fault> {
 }
 
 /// Reads a list to its end.
-pub(crate) async fn all<T, K, F>(mut list: impl FnMut(PageRequest<K>) -> F) -> Result<Vec<T>, Fault>
+async fn all<T, K, F>(list: impl FnMut(PageRequest<K>) -> F) -> Result<Vec<T>, Fault>
+where
+    F: Future<Output = Result<Page<T, K>, Fault>>,
+{
+    each(list, |item| item).await
+}
+
+/// Reads a list to its end, and keeps of each item what is wanted of it: what is large
+/// is never there as a whole.
+pub(crate) async fn each<T, U, K, F>(
+    mut list: impl FnMut(PageRequest<K>) -> F,
+    mut keep: impl FnMut(T) -> U,
+) -> Result<Vec<U>, Fault>
 where
     F: Future<Output = Result<Page<T, K>, Fault>>,
 {
@@ -270,7 +290,7 @@ where
     let mut request = PageRequest::first(PageSize::MAX);
     loop {
         let page = list(request).await?;
-        items.extend(page.items);
+        items.extend(page.items.into_iter().map(&mut keep));
         let Some(after) = page.next else {
             return Ok(items);
         };

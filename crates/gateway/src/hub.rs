@@ -17,8 +17,9 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{Live, Presence};
 use palisade_model::policy::Surroundings;
-use palisade_model::sandbox::{Sandbox, State};
+use palisade_model::sandbox::State;
 use palisade_model::token::RunnerIdentity;
+use palisade_store::sandbox::Standing;
 use palisade_wire::rest::{DenialTotals, RunnerObservation};
 use palisade_wire::v1beta2::UsageNow;
 
@@ -130,13 +131,13 @@ impl Hub {
     }
 
     /// Has the session look if the record says what a runner must be told.
-    pub(crate) fn look_if_due(&self, sandbox: &Sandbox) {
-        let status = &sandbox.status;
+    pub(crate) fn look_if_due(&self, id: SandboxId, standing: &Standing) {
+        let Standing { runner, status } = standing;
         let is_news = status.stop.is_some()
             || status.state == State::Creating
             || !status.is_as_paused_as_wished();
         if is_news && !status.state.is_terminal() {
-            self.look(sandbox.placement.runner_uid, sandbox.id);
+            self.look(*runner, id);
         }
     }
 

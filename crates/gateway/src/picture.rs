@@ -60,7 +60,28 @@ pub(crate) struct Contents {
     pub(crate) organizations: Vec<Organization>,
     pub(crate) profiles: Vec<(OrganizationId, Profile)>,
     pub(crate) runners: Vec<Runner>,
-    pub(crate) sandboxes: Vec<Sandbox>,
+    /// Of the live sandboxes.
+    pub(crate) holdings: Vec<Holding>,
+}
+
+/// A live sandbox, and what it holds.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    id: SandboxId,
+    entry: Entry,
+}
+
+impl Holding {
+    pub(crate) fn of(sandbox: &Sandbox) -> Self {
+        Self {
+            id: sandbox.id,
+            entry: Entry::of(sandbox),
+        }
+    }
+
+    pub(crate) fn id(&self) -> SandboxId {
+        self.id
+    }
 }
 
 /// A place that is set aside for a sandbox; given back when dropped.
@@ -138,6 +159,11 @@ impl Picture {
         } else {
             state.hold(sandbox.id, Entry::of(sandbox));
         }
+    }
+
+    /// Whether it is known what a sandbox holds, which never changes while it lives.
+    pub(crate) fn holds(&self, id: SandboxId) -> bool {
+        self.lock().ledger.contains_key(&id)
     }
 
     /// Gives back what a sandbox held. Does nothing if it held nothing.
@@ -246,7 +272,7 @@ impl Picture {
             organizations,
             profiles,
             runners,
-            sandboxes,
+            holdings,
         } = contents;
         let mut state = self.lock();
         state.fleet = Fleet::default();
@@ -259,8 +285,8 @@ impl Picture {
         for id in gone {
             state.release(*id, State::linger);
         }
-        for sandbox in &sandboxes {
-            state.hold(sandbox.id, Entry::of(sandbox));
+        for Holding { id, entry } in holdings {
+            state.hold(id, entry);
         }
         for runner in runners {
             state.put_runner(Arc::new(runner));

@@ -13,7 +13,7 @@ use palisade_store::{Fault, PageSize};
 use tokio::time;
 use tracing::{info, warn};
 
-use crate::follow::all;
+use crate::follow::each;
 use crate::hub::Hub;
 use crate::picture::Picture;
 use crate::tools::Tools;
@@ -78,8 +78,9 @@ impl Upkeep {
     async fn close_stopped(&self, runner: &Runner) -> Result<(), Fault> {
         let store = &self.tools.store;
         let (organization, uid) = (&runner.organization, runner.uid);
-        let live = all(|page| store.list_sandboxes_of_runner(organization, uid, page)).await?;
-        let lost: Vec<&Sandbox> = live.iter().filter(|it| it.status.stop.is_some()).collect();
+        let live = |page| store.list_sandboxes_of_runner(organization, uid, page);
+        let to_end = each(live, |it| Some(it).filter(|it| it.status.stop.is_some()));
+        let lost: Vec<Sandbox> = to_end.await?.into_iter().flatten().collect();
         if lost.is_empty() {
             return Ok(());
         }

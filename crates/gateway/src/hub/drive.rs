@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
-use palisade_model::sandbox::{Sandbox, StopWish};
-use palisade_store::sandbox::LaunchError;
+use palisade_model::sandbox::{Status, StopWish};
+use palisade_store::sandbox::{LaunchError, Standing};
 use palisade_store::{Fault, GetError};
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::gateway_message::Message;
@@ -25,7 +25,7 @@ use super::plan::{Say, Told, plan};
 use super::secrets;
 use super::session::{Deaf, Session};
 use super::wishes::Wish;
-use crate::follow::all;
+use crate::follow::each;
 
 /// A look without any wish, in case the clock was moved.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -86,17 +86,20 @@ impl Driver {
     async fn desired(&mut self, held: &BTreeSet<SandboxId>) -> Result<BTreeSet<SandboxId>, Fault> {
         let (tools, session) = (&self.hub.inner.tools, &self.session);
         let (organization, uid) = (&session.organization, session.uid);
-        let live = all(|page| {
+        let live = |page| {
             tools
                 .store
                 .list_sandboxes_of_runner(organization, uid, page)
+        };
+        let live = each(live, |sandbox| {
+            self.hub.inner.picture.note(&sandbox);
+            let may_lack = secrets::may_lack(&sandbox);
+            (sandbox.id, sandbox.status, may_lack)
         });
         let mut desired = BTreeSet::new();
-        for sandbox in live.await? {
-            let id = sandbox.id;
-            self.hub.inner.picture.note(&sandbox);
+        for (id, status, may_lack) in live.await? {
             // What is held and has not started yet may wait for its secrets.
-            let launch = held.contains(&id) && !secrets::may_lack(&sandbox);
+            let launch = held.contains(&id) && !may_lack;
             self.told.insert(
                 id,
                 Told {
@@ -104,7 +107,6 @@ impl Driver {
                     ..Told::default()
                 },
             );
-            let status = &sandbox.status;
             if !launch || status.stop.is_some() || !status.is_as_paused_as_wished() {
                 session.wishes.look(id);
             }
@@ -199,19 +201,19 @@ impl Driver {
             return Ok(());
         }
         let tools = &self.hub.inner.tools;
-        let found = tools.store.get_sandbox(&self.session.organization, id);
-        let sandbox = match found.await {
-            Ok(sandbox) => sandbox,
+        let found = tools.store.get_standing(&self.session.organization, id);
+        let Standing { runner, status } = match found.await {
+            Ok(standing) => standing,
             Err(GetError::NotFound) => return self.remove(id).await,
             Err(GetError::Fault(fault)) => return Err(Failed::Store(fault)),
         };
-        if sandbox.placement.runner_uid != self.session.uid {
+        if runner != self.session.uid {
             return Ok(());
         }
         let told = self.told.get(&id).copied().unwrap_or_default();
-        match plan(&sandbox.status, told, tools.now()) {
-            Say::Launch => self.launch(&sandbox).await,
-            Say::Stop(grace) => self.stop(&sandbox, grace).await,
+        match plan(&status, told, tools.now()) {
+            Say::Launch => self.launch(id).await,
+            Say::Stop(grace) => self.stop(id, &status, grace).await,
             Say::SetPaused(is_paused) => self.set_paused(id, is_paused).await,
             Say::Nothing => Ok(()),
         }
@@ -227,10 +229,10 @@ impl Driver {
         Ok(())
     }
 
-    async fn launch(&mut self, sandbox: &Sandbox) -> Result<(), Failed> {
+    async fn launch(&mut self, id: SandboxId) -> Result<(), Failed> {
         let tools = &self.hub.inner.tools;
         let organization = &self.session.organization;
-        let launch = match tools.store.get_launch(organization, sandbox.id).await {
+        let launch = match tools.store.get_launch(organization, id).await {
             Ok(launch) => launch,
             // It ended meanwhile; nothing is left to launch.
             Err(LaunchError::Over | LaunchError::NotFound) => return Ok(()),
@@ -241,21 +243,26 @@ impl Driver {
         };
         let message = launch_message(&launch, &values);
         self.send(Message::Launch(message)).await?;
-        self.told.entry(sandbox.id).or_default().launch = true;
+        self.told.entry(id).or_default().launch = true;
         Ok(())
     }
 
-    async fn stop(&mut self, sandbox: &Sandbox, grace: Duration) -> Result<(), Failed> {
+    async fn stop(
+        &mut self,
+        id: SandboxId,
+        status: &Status,
+        grace: Duration,
+    ) -> Result<(), Failed> {
         let stop = pb::Stop {
-            sandbox_id: sandbox.id.to_string(),
+            sandbox_id: id.to_string(),
             grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
         };
         self.send(Message::Stop(stop)).await?;
-        let by = sandbox.status.stop.map(|wish| {
+        let by = status.stop.map(|wish| {
             let StopWish { grace, at } = wish;
             at.saturating_add(grace)
         });
-        self.told.entry(sandbox.id).or_default().stop_by = by;
+        self.told.entry(id).or_default().stop_by = by;
         Ok(())
     }
 
