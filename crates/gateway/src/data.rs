@@ -47,9 +47,9 @@ use room::Room;
 use sessions::Sessions;
 use ways::Ways;
 
-/// The largest frame of a stream, which is what clients take themselves. They send
-/// input in pieces of at most one MiB.
-const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// The largest frame of a stream: what peers of gRPC take by default. Clients send input
+/// in pieces of at most one MiB.
+const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Serves commands, logs, files and tunnels. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -23,6 +23,7 @@ use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
 use crate::auth::Gate;
+use crate::bulk::{Bulk, Room};
 use crate::context::{Context, status};
 use crate::error::{ApiError, ApiResult};
 use crate::hub::Held;
@@ -59,6 +60,7 @@ const LONG_CALLS: [&str; 7] = [
 pub(crate) struct Guard {
     gate: Gate,
     places: Arc<Semaphore>,
+    bulk: Bulk,
     call_time: Duration,
 }
 
@@ -82,6 +84,7 @@ impl Guard {
         Self {
             gate,
             places: Arc::new(Semaphore::new(tools.config.calls_max)),
+            bulk: Bulk::default(),
             call_time: tools.config.call_time,
         }
     }
@@ -92,6 +95,19 @@ impl Guard {
             let refusal = Refusal::new(Reason::Overloaded, message);
             refusal.retry_after(BUSY_RETRY).into()
         })
+    }
+
+    /// Holds a large body back until there is room for it, which lasts as long as
+    /// what is returned.
+    fn measure(&self, request: &mut Request, id: &str) -> Option<Room> {
+        let organization = {
+            let context = request.extensions().get::<Context>()?;
+            context.caller.organization.clone()
+        };
+        let body = std::mem::take(request.body_mut());
+        let (body, room) = self.bulk.measure(body, &organization, self.call_time, id);
+        *request.body_mut() = body;
+        Some(room)
     }
 
     async fn admit(&self, request: &mut Request, id: &str) -> ApiResult<OwnedSemaphorePermit> {
@@ -106,6 +122,14 @@ impl Guard {
     }
 }
 
+/// What a call must keep to.
+enum Bounds {
+    /// It stays open, and is read piece by piece.
+    Open,
+    /// It is read as a whole, and answered once, within a time if it has one.
+    Once(Option<Duration>),
+}
+
 /// For calls that are answered once.
 pub(crate) async fn call(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let asked = deadline(request.headers());
@@ -115,20 +139,15 @@ pub(crate) async fn call(State(guard): State<Guard>, request: Request, next: Nex
         (None, true) => None,
         (asked, false) => Some(asked.map_or(guard.call_time, |it| it.min(guard.call_time))),
     };
-    enter(guard, request, next, limit).await
+    enter(guard, request, next, Bounds::Once(limit)).await
 }
 
 /// For calls that stay open.
 pub(crate) async fn stream(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    enter(guard, request, next, None).await
+    enter(guard, request, next, Bounds::Open).await
 }
 
-async fn enter(
-    guard: Guard,
-    mut request: Request,
-    next: Next,
-    limit: Option<Duration>,
-) -> Response {
+async fn enter(guard: Guard, mut request: Request, next: Next, bounds: Bounds) -> Response {
     let id = request_id(request.headers());
     let span = span(&request, &id);
     let path = request.uri().path().to_owned();
@@ -136,6 +155,10 @@ async fn enter(
         let place = match guard.admit(&mut request, &id).await {
             Ok(place) => place,
             Err(error) => return refuse(&error, &id),
+        };
+        let (limit, _room) = match bounds {
+            Bounds::Open => (None, None),
+            Bounds::Once(limit) => (limit, guard.measure(&mut request, &id)),
         };
         let answer = next.run(request);
         let response = match limit {

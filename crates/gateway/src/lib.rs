@@ -8,6 +8,7 @@
 
 mod access;
 mod auth;
+mod bulk;
 mod config;
 mod context;
 mod data;

@@ -8,6 +8,7 @@
 )]
 
 mod attaching;
+mod bulky;
 mod capacity;
 mod denying;
 mod discovering;
