@@ -11,6 +11,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use palisade_gateway::GatewayConfig;
+use palisade_model::clock::Ids as _;
+use palisade_model::id::SandboxId;
+use palisade_store::sandbox::Basis;
+use palisade_store::{ProfileRef, Profiles as _, Sandboxes as _};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
 use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
@@ -22,7 +26,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
-use crate::rig::{Bearer, Stage, channel, reason, running};
+use crate::rig::{Bearer, Stage, channel, parsed, reason, running};
 
 type Streams = GatewayStreamingServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -32,6 +36,10 @@ const OPENINGS_AT_ONCE: usize = 500;
 /// Sandboxes that are started, and how many at once.
 const STARTS: usize = 2_000;
 const STARTS_AT_ONCE: usize = 32;
+/// Starts in a second, when they come at a steady rate.
+const RATE: u32 = 525;
+/// Records of which a gateway is to keep little.
+const RECORDS: u64 = 50_000;
 /// The longest that all of it may take.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -165,17 +173,86 @@ async fn starts_are_quick_and_their_records_small() {
         .collect()
         .await;
     let wall = began.elapsed();
-    let mut sorted = took;
-    sorted.sort();
-    let at = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100) - 1];
+    let sorted = sorted(took);
     let each = resident_kib().saturating_sub(before) * 1024 / STARTS as u64;
     let rate = STARTS as u128 * 1000 / wall.as_millis().max(1);
     say(&format!(
         "{STARTS} starts, {STARTS_AT_ONCE} at once: {rate}/s, p50 {:?}, p99 {:?}; {each} bytes for each \
          sandbox in gateway, runner and backend together",
-        at(50),
-        at(99),
+        at(&sorted, 50),
+        at(&sorted, 99),
     ));
+}
+
+/// A start is due at its time, whatever becomes of those before it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "thousands of sandboxes; by hand"]
+async fn starts_at_a_steady_rate_are_quick() {
+    let (_stage, _gateway, _runner, client) = Stage::configured(GatewayConfig::default()).await;
+    let first = client.start(small()).await.unwrap();
+    client.runs(&first.sandbox_id).await;
+    let began = Instant::now();
+    let mut beat = time::interval(Duration::from_secs(1) / RATE);
+    let mut starts = JoinSet::new();
+    for _ in 0..STARTS {
+        let due = beat.tick().await;
+        let client = client.clone();
+        starts.spawn(async move {
+            client.start(small()).await.unwrap();
+            due.elapsed()
+        });
+    }
+    let sorted = sorted(starts.join_all().await);
+    let rate = STARTS as u128 * 1000 / began.elapsed().as_millis().max(1);
+    say(&format!(
+        "{STARTS} starts, one each {:?}: {rate}/s, p50 {:?}, p99 {:?}",
+        Duration::from_secs(1) / RATE,
+        at(&sorted, 50),
+        at(&sorted, 99),
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "tens of thousands of records; by hand"]
+async fn a_gateway_keeps_little_of_each_sandbox() {
+    let (stage, gateway, runner, client) = Stage::configured(GatewayConfig::default()).await;
+    let id = client.start(small()).await.unwrap().sandbox_id;
+    let id: SandboxId = id.parse().unwrap();
+    let acme = parsed("acme");
+    let record = stage.store.get_sandbox(&acme, id).await.unwrap();
+    let profile = ProfileRef::from(record.placement.profile_id);
+    let profile = stage.store.get_profile(&acme, &profile).await.unwrap();
+    let basis = Basis {
+        runner: stage.local().await.revision,
+        profile: profile.revision,
+    };
+    runner.end();
+    gateway.kill();
+    let adding = stream::iter(0..RECORDS).map(|_| {
+        let id = SandboxId::new(stage.ids.uuid());
+        let mut copy = record.clone();
+        copy.id = id;
+        copy.launch.id = id;
+        stage.store.insert_sandbox(copy, basis)
+    });
+    let added: Vec<_> = adding.buffer_unordered(STARTS_AT_ONCE).collect().await;
+    assert!(added.iter().all(Result::is_ok));
+    // It is ready once it has read all of them.
+    let before = resident_kib();
+    let _gateway = stage.gateway(GatewayConfig::default()).await;
+    let each = resident_kib().saturating_sub(before) * 1024 / RECORDS;
+    say(&format!(
+        "a gateway with {RECORDS} sandboxes: {each} bytes for each of them"
+    ));
+}
+
+fn sorted(mut took: Vec<Duration>) -> Vec<Duration> {
+    took.sort();
+    took
+}
+
+fn at(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent).div_ceil(100) - 1]
 }
 
 /// So small that the runner has room for all of them.

@@ -4,7 +4,7 @@ use palisade_store::Tokens as _;
 use palisade_wire::proto::v1beta2 as pb;
 use tonic::Code;
 
-use crate::rig::{Stage, config, fact, parsed, reason, running};
+use crate::rig::{Bearer, Stage, channel, config, fact, parsed, reason, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_valid_token_nothing_is_answered() {
@@ -150,7 +150,7 @@ async fn health_and_reflection_ask_for_no_token() {
     use tonic_health::pb::health_client::HealthClient;
     let stage = Stage::new().await;
     let gateway = stage.gateway(config()).await;
-    let channel = crate::rig::channel(gateway.address).await.unwrap();
+    let channel = channel(gateway.address).await.unwrap();
     crate::rig::until("the gateway says that it serves", async || {
         let mut health = HealthClient::new(channel.clone());
         let answer = health.check(tonic_health::pb::HealthCheckRequest::default());
@@ -180,4 +180,76 @@ async fn what_is_no_message_of_the_method_is_the_callers_fault() {
     assert_eq!(refusal.code(), Code::Unimplemented);
     assert_eq!(reason(&refusal), "CWSANDBOX_NOT_IMPLEMENTED");
     assert_eq!(fact(&refusal, "feature").as_deref(), Some(unknown));
+}
+
+/// A frame that no stream reads: its one field ends before its length does.
+#[derive(Clone, Debug, Default)]
+struct Garbled;
+
+impl prost::Message for Garbled {
+    fn encode_raw(&self, bytes: &mut impl bytes::BufMut) {
+        bytes.put_slice(&[0x0a, 0x7f, 0x01]);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        kind: prost::encoding::WireType,
+        bytes: &mut impl bytes::Buf,
+        context: prost::encoding::DecodeContext,
+    ) -> Result<(), prost::DecodeError> {
+        prost::encoding::skip_field(kind, tag, bytes, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        3
+    }
+
+    fn clear(&mut self) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_cannot_be_read_end_a_stream_with_the_reason() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let service = "/coreweave.sandbox.v1beta2.GatewayStreamingService";
+    for stream in ["StreamExec", "StreamLogs"] {
+        let path: &'static str = format!("{service}/{stream}").leak();
+        let refusal = gateway.call(&token, path, Garbled).await.unwrap_err();
+        assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal:?}");
+        assert_eq!(reason(&refusal), "CWSANDBOX_INVALID_REQUEST");
+        assert!(refusal.message().contains("frame"), "{refusal:?}");
+        let huge = pb::ExecStreamData {
+            data: vec![0; 5 << 20].into(),
+        };
+        let refusal = gateway.call(&token, path, huge).await.unwrap_err();
+        assert_eq!(reason(&refusal), "CWSANDBOX_REQUEST_TOO_LARGE");
+        assert!(refusal.message().contains("smaller"), "{refusal:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_beyond_what_any_call_carries_is_told_what_one_may_hold() {
+    let (stage, gateway, _runner, client) = Stage::usual().await;
+    let id = client.start(running("fake until-stopped")).await.unwrap();
+    let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
+    let channel = channel(gateway.address).await.unwrap();
+    let mut files = pb::gateway_service_client::GatewayServiceClient::with_interceptor(
+        channel,
+        Bearer(bearer.parse().unwrap()),
+    )
+    .max_encoding_message_size(200 << 20);
+    let add = pb::AddFileSandboxRequest {
+        sandbox_id: id.sandbox_id,
+        file_contents: vec![0; 120 << 20].into(),
+        filepath: "/data/x".to_owned(),
+        max_timeout_seconds: 0,
+    };
+    let refusal = files.add_file(add).await.unwrap_err();
+    assert_eq!(reason(&refusal), "CWSANDBOX_FILE_TOO_LARGE");
+    assert_eq!(
+        fact(&refusal, "max_size_bytes").as_deref(),
+        Some("33554432")
+    );
+    assert_eq!(fact(&refusal, "operation").as_deref(), Some("write"));
 }

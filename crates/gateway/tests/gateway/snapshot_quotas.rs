@@ -219,3 +219,52 @@ async fn a_snapshot_that_would_hold_too_much_is_refused_with_the_numbers() {
         ada.snapshot(3, 50).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_negative_time_is_no_limit_for_any_call_of_snapshots() {
+    let scene = Scene::limited(Of::Organization, Limits::default()).await;
+    let ada = scene.user("ada").await;
+    let snapshot = ada.snapshot(1, 10).await.unwrap();
+    let mut client = ada.client.sandboxes.clone();
+    let get = pb::GetFileSystemSnapshotRequest {
+        file_system_snapshot_id: snapshot.clone(),
+        max_timeout_seconds: -1,
+    };
+    let list = pb::ListFileSystemSnapshotsRequest {
+        max_timeout_seconds: -1,
+        ..Default::default()
+    };
+    let delete = pb::DeleteFileSystemSnapshotRequest {
+        file_system_snapshot_id: snapshot.clone(),
+        max_timeout_seconds: -1,
+    };
+    let create = pb::CreateFileSystemSnapshotRequest {
+        sandbox_id: ada.id.clone(),
+        max_timeout_seconds: Some(-1),
+        ..Default::default()
+    };
+    let refusals = [
+        client.get_file_system_snapshot(get).await.unwrap_err(),
+        client.list_file_system_snapshots(list).await.unwrap_err(),
+        client
+            .delete_file_system_snapshot(delete)
+            .await
+            .unwrap_err(),
+        client
+            .create_file_system_snapshot(create)
+            .await
+            .unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal:?}");
+        assert!(
+            refusal.message().contains("max_timeout_seconds"),
+            "{refusal:?}"
+        );
+    }
+    // It is still there, and the only one.
+    let listed = client.list_file_system_snapshots(pb::ListFileSystemSnapshotsRequest::default());
+    let listed = listed.await.unwrap().into_inner().file_system_snapshots;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].file_system_snapshot_id, snapshot);
+}
