@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
 
     /// A body of so many bytes, of which the rest comes when it is polled for the
     /// last time, or never.

@@ -12,12 +12,13 @@ use palisade_model::id::{ProfileId, RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::placement::{self, Asking, Fleet, Live, Placement, Usage};
 use palisade_model::pool::{Need, Pool};
-use palisade_model::profile::Profile;
+use palisade_model::profile::{Profile, Revision};
 use palisade_model::quota::Quota;
 use palisade_model::refusal::Refusal;
 use palisade_model::runner::{Feature, Resources, Runner};
 use palisade_model::sandbox::{AppliedExposure, Owner, Sandbox, StartRequest};
 use palisade_model::tenant::Organization;
+use palisade_store::sandbox::Basis;
 use tokio::sync::watch;
 
 /// The fleet and what is set aside in it. Cheap to clone.
@@ -32,7 +33,7 @@ pub(crate) struct Picture {
 struct State {
     fleet: Fleet,
     profiles: HashMap<(OrganizationId, ProfileId), Arc<Profile>>,
-    quotas: HashMap<OrganizationId, Quota>,
+    quotas: HashMap<OrganizationId, (Quota, Revision)>,
     ledger: HashMap<SandboxId, Entry>,
     /// The sum of the ledger for each runner, known to the fleet or not.
     usage: HashMap<RunnerUid, Usage>,
@@ -84,6 +85,15 @@ impl Holding {
     }
 }
 
+/// A place that was chosen for a sandbox.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) placement: Placement,
+    /// What the choice was made from.
+    pub(crate) basis: Basis,
+    pub(crate) reservation: Reservation,
+}
+
 /// A place that is set aside for a sandbox; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
@@ -115,16 +125,22 @@ impl Picture {
         id: SandboxId,
         owner: &Owner,
         request: &StartRequest,
-    ) -> Result<(Placement, Reservation), Refusal> {
+    ) -> Result<Place, Refusal> {
         let mut state = self.lock();
-        let quota = state.quotas.get(&owner.organization);
-        let quota = quota.map(|quota| quota.largest_sandbox(&owner.user));
+        let known = state.quotas.get(&owner.organization);
+        let largest = known.map(|(quota, _)| quota.largest_sandbox(&owner.user));
+        let quota = known.map_or(Revision::FIRST, |(_, revision)| *revision);
         let asking = Asking {
             owner,
             request,
-            quota: &quota.unwrap_or_default(),
+            quota: &largest.unwrap_or_default(),
         };
         let placement = placement::select(&state.fleet, &asking)?;
+        let basis = Basis {
+            runner: placement.runner_revision,
+            profile: placement.profile_revision,
+            quota,
+        };
         let entry = Entry {
             organization: owner.organization.clone(),
             runner: placement.runner_uid,
@@ -136,7 +152,11 @@ impl Picture {
             picture: self.clone(),
             id: Some(id),
         };
-        Ok((placement, reservation))
+        Ok(Place {
+            placement,
+            basis,
+            reservation,
+        })
     }
 
     /// A number that changes whenever there may be room that there was not.
@@ -208,7 +228,8 @@ impl Picture {
     /// Takes in an organization as it is now.
     pub(crate) fn put_organization(&self, organization: Organization) {
         let mut state = self.lock();
-        state.quotas.insert(organization.id, organization.quota);
+        let quota = (organization.quota, organization.revision);
+        state.quotas.insert(organization.id, quota);
         drop(state);
         self.tell();
     }
@@ -276,8 +297,8 @@ impl Picture {
         } = contents;
         let mut state = self.lock();
         state.fleet = Fleet::default();
-        let quotas = organizations.into_iter().map(|it| (it.id, it.quota));
-        state.quotas = quotas.collect();
+        let quotas = organizations.into_iter();
+        state.quotas = quotas.map(|it| (it.id, (it.quota, it.revision))).collect();
         let profiles = profiles.into_iter();
         state.profiles = profiles
             .map(|(organization, profile)| ((organization, profile.id), Arc::new(profile)))

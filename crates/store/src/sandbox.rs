@@ -25,9 +25,10 @@ use crate::page::{Page, PageRequest, PageSize};
 /// # Contract
 ///
 /// * A sandbox is added only while its runner exists, is not being deleted and
-///   binds its profile, and both are at the revisions that the decision was made
-///   from. So an update of a profile or a runner that returned governs every
-///   sandbox that is added later, and a stale decision is refused.
+///   binds its profile, and both and the quota are at the revisions that the
+///   decision was made from. So an update of a profile, a runner or a quota that
+///   returned governs every sandbox that is added later, and a stale decision is
+///   refused.
 /// * A sandbox is added only while the quota of its organization and of its user
 ///   has room for it, whoever adds others at the same time. What counts are the
 ///   records: no crash makes a count wrong.
@@ -147,6 +148,8 @@ pub struct Basis {
     pub runner: Revision,
     /// The revision of the profile.
     pub profile: Revision,
+    /// The revision of the quota of the organization.
+    pub quota: Revision,
 }
 
 /// Where a sandbox is, and how it does: what changes of it, which is read far more
@@ -275,9 +278,9 @@ pub struct StatusChanged {
 /// Why a sandbox was not added.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum InsertError {
-    /// Runner or profile are not what the decision was made from; look at them
-    /// again and decide anew.
-    #[error("the runner or the profile changed since the sandbox was placed")]
+    /// Runner, profile or quota are not what the decision was made from; look at
+    /// them again and decide anew.
+    #[error("the runner, the profile or the quota changed since the sandbox was placed")]
     Stale,
     /// There is no room for it; see [`Exceeded`].
     #[error(transparent)]

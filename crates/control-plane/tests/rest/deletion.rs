@@ -5,6 +5,7 @@ use std::time::Duration;
 use palisade_model::clock::Clock as _;
 use palisade_model::id::{ProfileId, SandboxId};
 use palisade_model::name::OrganizationId;
+use palisade_model::profile::Revision;
 use palisade_model::sandbox::{Exit, Sandbox, State};
 use palisade_store::conformance::fixture::{Fleet, observation};
 use palisade_store::sandbox::StatusChange;
@@ -23,6 +24,7 @@ async fn occupied(plane: &Plane) -> (Fleet, Sandbox, Value) {
     let organization: OrganizationId = "acme".parse().unwrap();
     let profile: ProfileId = web["id"].as_str().unwrap().parse().unwrap();
     let fleet = Fleet {
+        quota: Revision::FIRST,
         profile: plane
             .store
             .get_profile(&organization, &profile.into())

@@ -1,5 +1,6 @@
 //! Who offers a profile, and what lives under it.
 
+use palisade_model::profile::Revision;
 use palisade_model::tenant::Role;
 use palisade_store::conformance::fixture::Fleet;
 use palisade_store::{Profiles as _, Runners as _};
@@ -18,6 +19,7 @@ async fn usage_tells_bindings_and_live_sandboxes() {
     let acme = "acme".parse().unwrap();
     let web_id: palisade_model::id::ProfileId = web["id"].as_str().unwrap().parse().unwrap();
     let fleet = Fleet {
+        quota: Revision::FIRST,
         profile: plane
             .store
             .get_profile(&acme, &web_id.into())

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use palisade_model::placement::{Placement, Report};
+use palisade_model::placement::Report;
 use palisade_model::pool::{Room, Rooms};
 use palisade_model::profile::form;
 use palisade_model::reason::Reason;
@@ -59,7 +59,7 @@ impl OnePort {
         self.picture.settle(&organization, self.runner);
     }
 
-    fn place(&self, number: u128) -> Result<(Placement, Reservation), Refusal> {
+    fn place(&self, number: u128) -> Result<Place, Refusal> {
         let mut request = StartRequest::default();
         request.network.ingress_mode = Some("public".parse().unwrap());
         request.ports = vec![Port {
@@ -90,7 +90,7 @@ fn sandbox(number: u128) -> SandboxId {
 #[test]
 fn a_port_is_set_aside_before_the_runner_hears_of_it() {
     let fleet = OnePort::new();
-    let (_, reservation) = fleet.place(1).unwrap();
+    let reservation = fleet.place(1).unwrap().reservation;
     assert!(fleet.is_refused());
     reservation.keep();
     assert!(fleet.is_refused());
@@ -109,7 +109,7 @@ fn a_place_that_no_runner_heard_of_is_free_at_once() {
 #[test]
 fn a_port_of_a_sandbox_that_is_over_stays_taken_until_the_runner_has_told() {
     let fleet = OnePort::new();
-    fleet.place(1).unwrap().1.keep();
+    fleet.place(1).unwrap().reservation.keep();
     fleet.runner_tells(1);
     fleet.picture.release(sandbox(1));
     assert!(fleet.is_refused(), "nobody knows yet whether it rests");
@@ -122,7 +122,7 @@ fn a_port_of_a_sandbox_that_is_over_stays_taken_until_the_runner_has_told() {
 #[test]
 fn what_a_deleted_runner_had_is_forgotten() {
     let fleet = OnePort::new();
-    fleet.place(1).unwrap().1.keep();
+    fleet.place(1).unwrap().reservation.keep();
     fleet.picture.release(sandbox(1));
     let organization = sample_owner().organization;
     fleet.picture.remove_runner(&organization, fleet.runner);

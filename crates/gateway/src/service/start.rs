@@ -26,7 +26,7 @@ use super::repeat::{Claim, Repeats};
 use crate::error::{ApiError, ApiResult};
 use crate::follow::Progress;
 use crate::hub::Hub;
-use crate::picture::{Picture, Reservation};
+use crate::picture::{Picture, Place, Reservation};
 use crate::queue::{Queue, Served, can_wait};
 use crate::snapshots::Snapshots;
 use crate::tools::Tools;
@@ -117,8 +117,7 @@ impl Admission {
         }
         // What can never be admitted is told so and need not wait for that.
         let id = SandboxId::new(self.tools.ids.uuid());
-        let (_, reservation) = self.place(id, owner, request).await?;
-        drop(reservation);
+        drop(self.place(id, owner, request).await?);
         let refusal = Refusal {
             code: Code::ResourceExhausted,
             ..Refusal::new(Reason::NoSuitableRunner, "others wait for room")
@@ -231,11 +230,11 @@ impl Admission {
                 Some(claim) => claim.ids[0],
                 None => SandboxId::new(self.tools.ids.uuid()),
             };
-            let (placement, reservation) = self.place(id, owner, request).await?;
-            let basis = Basis {
-                runner: placement.runner_revision,
-                profile: placement.profile_revision,
-            };
+            let Place {
+                placement,
+                basis,
+                reservation,
+            } = self.place(id, owner, request).await?;
             let mut sandbox = self.sandbox(id, owner, &placement, request.clone());
             sandbox.launch.file_system.clone_from(&file_system);
             if let Some(claim) = &claim {
@@ -286,7 +285,7 @@ impl Admission {
         id: SandboxId,
         owner: &Owner,
         request: &StartRequest,
-    ) -> ApiResult<(Placement, Reservation)> {
+    ) -> ApiResult<Place> {
         let refusal = match self.picture.place(id, owner, request) {
             Ok(placed) => return Ok(placed),
             Err(refusal) => refusal,

@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use palisade_gateway::GatewayConfig;
 use palisade_model::clock::Ids as _;
 use palisade_model::id::SandboxId;
+use palisade_model::profile::Revision;
 use palisade_store::sandbox::Basis;
 use palisade_store::{ProfileRef, Profiles as _, Sandboxes as _};
 use palisade_wire::proto::v1beta2 as pb;
@@ -225,6 +226,7 @@ async fn a_gateway_keeps_little_of_each_sandbox() {
     let basis = Basis {
         runner: stage.local().await.revision,
         profile: profile.revision,
+        quota: Revision::FIRST,
     };
     runner.end();
     gateway.kill();

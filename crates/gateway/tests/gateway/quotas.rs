@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use palisade_model::quota::{Limits, Quota};
 use palisade_store::Organizations as _;
+use palisade_wire::proto::v1beta2 as pb;
 use tokio::task::JoinSet;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::rig::{Client, Stage, config, fact, parsed, reason, running, until};
+use crate::rig::{Client, Stage, config, fact, parsed, reason, running};
 
 fn sandboxes(max: u32) -> Limits {
     Limits {
@@ -105,7 +106,6 @@ async fn starts_that_come_too_fast_are_told_when_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_size_of_one_sandbox_is_that_of_the_user_too() {
-    use palisade_wire::proto::v1beta2 as pb;
     let (stage, gateway, _runner, client) = Stage::usual().await;
     let mut small = Limits::default();
     small.sandbox.cpu = Some(parsed("2"));
@@ -124,12 +124,36 @@ async fn the_size_of_one_sandbox_is_that_of_the_user_too() {
         resource_limits: Some(amount(cpu)),
         ..running("fake until-stopped")
     };
-    until("the gateway has heard of the limit", async || {
-        let refused = client.start(sized("3")).await.err();
-        refused.is_some_and(|refusal| refusal.message().contains("quota is 2"))
-    })
-    .await;
+    let refused = client.start(sized("3")).await.unwrap_err();
+    let expected = "the quota of the caller is 2";
+    assert!(refused.message().contains(expected), "{refused:?}");
     client.start(sized("2")).await.unwrap();
     let bob = gateway.client(&stage.token_of("acme", "bob").await).await;
     bob.start(sized("3")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_smaller_size_holds_from_the_moment_at_which_it_is_set() {
+    let (stage, _gateway, _runner, client) = Stage::usual().await;
+    // Too soon for the gateway to have heard of the last one, more often than not.
+    for mebibytes in (1..=10).rev() {
+        let memory = |mebibytes: u32| format!("{mebibytes}Mi");
+        let mut limits = Limits::default();
+        limits.sandbox.memory = Some(parsed(&memory(mebibytes)));
+        set(&stage, Limits::default(), limits).await;
+        let start = |mebibytes: u32| {
+            let resources = Some(pb::ResourceRequest {
+                cpu: "10m".to_owned(),
+                memory: memory(mebibytes),
+                gpu: None,
+            });
+            client.start(pb::StartSandboxRequest {
+                resources,
+                ..running("fake until-stopped")
+            })
+        };
+        let refusal = start(mebibytes + 1).await.unwrap_err();
+        assert!(refusal.message().contains("quota"), "{refusal:?}");
+        start(mebibytes).await.unwrap();
+    }
 }

@@ -144,11 +144,11 @@ constraints! {
     MemoryCeiling = "memory_ceiling", Ceiling, Spec;
     /// GPUs within the ceiling of the profile.
     GpuCeiling = "gpu_ceiling", Ceiling, Spec;
-    /// CPU within the organization's quota for one sandbox.
+    /// CPU within the quota for one sandbox: the organization's and the user's.
     CpuQuota = "cpu_quota", Ceiling, Spec;
-    /// Memory within the organization's quota for one sandbox.
+    /// Memory within the quota for one sandbox: the organization's and the user's.
     MemoryQuota = "memory_quota", Ceiling, Spec;
-    /// GPUs within the organization's quota for one sandbox.
+    /// GPUs within the quota for one sandbox: the organization's and the user's.
     GpuQuota = "gpu_quota", Ceiling, Spec;
     /// CPU within the runner's largest machine.
     CpuLargest = "cpu_largest", Ceiling, Pair;

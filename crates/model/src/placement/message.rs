@@ -164,13 +164,13 @@ fn clause(violated: &Violated) -> String {
         }
         C::GpuCeiling => format!("the request is for {asked} GPU and {profile} allows {allowed}"),
         C::CpuQuota => {
-            format!("the request comes to {asked} CPU and the organization's quota is {allowed}")
+            format!("the request comes to {asked} CPU and the quota of the caller is {allowed}")
         }
         C::MemoryQuota => format!(
-            "the request comes to {asked} of memory and the organization's quota is {allowed}"
+            "the request comes to {asked} of memory and the quota of the caller is {allowed}"
         ),
         C::GpuQuota => {
-            format!("the request is for {asked} GPU and the organization's quota is {allowed}")
+            format!("the request is for {asked} GPU and the quota of the caller is {allowed}")
         }
         C::CpuLargest => {
             format!(

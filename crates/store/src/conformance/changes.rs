@@ -29,13 +29,11 @@ async fn subjects_after(store: &dyn Store, after: Sequence) -> Vec<Subject> {
 
 pub async fn every_change_is_in_the_feed(harness: &mut dyn Harness) {
     let store = harness.store();
-    let fleet = fleet(&*store, "acme").await;
+    let mut fleet = fleet(&*store, "acme").await;
+    let updated = store.update_quota(&fleet.organization, Quota::default(), None);
+    fleet.quota = updated.await.unwrap().revision;
     let (acme, profile, runner) = (&fleet.organization, fleet.profile.id, fleet.runner.uid);
     let token = caller_token(acme);
-    store
-        .update_quota(acme, Quota::default(), None)
-        .await
-        .unwrap();
     store.create_token(token.clone()).await.unwrap();
     store.revoke_token(acme, token.id).await.unwrap();
     let sandbox = fleet.start(&*store).await;

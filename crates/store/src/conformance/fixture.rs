@@ -187,6 +187,8 @@ pub struct Fleet {
     pub profile: Profile,
     /// The runner.
     pub runner: Runner,
+    /// The revision of the quota.
+    pub quota: Revision,
 }
 
 /// Adds an organization with one runner and one profile bound there.
@@ -198,6 +200,7 @@ pub async fn fleet(store: &dyn Store, id: &str) -> Fleet {
         organization,
         profile,
         runner,
+        quota: Revision::FIRST,
     }
 }
 
@@ -207,6 +210,7 @@ impl Fleet {
         Basis {
             runner: self.runner.revision,
             profile: self.profile.revision,
+            quota: self.quota,
         }
     }
 

@@ -27,14 +27,14 @@ fn limits(sandboxes: Option<u32>, starts_per_minute: Option<u32>) -> Limits {
 }
 
 async fn limited(store: &dyn Store, organization: Limits, each_user: Limits) -> Fleet {
-    let fleet = fleet(store, "acme").await;
+    let mut fleet = fleet(store, "acme").await;
     let quota = Quota {
         organization,
         each_user,
         ..Quota::default()
     };
     let set = store.update_quota(&fleet.organization, quota, None).await;
-    set.unwrap();
+    fleet.quota = set.unwrap().revision;
     fleet
 }
 

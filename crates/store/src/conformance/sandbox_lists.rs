@@ -132,6 +132,7 @@ async fn four(store: &dyn Store) -> (Fleet, [Fleet; 4], [SandboxId; 4]) {
         organization: acme.clone(),
         runner,
         profile,
+        quota: first.quota,
     };
     let local = local.unwrap();
     let fleets = [

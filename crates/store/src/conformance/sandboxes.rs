@@ -6,6 +6,7 @@
 
 use palisade_model::clock::Timestamp;
 use palisade_model::profile::Revision;
+use palisade_model::quota::Quota;
 use palisade_model::sandbox::MountedFile;
 
 use super::Harness;
@@ -69,6 +70,11 @@ pub async fn a_stale_decision_is_refused(harness: &mut dyn Harness) {
         .await;
     fleet.runner = updated.unwrap();
     is_stale(&*store, &fleet, before).await;
+    let before = fleet.basis();
+    let updated = store.update_quota(&acme, Quota::default(), None).await;
+    fleet.quota = updated.unwrap().revision;
+    is_stale(&*store, &fleet, before).await;
+    fleet.start(&*store).await;
     let ahead = Basis {
         runner: Revision(99),
         ..fleet.basis()

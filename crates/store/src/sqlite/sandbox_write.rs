@@ -20,9 +20,11 @@ const EXISTS: &str = "SELECT 1 FROM sandboxes WHERE id = $1";
 const STANDS: &str = "SELECT 1 FROM runners
     JOIN bound_profiles ON bound_profiles.runner = runners.uid
     JOIN profiles ON profiles.id = bound_profiles.profile
+    JOIN organizations ON organizations.id = runners.organization
     WHERE runners.organization = $1 AND runners.uid = $2 AND runners.revision = $3
         AND runners.deleting_since IS NULL
-        AND profiles.organization = $1 AND profiles.id = $4 AND profiles.revision = $5";
+        AND profiles.organization = $1 AND profiles.id = $4 AND profiles.revision = $5
+        AND organizations.revision = $6";
 const INSERT: &str = "INSERT INTO sandboxes (id, organization, user_id, runner_uid, runner_id,
         profile_id, profile_name, record, phase, is_over, status, created_at, ended_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
@@ -113,15 +115,20 @@ pub(super) async fn purge(
     Ok(usize::try_from(purged).unwrap_or(usize::MAX))
 }
 
-/// Whether runner and profile are what the decision was made from.
+/// Whether runner, profile and quota are what the decision was made from.
 async fn stands(write: &mut Write, sandbox: &Sandbox, basis: Basis) -> Result<bool, Fault> {
-    let Basis { runner, profile } = basis;
+    let Basis {
+        runner,
+        profile,
+        quota,
+    } = basis;
     let row = sqlx::query(STANDS)
         .bind(sandbox.owner.organization.as_str())
         .bind(sandbox.placement.runner_uid.to_string())
         .bind(i64::from(runner.0))
         .bind(sandbox.placement.profile_id.to_string())
         .bind(i64::from(profile.0))
+        .bind(i64::from(quota.0))
         .fetch_optional(write.connection())
         .await
         .map_err(fault)?;

@@ -105,7 +105,7 @@ fn the_quota_of_the_organization_is_named() {
     let mut caller = Caller::new(with_cpu("8"));
     caller.quota.cpu = Some("2".parse().unwrap());
     let found = refusal(&caller, &fleet(vec![plain()], 1));
-    let expected = "the request comes to 8 CPU and the organization's quota is 2";
+    let expected = "the request comes to 8 CPU and the quota of the caller is 2";
     assert!(found.message.contains(expected), "{}", found.message);
 }
 
