@@ -81,6 +81,7 @@ fn of_streams(streams: &Streams) -> Vec<[String; 5]> {
     let bytes = streams.amount.bytes;
     let (plain, output) = (middle(&streams.plain), middle(&streams.output));
     let (file, dd) = (middle(&streams.files), middle(&streams.dd));
+    let plain_file = middle(&streams.plain_files);
     let [before, open] = streams.idle_kib;
     let cells = |what: &str, value: String, ratio: String, target: &str| {
         let (what, target) = (what.to_owned(), target.to_owned());
@@ -109,6 +110,12 @@ fn of_streams(streams: &Streams) -> Vec<[String; 5]> {
             "`dd` of 32 MiB in the sandbox",
             millis(dd),
             "1".to_owned(),
+            "",
+        ),
+        cells(
+            "a file of 32 MiB by one call to a plain server of tonic, which drops it",
+            millis(plain_file),
+            ratio(dd, plain_file),
             "",
         ),
         cells(

@@ -41,6 +41,8 @@ pub(crate) struct Streams {
     pub(crate) both: Duration,
     /// A file by one call.
     pub(crate) files: Vec<Duration>,
+    /// The same call to a plain server of the library, which drops the file.
+    pub(crate) plain_files: Vec<Duration>,
     /// The same size by `dd` in the sandbox.
     pub(crate) dd: Vec<Duration>,
     /// Resident memory before the idle streams were open, and while they were.
@@ -71,8 +73,9 @@ pub(crate) async fn all(platform: &Platform, amount: Amount) -> anyhow::Result<S
         "count=32",
         "status=none",
     ];
-    let (mut files, mut dd) = (Vec::new(), Vec::new());
+    let (mut files, mut plain_files, mut dd) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
+        plain_files.push(timed(beside.write_file("none", "/none", content.clone())).await?);
         files.push(timed(client.write_file(&id, "/tmp/file", content.clone())).await?);
         dd.push(timed(client.exec(&id, &dd_words)).await?);
     }
@@ -84,6 +87,7 @@ pub(crate) async fn all(platform: &Platform, amount: Amount) -> anyhow::Result<S
         output,
         both,
         files,
+        plain_files,
         dd,
         idle_kib,
     })

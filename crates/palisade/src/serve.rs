@@ -26,7 +26,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Endpoint;
 use tower::{ServiceExt as _, service_fn};
 use tracing::{debug, info, warn};
 
@@ -203,14 +202,6 @@ async fn silence(heard: &CancellationToken) {
     if time::timeout(HELLO_LIMIT, heard.cancelled()).await.is_ok() {
         std::future::pending::<()>().await;
     }
-}
-
-/// How much a client of such a server takes at once, to have the same both ways.
-pub(crate) fn as_much_both_ways(endpoint: Endpoint) -> Endpoint {
-    endpoint
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(FRAME_BYTES_MAX)
 }
 
 fn http_settings() -> auto::Builder<TokioExecutor> {

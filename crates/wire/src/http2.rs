@@ -5,6 +5,8 @@
 //! windows of all of its streams at once, so that streams which nobody reads take nothing
 //! from the others. What it bounds is memory, which a peer takes only by sending.
 
+use tonic::transport::Endpoint;
+
 /// Streams at once on one connection. An SDK opens one for each exec, and a runner
 /// serves all that clients open on its sandboxes over the one that it dials.
 pub const STREAMS_MAX: u32 = 20_000;
@@ -26,3 +28,11 @@ const _: () = assert!(
     STREAMS_MAX as u64 * STREAM_WINDOW as u64 <= CONNECTION_WINDOW as u64,
     "all streams fit their connection"
 );
+
+/// How much a client of such a server takes at once, to have the same both ways.
+pub fn as_much_both_ways(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_BYTES_MAX)
+}

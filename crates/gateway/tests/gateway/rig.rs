@@ -33,7 +33,9 @@ use palisade_store::runner::{ClusterChoice, NewRunner};
 use palisade_store::{
     Organizations as _, Profiles as _, Runners as _, SqliteStore, Stamp, Tokens as _,
 };
-use palisade_wire::http2::{CONNECTION_WINDOW, FRAME_BYTES_MAX, STREAM_WINDOW, STREAMS_MAX};
+use palisade_wire::http2::{
+    CONNECTION_WINDOW, FRAME_BYTES_MAX, STREAM_WINDOW, STREAMS_MAX, as_much_both_ways,
+};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::discovery_service_client::DiscoveryServiceClient;
 use palisade_wire::proto::v1beta2::gateway_service_client::GatewayServiceClient;
@@ -378,11 +380,8 @@ impl Stage {
         Arc::new(move || {
             let address = *address.lock().unwrap();
             Box::pin(async move {
-                let endpoint = Endpoint::from_shared(format!("http://{address}"))?
-                    .initial_stream_window_size(STREAM_WINDOW)
-                    .initial_connection_window_size(CONNECTION_WINDOW)
-                    .max_frame_size(FRAME_BYTES_MAX);
-                Ok(endpoint.connect().await?.into())
+                let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+                Ok(as_much_both_ways(endpoint).connect().await?.into())
             })
         })
     }

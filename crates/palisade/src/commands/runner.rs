@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use futures_util::FutureExt as _;
 use palisade_runner::Dial;
+use palisade_wire::http2::as_much_both_ways;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 use crate::cli::{BackendArg, RunnerArgs};
 use crate::parts::supervisor::Supervisor;
 use crate::parts::{cluster, metrics, platform, runner};
-use crate::serve::as_much_both_ways;
 use crate::state_dir::read_secret;
 
 /// How long a connection may take to come about.

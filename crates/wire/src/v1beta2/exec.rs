@@ -27,8 +27,9 @@ const TERMINAL: Terminal = Terminal {
     width: 80,
     height: 24,
 };
-/// Bytes of each output that are kept when the client does not say.
-const KEPT_BYTES: usize = 4 * 1024 * 1024;
+/// What is kept of both outputs together when the client does not say: an answer that
+/// clients of gRPC take that were not told to take more than usual.
+const KEPT_BYTES: usize = (4 << 20) - (64 << 10);
 /// The most that a client can have kept of each output.
 const KEPT_KIB_MAX: u32 = 32 * 1024;
 
@@ -62,8 +63,17 @@ pub struct ExecCall {
     pub spec: ExecSpec,
     /// How long it may run.
     pub limit: Option<Duration>,
-    /// How many bytes of each output to keep.
-    pub keep_bytes: usize,
+    /// How much of its output to keep.
+    pub keep: Keep,
+}
+
+/// How many bytes of output are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Of each of the two.
+    each: usize,
+    /// Of both of them.
+    together: usize,
 }
 
 /// One output of a command: what was kept of how much.
@@ -176,7 +186,7 @@ pub fn exec_call(message: pb::ExecSandboxRequest) -> Result<ExecCall, Refusal> {
         buffered_max_kib,
     } = message;
     let mut violations = Vec::new();
-    let keep_bytes = kept(&mut violations, output_handling, buffered_max_kib)?;
+    let keep = kept(&mut violations, output_handling, buffered_max_kib)?;
     let limit = time_limit(&mut violations, max_timeout_seconds);
     // Arguments alone would make the first of them the program.
     let words = if command.is_empty() {
@@ -194,7 +204,7 @@ pub fn exec_call(message: pb::ExecSandboxRequest) -> Result<ExecCall, Refusal> {
             terminal: None,
         },
         limit,
-        keep_bytes,
+        keep,
     })
 }
 
@@ -258,11 +268,34 @@ pub fn init_missing() -> Refusal {
     Refusal::invalid(vec![Violation::new(path, ViolationKind::Required, text)])
 }
 
+impl Keep {
+    const NOTHING: Self = Self {
+        each: 0,
+        together: 0,
+    };
+    const USUAL: Self = Self {
+        each: KEPT_BYTES,
+        together: KEPT_BYTES,
+    };
+
+    /// So much of each output, whatever the other one is.
+    fn each(bytes: usize) -> Self {
+        Self {
+            each: bytes,
+            together: usize::MAX,
+        }
+    }
+}
+
 impl Produced {
-    /// Takes in what was written, and keeps it while there is room for it.
-    pub fn take(&mut self, data: &[u8], keep_bytes: usize) {
+    /// Takes in what was written, and keeps it while there is room for it beside what
+    /// is kept of the other output.
+    pub fn take(&mut self, data: &[u8], keep: Keep, other: &Self) {
         self.bytes = self.bytes.saturating_add(data.len() as u64);
-        let room = keep_bytes.saturating_sub(self.kept.len());
+        let most = keep
+            .each
+            .min(keep.together.saturating_sub(other.kept.len()));
+        let room = most.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&data[..data.len().min(room)]);
     }
 
@@ -278,11 +311,11 @@ fn answer(answer: ExecAnswer) -> pb::ExecStreamResponse {
 }
 
 /// How much of each output to keep.
-fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<usize, Refusal> {
+fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<Keep, Refusal> {
     let Ok(policy) = pb::OutputPolicy::try_from(handling) else {
         let text = format!("has the unknown number {handling}");
         wrong(violations, "output_handling", ViolationKind::Invalid, text);
-        return Ok(0);
+        return Ok(Keep::NOTHING);
     };
     let has_cap = max_kib > 0;
     match policy {
@@ -291,9 +324,9 @@ fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<
             wrong(violations, "buffered_max_kib", ViolationKind::TooMany, text);
         }
         pb::OutputPolicy::Unspecified | pb::OutputPolicy::Buffered if has_cap => {
-            return Ok(usize::try_from(max_kib).unwrap_or(0) * 1024);
+            return Ok(Keep::each(usize::try_from(max_kib).unwrap_or(0) * 1024));
         }
-        pb::OutputPolicy::Unspecified | pb::OutputPolicy::Buffered => return Ok(KEPT_BYTES),
+        pb::OutputPolicy::Unspecified | pb::OutputPolicy::Buffered => return Ok(Keep::USUAL),
         pb::OutputPolicy::Discard if has_cap => {
             let text = "has a meaning only when output is buffered";
             wrong(
@@ -310,7 +343,7 @@ fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<
             return Err(refusal.with("feature", "output_handling"));
         }
     }
-    Ok(0)
+    Ok(Keep::NOTHING)
 }
 
 /// A side of a terminal; zero means that the client does not know.
