@@ -126,8 +126,13 @@ impl Guard {
 enum Bounds {
     /// It stays open, and is read piece by piece.
     Open,
-    /// It is read as a whole, and answered once, within a time if it has one.
-    Once(Option<Duration>),
+    /// It is read as a whole, and answered once.
+    Once {
+        /// Within this time, if it has one.
+        limit: Option<Duration>,
+        /// It lasts as long as what it runs or waits for.
+        is_long: bool,
+    },
 }
 
 /// For calls that are answered once.
@@ -139,7 +144,7 @@ pub(crate) async fn call(State(guard): State<Guard>, request: Request, next: Nex
         (None, true) => None,
         (asked, false) => Some(asked.map_or(guard.call_time, |it| it.min(guard.call_time))),
     };
-    enter(guard, request, next, Bounds::Once(limit)).await
+    enter(guard, request, next, Bounds::Once { limit, is_long }).await
 }
 
 /// For calls that stay open.
@@ -158,7 +163,11 @@ async fn enter(guard: Guard, mut request: Request, next: Next, bounds: Bounds) -
         };
         let (limit, _room) = match bounds {
             Bounds::Open => (None, None),
-            Bounds::Once(limit) => (limit, guard.measure(&mut request, &id)),
+            Bounds::Once { limit, is_long } => {
+                let room = guard.measure(&mut request, &id);
+                // A long one has it until it was read: others need not wait for its end.
+                (limit, room.filter(|_| !is_long))
+            }
         };
         let answer = next.run(request);
         let response = match limit {

@@ -15,7 +15,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use tower::{Service as _, ServiceExt as _};
 
-use crate::rig::{Client, GatewayProcess, PATIENCE, Stage, channel, config, reason, running};
+use crate::rig::{
+    Client, GatewayProcess, PATIENCE, Stage, channel, config, reason, running, until,
+};
+use crate::scene::Scene;
 
 /// Requests of one organization that may be large at once.
 const OF_ONE: usize = 16;
@@ -85,4 +88,26 @@ async fn files_that_never_end_hold_up_nobody_else_and_end() {
         assert_eq!(reason(&end), "CWSANDBOX_INVALID_REQUEST");
         assert!(end.message().contains("within 5 s"), "{end:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_with_large_arguments_hold_up_nothing_while_they_run() {
+    let scene = Scene::running().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..OF_ONE {
+        let mut sandboxes = scene.client.sandboxes.clone();
+        let request = pb::ExecSandboxRequest {
+            sandbox_id: scene.id.clone(),
+            command: vec!["sleep".to_owned(), "9".repeat(100 << 10)],
+            ..Default::default()
+        };
+        calls.spawn(async move { sandboxes.exec(request).await });
+    }
+    let id = scene.id.parse().unwrap();
+    until("all of them run", async || {
+        scene.runner.commands(id).await == OF_ONE as u64
+    })
+    .await;
+    file(&scene.client, &scene.id).await.unwrap();
+    assert!(calls.try_join_next().is_none(), "they still run");
 }

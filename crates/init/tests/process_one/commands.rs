@@ -212,11 +212,12 @@ async fn a_signal_ends_the_command_and_is_told() {
 async fn dropping_the_connection_kills_even_who_left_the_session() {
     let mut world = World::start(idle()).await;
     let script = "setsid sh -c 'trap \"\" HUP TERM; sleep 4713 & sleep 4713' & \
-        (setsid setsid sleep 4713 &) ; sleep 0.1; echo up; sleep 4713";
-    let (input, mut output) = world.begin(sh(script)).await;
-    until_written(&mut output, "up").await;
-    assert_eq!(world.count("sleep 4713").await, 4);
-    drop((input, output));
+        (setsid setsid sleep 4713 &) ; sleep 4713";
+    let command = world.begin(sh(script)).await;
+    let all = async { while world.count("sleep 4713").await < 4 {} };
+    let all = tokio::time::timeout(PATIENCE, all).await;
+    all.expect("all of them run");
+    drop(command);
     nobody_is_left(&mut world, "sleep 4713").await;
     assert_eq!(world.run(exec(&["true"])).await.ended, Some(Ended::Code(0)));
 }
