@@ -3,11 +3,17 @@
 //! A request is in memory as a whole before anybody can decide about it. Most are
 //! small; of those that are not, such as files, only so many are taken in at once,
 //! and half as many of one organization. The others wait where they are: what was
-//! not read is still with their clients. No request waits or arrives for longer
-//! than a call may take.
+//! not read is still with their clients. How many wait is bounded too, and nobody
+//! waits, or takes to arrive, for longer than a call may take.
+//!
+//! Invariant: nothing of a request is handed on beyond what is small before its berth
+//! is there. With the largest messages all berths together hold 3.2 GiB.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::iter::successors;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,7 +22,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use palisade_model::name::OrganizationId;
-use palisade_model::reason::Reason;
+use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Sleep};
@@ -30,35 +36,92 @@ const SMALL: usize = 64 * 1024;
 const AT_ONCE: usize = 32;
 /// How many of them may be of one organization.
 const OF_ONE: usize = AT_ONCE / 2;
+/// How many of one organization may wait; more are refused at once.
+const WAITING_OF_ONE: usize = 256;
 /// How long a caller is told to wait when there was no room.
 const RETRY: Duration = Duration::from_secs(1);
+/// What comes before a message in gRPC: whether it is compressed, and its length.
+const PREFIX: usize = 5;
 
 /// The room for large requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Bulk {
     all: Arc<Semaphore>,
-    each: Arc<Mutex<HashMap<OrganizationId, Weak<Semaphore>>>>,
+    each: Arc<Mutex<HashMap<OrganizationId, Weak<Own>>>>,
 }
 
-/// The room that a request has, once it turned out to be large. Whoever has the
-/// request holds this.
-pub(crate) type Room = Arc<OnceLock<[OwnedSemaphorePermit; 2]>>;
+/// What one organization has of it.
+#[derive(Debug)]
+struct Own {
+    berths: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
 
-type Turn = Pin<Box<dyn Future<Output = Option<[OwnedSemaphorePermit; 2]>> + Send>>;
+/// What a request has of the room, once it turned out to be large. It is given back
+/// with the last of these. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Berth {
+    taken: Arc<OnceLock<Taken>>,
+    wait: Wait,
+}
+
+/// What a request takes of the room.
+#[derive(Debug)]
+struct Taken {
+    _permits: [OwnedSemaphorePermit; 2],
+    /// So that it counts for as long as it is taken.
+    _own: Arc<Own>,
+}
+
+/// Whether a request is held back at this moment, so that nothing was done with it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wait(Arc<AtomicBool>);
+
+impl Wait {
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, is_on: bool) {
+        self.0.store(is_on, Ordering::Relaxed);
+    }
+}
+
+/// What is said of a request to those who send it.
+#[derive(Clone, Debug)]
+pub(crate) struct Measure {
+    pub(crate) organization: OrganizationId,
+    /// How long it may wait, and then how long it may take to arrive.
+    pub(crate) limit: Duration,
+    pub(crate) request_id: String,
+    /// Whether its length comes before it, as in gRPC.
+    pub(crate) is_prefixed: bool,
+}
+
+type Turn = Pin<Box<dyn Future<Output = Option<Taken>> + Send>>;
+type Piece = Option<Result<Frame<Bytes>, axum::BoxError>>;
 
 /// A body that waits for room before it grows large.
 struct Measured {
     body: Body,
     seen: usize,
+    /// Read, and not handed on yet.
+    held: Option<Piece>,
     /// Set when it has to be large, until it may.
     turn: Option<Turn>,
-    room: Room,
-    limit: Duration,
-    /// Until when all of it must be there.
+    berth: Berth,
     late: Pin<Box<Sleep>>,
     bulk: Bulk,
-    organization: OrganizationId,
-    request_id: String,
+    measure: Measure,
+}
+
+/// One of those who wait; no more once it is dropped.
+struct Waiter(Arc<Own>);
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Default for Bulk {
@@ -71,81 +134,153 @@ impl Default for Bulk {
 }
 
 impl Bulk {
-    /// The same body, which waits before it is large; and the room that it then has.
-    pub(crate) fn measure(
-        &self,
-        body: Body,
-        organization: &OrganizationId,
-        limit: Duration,
-        request_id: &str,
-    ) -> (Body, Room) {
-        let room = Room::default();
+    /// The same body, which waits before it is large; and the berth that it then has.
+    pub(crate) fn measure(&self, body: Body, measure: Measure) -> (Body, Berth) {
+        let berth = Berth::default();
         let measured = Measured {
             body,
             seen: 0,
+            held: None,
             turn: None,
-            room: room.clone(),
-            limit,
-            late: Box::pin(time::sleep(limit)),
+            berth: berth.clone(),
+            late: Box::pin(time::sleep(measure.limit)),
             bulk: self.clone(),
-            organization: organization.clone(),
-            request_id: request_id.to_owned(),
+            measure,
         };
-        (Body::new(measured), room)
+        (Body::new(measured), berth)
     }
 
-    fn turn(&self, organization: &OrganizationId) -> Turn {
+    /// A turn that comes when there is room; none if too many wait already.
+    fn turn(&self, organization: &OrganizationId) -> Option<Turn> {
         let (all, own) = (self.all.clone(), self.of(organization));
-        Box::pin(async move {
+        let before = own.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiter = Waiter(own.clone());
+        if before >= WAITING_OF_ONE {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let _waiter = waiter;
             // Its own first: nobody holds what is everybody's while he waits.
-            let own = own.acquire_owned().await.ok()?;
-            Some([own, all.acquire_owned().await.ok()?])
-        })
+            let berth = own.berths.clone().acquire_owned().await.ok()?;
+            Some(Taken {
+                _permits: [berth, all.acquire_owned().await.ok()?],
+                _own: own,
+            })
+        }))
     }
 
-    fn of(&self, organization: &OrganizationId) -> Arc<Semaphore> {
+    fn of(&self, organization: &OrganizationId) -> Arc<Own> {
         let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = each.get(organization).and_then(Weak::upgrade) {
             return own;
         }
-        // As many as have something under way; the rest is forgotten.
+        // Who has nothing large any more is forgotten.
         each.retain(|_, own| own.strong_count() > 0);
-        let own = Arc::new(Semaphore::new(OF_ONE));
+        let own = Arc::new(Own {
+            berths: Arc::new(Semaphore::new(OF_ONE)),
+            waiting: AtomicUsize::new(0),
+        });
         each.insert(organization.clone(), Arc::downgrade(&own));
         own
     }
 }
 
+impl Berth {
+    /// That of a request, which its handler holds for as long as it has what is large.
+    pub(crate) fn of<T>(request: &tonic::Request<T>) -> Option<Self> {
+        request.extensions().get::<Self>().cloned()
+    }
+
+    /// Tells whether it is waited for, and takes no part in it.
+    pub(crate) fn wait(&self) -> Wait {
+        self.wait.clone()
+    }
+}
+
+/// What is said when there was no room in time, or too many wait.
+pub(crate) fn no_room() -> Refusal {
+    let text = "the server takes in too many large requests at once; try again in a moment";
+    Refusal::new(Reason::Overloaded, text).retry_after(RETRY)
+}
+
+/// What is said to whoever took too long to send a request.
+fn too_late(limit: Duration) -> Refusal {
+    let seconds = limit.as_secs();
+    let text = format!("the request did not arrive whole within {seconds} s; nothing was done");
+    Refusal {
+        code: Code::DeadlineExceeded,
+        ..Refusal::new(Reason::BackendUnavailable, text)
+    }
+}
+
+/// A body that was not read to its end, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("the body was refused")]
+pub(crate) struct Refused {
+    refusal: Refusal,
+    /// What the layer that reads messages looks for.
+    #[source]
+    status: Status,
+}
+
+impl Refused {
+    /// The refusal among the causes of an error.
+    pub(crate) fn among(error: &(dyn Error + 'static)) -> Option<Refusal> {
+        let mut causes = successors(Some(error), |cause: &&(dyn Error + 'static)| {
+            (*cause).source()
+        });
+        causes.find_map(|cause| Some(cause.downcast_ref::<Self>()?.refusal.clone()))
+    }
+}
+
 impl Measured {
-    fn refuse(&self, refusal: Refusal) -> Status {
-        status(&refusal.into(), &self.request_id)
+    fn refused(&self, refusal: Refusal) -> Poll<Piece> {
+        let status = status(&refusal.clone().into(), &self.measure.request_id);
+        let refused = Refused { refusal, status };
+        Poll::Ready(Some(Err(refused.into())))
     }
 
-    fn no_room(&self) -> Status {
-        let text = "the server takes in too many large requests at once; try again in a moment";
-        self.refuse(Refusal::new(Reason::Overloaded, text).retry_after(RETRY))
-    }
-
-    fn too_late(&self) -> Status {
-        let seconds = self.limit.as_secs();
-        let text = format!("the request did not arrive whole within {seconds} s");
-        self.refuse(Refusal::new(Reason::InvalidRequest, text))
-    }
-
-    /// Waits for room if it is needed.
-    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.seen <= SMALL || self.room.get().is_some() {
-            return Poll::Ready(());
+    /// How large it is known to be: what came, and what it says that will come, for
+    /// which whoever reads it makes room at once.
+    fn weigh(&mut self, data: &Bytes) {
+        let is_first = self.seen == 0;
+        self.seen = self.seen.saturating_add(data.len());
+        if let [_, a, b, c, d, ..] = data[..]
+            && self.measure.is_prefixed
+            && is_first
+        {
+            let says = u32::from_be_bytes([a, b, c, d]);
+            let says = usize::try_from(says).unwrap_or(usize::MAX);
+            self.seen = self.seen.max(says.saturating_add(PREFIX));
         }
-        let turn = self
-            .turn
-            .get_or_insert_with(|| self.bulk.turn(&self.organization));
-        if let Some(permits) = ready!(turn.as_mut().poll(context)) {
-            // Nobody else sets it.
-            drop(self.room.set(permits));
+    }
+
+    /// Waits for room if it is needed; an error if too many do already.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        if self.seen <= SMALL || self.berth.taken.get().is_some() {
+            return Poll::Ready(Ok(()));
         }
+        if self.turn.is_none() {
+            self.turn = self.bulk.turn(&self.measure.organization);
+        }
+        let Some(turn) = &mut self.turn else {
+            return Poll::Ready(Err(no_room()));
+        };
+        let Poll::Ready(taken) = turn.as_mut().poll(context) else {
+            self.berth.wait.set(true);
+            return Poll::Pending;
+        };
         self.turn = None;
-        Poll::Ready(())
+        let Some(taken) = taken else {
+            // Nobody closes it.
+            return Poll::Ready(Err(no_room()));
+        };
+        self.berth.wait.set(false);
+        // Nobody else sets it.
+        drop(self.berth.taken.set(taken));
+        // What we held back is not the client's delay.
+        self.late = Box::pin(time::sleep(self.measure.limit));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -153,125 +288,44 @@ impl http_body::Body for Measured {
     type Data = Bytes;
     type Error = axum::BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.poll_room(context).is_pending() {
-            ready!(self.late.as_mut().poll(context));
-            return Poll::Ready(Some(Err(self.no_room().into())));
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Piece> {
+        if self.held.is_none() {
+            let Poll::Ready(piece) = Pin::new(&mut self.body).poll_frame(context) else {
+                ready!(self.late.as_mut().poll(context));
+                let limit = self.measure.limit;
+                return self.refused(too_late(limit));
+            };
+            let piece: Piece = piece.map(|frame| frame.map_err(Into::into));
+            if let Some(Ok(frame)) = &piece
+                && let Some(data) = frame.data_ref()
+            {
+                let data = data.clone();
+                self.weigh(&data);
+            }
+            self.held = Some(piece);
         }
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            ready!(self.late.as_mut().poll(context));
-            return Poll::Ready(Some(Err(self.too_late().into())));
-        };
-        let data = frame
-            .as_ref()
-            .and_then(|frame| frame.as_ref().ok()?.data_ref());
-        let read = data.map_or(0, Bytes::len);
-        self.seen = self.seen.saturating_add(read);
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        match self.poll_room(context) {
+            Poll::Ready(Ok(())) => Poll::Ready(self.held.take().flatten()),
+            Poll::Ready(Err(refusal)) => self.refused(refusal),
+            Poll::Pending => {
+                ready!(self.late.as_mut().poll(context));
+                self.refused(no_room())
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.held.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
+        // What is held was counted off by the body already.
+        if self.held.is_some() {
+            return SizeHint::default();
+        }
         self.body.size_hint()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::stream;
-    use http_body_util::BodyExt as _;
-    use tonic_types::StatusExt as _;
-
-    use super::*;
-
-    const LIMIT: Duration = Duration::from_mins(1);
-
-    /// A body of so many bytes, of which the rest comes when it is polled for the
-    /// last time, or never.
-    fn body(bytes: usize, ends: bool) -> Body {
-        let pieces = (0..bytes.div_ceil(SMALL)).map(|_| Ok(Bytes::from(vec![0; SMALL])));
-        let pieces = stream::iter(pieces);
-        let rest = stream::once(async move {
-            if !ends {
-                std::future::pending::<()>().await;
-            }
-            Ok::<_, axum::BoxError>(Bytes::new())
-        });
-        Body::from_stream(stream::StreamExt::chain(pieces, rest))
-    }
-
-    async fn read(body: Body) -> Result<usize, Status> {
-        match body.collect().await {
-            Ok(whole) => Ok(whole.to_bytes().len()),
-            Err(error) => Err(Status::from_error(error.into())),
-        }
-    }
-
-    fn reason(outcome: Result<usize, Status>) -> String {
-        let details = outcome.unwrap_err().get_error_details();
-        details.error_info().unwrap().reason.clone()
-    }
-
-    async fn taken(bulk: &Bulk, organization: &str, count: usize) -> Vec<Room> {
-        let organization = organization.parse().unwrap();
-        let mut rooms = Vec::new();
-        for _ in 0..count {
-            let (body, room) = bulk.measure(body(3 * SMALL, true), &organization, LIMIT, "");
-            assert_eq!(read(body).await.unwrap(), 3 * SMALL);
-            rooms.push(room);
-        }
-        rooms
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_organization_takes_half_of_the_room_and_small_requests_none() {
-        let bulk = Bulk::default();
-        let acme = "acme".parse().unwrap();
-        let mut rooms = taken(&bulk, "acme", OF_ONE).await;
-        let (small, _small) = bulk.measure(body(SMALL, true), &acme, LIMIT, "");
-        assert_eq!(read(small).await.unwrap(), SMALL);
-        let (large, _large) = bulk.measure(body(2 * SMALL, true), &acme, LIMIT, "");
-        let mut waiting = Box::pin(read(large));
-        assert!(futures_util::FutureExt::now_or_never(&mut waiting).is_none());
-        taken(&bulk, "globex", OF_ONE).await;
-        rooms.pop();
-        assert_eq!(waiting.await.unwrap(), 2 * SMALL);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_waits_in_vain_is_told_so_and_who_is_slow_too() {
-        let bulk = Bulk::default();
-        let acme = "acme".parse().unwrap();
-        let (slow, room) = bulk.measure(body(2 * SMALL, false), &acme, LIMIT, "");
-        assert_eq!(reason(read(slow).await), "CWSANDBOX_INVALID_REQUEST");
-        drop(room);
-        let rooms = [
-            taken(&bulk, "acme", OF_ONE).await,
-            taken(&bulk, "globex", OF_ONE).await,
-        ];
-        for organization in ["acme", "initech"] {
-            let organization = organization.parse().unwrap();
-            let (large, _room) = bulk.measure(body(2 * SMALL, true), &organization, LIMIT, "");
-            assert_eq!(reason(read(large).await), "CWSANDBOX_OVERLOADED");
-        }
-        drop(rooms);
-        taken(&bulk, "acme", OF_ONE).await;
-    }
-
-    #[tokio::test]
-    async fn nothing_is_kept_of_organizations_that_send_nothing_large() {
-        let bulk = Bulk::default();
-        for number in 0..100 {
-            let organization = format!("org-{number}").parse().unwrap();
-            drop(bulk.turn(&organization).await);
-        }
-        assert_eq!(bulk.each.lock().unwrap().len(), 1);
-        assert_eq!(bulk.all.available_permits(), AT_ONCE);
-    }
-}
+mod tests;

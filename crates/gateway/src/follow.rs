@@ -230,7 +230,7 @@ impl Follower {
                 let live = |page| store.list_sandboxes_of_runner(id, uid, page);
                 contents
                     .holdings
-                    .extend(each(live, |it| Holding::of(&it)).await?);
+                    .extend(each(live, |it| Some(Holding::of(&it))).await?);
                 contents.runners.push(runner);
             }
             contents.organizations.push(organization);
@@ -251,7 +251,7 @@ impl Follower {
         let live: HashSet<SandboxId> = contents.holdings.iter().map(Holding::id).collect();
         let mut gone = Vec::new();
         for (organization, id) in held.into_iter().filter(|(_, id)| !live.contains(id)) {
-            let found = self.tools.store.get_sandbox(&organization, id).await;
+            let found = self.tools.store.get_standing(&organization, id).await;
             if existing(found)?.is_some_and(|it| it.status.state.is_terminal()) {
                 gone.push(id);
             }
@@ -274,14 +274,14 @@ async fn all<T, K, F>(list: impl FnMut(PageRequest<K>) -> F) -> Result<Vec<T>, F
 where
     F: Future<Output = Result<Page<T, K>, Fault>>,
 {
-    each(list, |item| item).await
+    each(list, Some).await
 }
 
 /// Reads a list to its end, and keeps of each item what is wanted of it: what is large
 /// is never there as a whole.
 pub(crate) async fn each<T, U, K, F>(
     mut list: impl FnMut(PageRequest<K>) -> F,
-    mut keep: impl FnMut(T) -> U,
+    mut keep: impl FnMut(T) -> Option<U>,
 ) -> Result<Vec<U>, Fault>
 where
     F: Future<Output = Result<Page<T, K>, Fault>>,
@@ -290,7 +290,7 @@ where
     let mut request = PageRequest::first(PageSize::MAX);
     loop {
         let page = list(request).await?;
-        items.extend(page.items.into_iter().map(&mut keep));
+        items.extend(page.items.into_iter().filter_map(&mut keep));
         let Some(after) = page.next else {
             return Ok(items);
         };

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use palisade_model::reason::{Code, Reason};
@@ -23,12 +24,14 @@ use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
 use crate::auth::Gate;
-use crate::bulk::{Bulk, Room};
+use crate::bulk::{self, Berth, Bulk, Measure};
 use crate::context::{Context, status};
 use crate::error::{ApiError, ApiResult};
 use crate::hub::Held;
 use crate::tools::Tools;
 
+/// How the content type of a call begins whose length comes before it.
+const GRPC: &[u8] = b"application/grpc";
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 const DEADLINE: HeaderName = HeaderName::from_static("grpc-timeout");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -97,17 +100,24 @@ impl Guard {
         })
     }
 
-    /// Holds a large body back until there is room for it, which lasts as long as
-    /// what is returned.
-    fn measure(&self, request: &mut Request, id: &str) -> Option<Room> {
-        let organization = {
-            let context = request.extensions().get::<Context>()?;
-            context.caller.organization.clone()
+    /// Holds a large body back until there is room for it, which is taken for as long as
+    /// somebody has what is returned. A handler finds it in the extensions.
+    fn measure(&self, request: &mut Request, id: &str) -> Berth {
+        let Some(context) = request.extensions().get::<Context>() else {
+            return Berth::default();
+        };
+        let kind = request.headers().get(CONTENT_TYPE);
+        let measure = Measure {
+            organization: context.caller.organization.clone(),
+            limit: self.call_time,
+            request_id: id.to_owned(),
+            is_prefixed: kind.is_some_and(|it| it.as_bytes().starts_with(GRPC)),
         };
         let body = std::mem::take(request.body_mut());
-        let (body, room) = self.bulk.measure(body, &organization, self.call_time, id);
+        let (body, berth) = self.bulk.measure(body, measure);
         *request.body_mut() = body;
-        Some(room)
+        request.extensions_mut().insert(berth.clone());
+        berth
     }
 
     async fn admit(&self, request: &mut Request, id: &str) -> ApiResult<OwnedSemaphorePermit> {
@@ -161,14 +171,12 @@ async fn enter(guard: Guard, mut request: Request, next: Next, bounds: Bounds) -
             Ok(place) => place,
             Err(error) => return refuse(&error, &id),
         };
-        let (limit, _room) = match bounds {
-            Bounds::Open => (None, None),
-            Bounds::Once { limit, is_long } => {
-                let room = guard.measure(&mut request, &id);
-                // A long one has it until it was read: others need not wait for its end.
-                (limit, room.filter(|_| !is_long))
-            }
+        let (limit, is_long, berth) = match bounds {
+            Bounds::Open => (None, true, Berth::default()),
+            Bounds::Once { limit, is_long } => (limit, is_long, guard.measure(&mut request, &id)),
         };
+        // Whoever serves a long one knows for how long it is large.
+        let (wait, _held) = (berth.wait(), (!is_long).then_some(berth));
         let answer = next.run(request);
         let response = match limit {
             Some(limit) => time::timeout(limit, answer).await,
@@ -176,6 +184,7 @@ async fn enter(guard: Guard, mut request: Request, next: Next, bounds: Bounds) -
         };
         match response {
             Ok(response) => until_sent(explained(response, &path, &id), place),
+            Err(_) if wait.is_on() => refuse(&bulk::no_room().into(), &id),
             Err(_) => refuse(&too_slow(), &id),
         }
     };

@@ -22,6 +22,8 @@ use crate::error::{ApiError, ApiResult};
 
 /// Starts that may wait in one organization.
 pub(crate) const LINE_LEN_MAX: usize = 100;
+/// What their files hold together; twice the largest that one may have.
+const LINE_BYTES_MAX: usize = 64 << 20;
 /// How long to stay away when the line is full.
 const FULL_RETRY: Duration = Duration::from_secs(5);
 
@@ -105,6 +107,10 @@ impl Queue {
         let line = lines.entry(organization.clone()).or_default();
         if line.tickets.len() >= LINE_LEN_MAX {
             return Err(full());
+        }
+        let waiting = line.tickets.values().map(|it| bytes_of(&it.request));
+        if waiting.sum::<usize>() + bytes_of(&request) > LINE_BYTES_MAX {
+            return Err(heavy());
         }
         let turn = line.next_turn(&owner.user);
         let (told, outcome) = oneshot::channel();
@@ -286,6 +292,20 @@ fn full() -> ApiError {
         .into()
 }
 
+fn heavy() -> ApiError {
+    let mebibytes = LINE_BYTES_MAX >> 20;
+    let message = format!(
+        "the files of starts of the organization that wait may have {mebibytes} MiB together; try again later"
+    );
+    let refusal = Refusal::new(Reason::Overloaded, message);
+    refusal.retry_after(FULL_RETRY).into()
+}
+
+fn bytes_of(request: &StartRequest) -> usize {
+    let files = request.mounted_files.iter();
+    files.map(|file| file.content.len()).sum()
+}
+
 fn ending() -> ApiError {
     let message = "the gateway ends; start the sandbox again";
     let refusal = Refusal::new(Reason::BackendUnavailable, message);
@@ -294,6 +314,8 @@ fn ending() -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use palisade_model::sandbox::MountedFile;
+
     use super::*;
 
     fn owner(user: &str) -> Owner {
@@ -363,6 +385,28 @@ mod tests {
         assert_eq!(refused.unwrap_err().refusal.reason, Reason::Overloaded);
         drop(places);
         assert!(queue.close_if_empty(&"acme".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn the_files_of_those_who_wait_are_bounded() {
+        let queue = Queue::default();
+        let heavy = |bytes| {
+            let file = MountedFile {
+                path: "/data".to_owned(),
+                content: vec![0; bytes],
+            };
+            let request = StartRequest {
+                mounted_files: vec![file],
+                ..StartRequest::default()
+            };
+            queue.join(owner("ada"), Arc::new(request), no_room())
+        };
+        let first = heavy(LINE_BYTES_MAX - 1).unwrap();
+        let _second = heavy(1).unwrap();
+        let refused = heavy(1).unwrap_err().refusal;
+        assert_eq!(refused.reason, Reason::Overloaded);
+        drop(first);
+        heavy(1).unwrap();
     }
 
     #[tokio::test]

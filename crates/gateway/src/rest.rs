@@ -10,7 +10,6 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::RequestPartsExt as _;
 use axum::body::Body;
@@ -31,17 +30,15 @@ use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_wire::grpc_status;
 use palisade_wire::transcode::{self, RULES, Rule, Texts, Verb};
-use tokio::time;
 use tower::ServiceExt as _;
 
+use crate::bulk::{Berth, Refused};
 use crate::context::{Context, status};
 use crate::error::{ApiError, ApiResult};
 use crate::guard::{self, AfterReply, Guard};
 
 /// The largest body: the largest file that a call carries, as base64, and room.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_mins(1);
 /// What comes before a message in gRPC: whether it is compressed, and its length.
 const PREFIX_LEN: usize = 5;
 
@@ -155,7 +152,8 @@ async fn enter(rule: &'static Rule, behind: Router, request: Request) -> Respons
 
 /// What the guard lets through: from the body to the answer.
 async fn call(State(Behind(services)): State<Behind>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let berth = parts.extensions.remove::<Berth>();
     let (Some(called), Some(context)) = (
         parts.extensions.get::<Called>().cloned(),
         parts.extensions.get::<Context>().cloned(),
@@ -164,7 +162,8 @@ async fn call(State(Behind(services)): State<Behind>, request: Request) -> Respo
         return tonic::Status::internal("the call passed no guard").into_http();
     };
     let id = context.request_id.clone();
-    match answered(services, &called, context, parts.headers, body).await {
+    let large = (body, berth);
+    match answered(services, &called, context, parts.headers, large).await {
         Ok(response) => response,
         Err(error) => status(&error, &id).into_http(),
     }
@@ -175,14 +174,18 @@ async fn answered(
     called: &Called,
     context: Context,
     headers: HeaderMap,
-    body: Body,
+    (body, berth): (Body, Option<Berth>),
 ) -> ApiResult<Response> {
     let body = read(&headers, body).await?;
     let message = transcode::encode_request(called.rule, &called.texts, &body);
     let message = message.map_err(Refusal::invalid)?;
     drop(body);
-    let request = grpc_request(called.rule, context, headers, &message)?;
+    let mut request = grpc_request(called.rule, context, headers, &message)?;
     drop(message);
+    if let Some(berth) = berth {
+        // From here on it is the handler's.
+        request.extensions_mut().insert(berth);
+    }
     let Ok(answer) = services.oneshot(request).await;
     let (mut parts, body) = answer.into_parts();
     // A refusal goes on as it is: whoever let the request in tells it.
@@ -209,15 +212,16 @@ async fn read(headers: &HeaderMap, body: Body) -> ApiResult<Bytes> {
     if length.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
-    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
-    match time::timeout(BODY_TIME, whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) | Err(_) => {
-            let message = "the body did not arrive whole";
-            Err(Refusal::new(Reason::InvalidRequest, message).into())
-        }
+    // Whoever let it in ends it when it takes too long.
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Refused::among(&*error).map_or_else(broken_off, ApiError::from)),
     }
+}
+
+fn broken_off() -> ApiError {
+    Refusal::new(Reason::InvalidRequest, "the body did not arrive whole").into()
 }
 
 fn too_large() -> ApiError {

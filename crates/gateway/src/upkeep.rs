@@ -80,7 +80,7 @@ impl Upkeep {
         let (organization, uid) = (&runner.organization, runner.uid);
         let live = |page| store.list_sandboxes_of_runner(organization, uid, page);
         let to_end = each(live, |it| Some(it).filter(|it| it.status.stop.is_some()));
-        let lost: Vec<Sandbox> = to_end.await?.into_iter().flatten().collect();
+        let lost = to_end.await?;
         if lost.is_empty() {
             return Ok(());
         }

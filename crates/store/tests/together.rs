@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 
 use futures_util::future::join_all;
-use palisade_model::sandbox::Sandbox;
+use palisade_model::sandbox::{MountedFile, Sandbox};
 use palisade_store::conformance::fixture::{Fleet, fleet};
 use palisade_store::sandbox::{Basis, InsertError};
 use palisade_store::{Fault, Sandboxes as _, SqliteStore};
@@ -141,7 +141,7 @@ async fn what_is_wrong_with_one_is_said_to_that_one_alone() {
 }
 
 #[tokio::test]
-async fn a_write_that_fails_adds_none_and_is_said_to_all() {
+async fn a_write_that_fails_adds_none_and_the_others_may_try_again() {
     let scene = scene().await;
     let (good, bad) = (scene.acme.sandbox(), scene.acme.sandbox());
     let lock = Lock::of(&scene.path).await;
@@ -155,9 +155,15 @@ async fn a_write_that_fails_adds_none_and_is_said_to_all() {
         bad.id
     );
     lock.release(trap.leak()).await;
-    for added in adding.await {
-        assert!(matches!(added, Err(InsertError::Fault(_))), "{added:?}");
-    }
+    let added = adding.await;
+    let [
+        Err(InsertError::Fault(Fault::Unavailable(_))),
+        Err(InsertError::Fault(Fault::Unavailable(_))),
+        Err(InsertError::Fault(Fault::Damaged(_))),
+    ] = &added[..]
+    else {
+        panic!("{added:?}");
+    };
     assert!(!scene.has(&good).await && !scene.has(&bad).await);
     scene.acme.start(&scene.store).await;
 }
@@ -201,4 +207,30 @@ async fn a_store_that_closes_ends_what_was_begun_and_refuses_what_waits() {
     let of = &begun.owner.organization;
     again.get_sandbox(of, begun.id).await.unwrap();
     assert!(again.get_sandbox(of, late.id).await.is_err());
+}
+
+#[tokio::test]
+async fn a_transaction_takes_no_more_than_so_many_bytes() {
+    let scene = scene().await;
+    let mut heavy = [
+        scene.acme.sandbox(),
+        scene.acme.sandbox(),
+        scene.acme.sandbox(),
+    ];
+    for sandbox in &mut heavy {
+        sandbox.launch.mounted_files = vec![MountedFile {
+            path: "/data".to_owned(),
+            content: vec![7; 1 << 20],
+        }];
+    }
+    let lock = Lock::of(&scene.path).await;
+    let adding = heavy
+        .each_ref()
+        .map(|it| scene.hand_in(it, scene.acme.basis()));
+    let before = commits(&scene.path);
+    lock.release("").await;
+    for added in join_all(adding).await {
+        added.unwrap();
+    }
+    assert_eq!(commits(&scene.path), before + 3);
 }

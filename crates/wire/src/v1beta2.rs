@@ -18,7 +18,7 @@ mod wait;
 
 pub use discovery::{ProfileInfo, RunnerInfo, available_runner, profile_summary};
 pub use exec::{
-    BadFrame, ExecCall, ExecRunning, ExecStart, Keep, OutputKind, Produced, exec_call, exec_error,
+    BadFrame, ExecCall, ExecRunning, ExecStart, OutputKind, Produced, exec_call, exec_error,
     exec_exit, exec_input, exec_output, exec_ready, exec_response, exec_start, init_missing,
 };
 pub use file::{

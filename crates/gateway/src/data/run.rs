@@ -43,7 +43,7 @@ async fn outcome(way: &Way, call: ExecCall) -> Result<pb::ExecSandboxResponse, A
         sandbox: _,
         spec,
         limit: _,
-        keep,
+        keep_bytes,
     } = call;
     let Exec { input, mut events } = way.attach.exec(way.id, spec).await?;
     drop(input);
@@ -51,8 +51,8 @@ async fn outcome(way: &Way, call: ExecCall) -> Result<pb::ExecSandboxResponse, A
     while let Some(event) = events.recv().await {
         match event {
             ExecEvent::Started => {}
-            ExecEvent::Stdout(data) => stdout.take(&data, keep, &stderr),
-            ExecEvent::Stderr(data) => stderr.take(&data, keep, &stdout),
+            ExecEvent::Stdout(data) => stdout.take(&data, keep_bytes),
+            ExecEvent::Stderr(data) => stderr.take(&data, keep_bytes),
             ExecEvent::Exit(exit) => return Ok(exec_response(exit, stdout, stderr)),
             ExecEvent::Failed(error) => return Err(error),
         }

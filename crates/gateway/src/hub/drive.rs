@@ -94,7 +94,7 @@ impl Driver {
         let live = each(live, |sandbox| {
             self.hub.inner.picture.note(&sandbox);
             let may_lack = secrets::may_lack(&sandbox);
-            (sandbox.id, sandbox.status, may_lack)
+            Some((sandbox.id, sandbox.status, may_lack))
         });
         let mut desired = BTreeSet::new();
         for (id, status, may_lack) in live.await? {
@@ -125,13 +125,12 @@ impl Driver {
     async fn kept_until(&self, id: SandboxId) -> Result<Option<Timestamp>, Fault> {
         let tools = &self.hub.inner.tools;
         let organization = &self.session.organization;
-        let sandbox = match tools.store.get_sandbox(organization, id).await {
-            Ok(sandbox) if sandbox.placement.runner_uid == self.session.uid => sandbox,
+        let status = match tools.store.get_standing(organization, id).await {
+            Ok(Standing { runner, status }) if runner == self.session.uid => status,
             Ok(_) | Err(GetError::NotFound) => return Ok(None),
             Err(GetError::Fault(fault)) => return Err(fault),
         };
-        let until = sandbox
-            .status
+        let until = status
             .ended_at
             .map(|ended| ended.saturating_add(tools.config.logs_kept));
         Ok(until.filter(|until| *until > tools.now()))

@@ -20,6 +20,7 @@ use super::absent::not_implemented;
 use super::pause::Pausing;
 use super::start::Admission;
 use crate::access::Access;
+use crate::bulk::Berth;
 use crate::context::Context;
 use crate::data::DataPlane;
 use crate::error::ApiError;
@@ -94,6 +95,7 @@ impl GatewayService for SandboxService {
         request: Request<pb::StartSandboxRequest>,
     ) -> Answer<pb::StartSandboxResponse> {
         let context = Context::of(&request)?;
+        let berth = Berth::of(&request);
         let outcome = async {
             let deadline = guard::deadline(request.metadata().as_ref());
             let header = request.metadata().get(WAIT_HEADER);
@@ -109,6 +111,8 @@ impl GatewayService for SandboxService {
             });
             let mut asked = start_request(message)?;
             asked.key = key;
+            // What waits in line is bounded there, and would hold up others meanwhile.
+            let _berth = berth.filter(|_| wait.is_none());
             let limit = self.tools.config.call_time + wait.unwrap_or_default();
             let admitted = self.admission.admit(&context.caller, asked, wait);
             let admitted = time::timeout(limit, admitted).await;
@@ -235,7 +239,12 @@ impl GatewayService for SandboxService {
     async fn raw(&self, request: Request<pb::RawSandboxRequest>) -> Answer<pb::RawSandboxResponse> {
         let context = Context::of(&request)?;
         let deadline = guard::deadline(request.metadata().as_ref());
-        let done = self.raw_action(&context.caller, request.into_inner(), deadline);
+        let berth = Berth::of(&request);
+        let request = request.into_inner();
+        // A command lasts as long as it does, and needs what was sent only to begin.
+        let is_command = request.action_type == i32::from(pb::ActionType::Exec);
+        let _berth = berth.filter(|_| !is_command);
+        let done = self.raw_action(&context.caller, request, deadline);
         context.tell(done.await)
     }
 

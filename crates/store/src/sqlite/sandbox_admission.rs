@@ -3,10 +3,11 @@
 //! A commit costs a turn of the disk, for one sandbox as for many. So whoever
 //! adds one hands it to a task, which takes all that wait, decides on them one
 //! after another as if each had a transaction of its own, and answers once they
-//! are on the disk. Whoever goes away before that leaves nothing behind.
+//! are on the disk. Whoever goes away before it is begun leaves nothing behind.
 //!
-//! What is wrong with one is answered to that one alone. Only a write that
-//! fails undoes the transaction for all that are in it, and says so to each.
+//! What is wrong with one is answered to that one alone. A write that fails, or
+//! a store that is away, undoes the transaction for all that are in it; the others
+//! are told that they may try again.
 
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::sandbox::{Basis, InsertError};
 
 /// The most that one transaction adds: its end is what the first of them waits for.
 const TOGETHER: usize = 64;
+/// As soon as the files of those in it hold so much, it takes no more: others wait for
+/// the lock.
+const TOGETHER_BYTES: usize = 1 << 20;
 /// How many wait before more have to wait for a place to wait in.
 const WAITING: usize = 256;
 
@@ -51,6 +55,11 @@ type Decided = (Answer, Result<(), InsertError>);
 #[derive(Debug, thiserror::Error)]
 #[error("the store was closed")]
 struct Closed;
+
+/// What another one did undid the transaction.
+#[derive(Debug, thiserror::Error)]
+#[error("the transaction was undone by another sandbox in it")]
+struct Undone;
 
 /// Too many wait already.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +112,11 @@ async fn serve(writer: Writer, mut queue: mpsc::Receiver<Waiting>, closing: Canc
     while let Some(Some(first)) = closing.run_until_cancelled(queue.recv()).await {
         Box::pin(add_together(&writer, first, &mut queue)).await;
     }
+    // Whoever is handing one over at this moment is told, too.
+    queue.close();
+    while let Some(waiting) = queue.recv().await {
+        tell(waiting.answer, Err(closed()));
+    }
 }
 
 /// Adds the first and all that came while the lock was waited for.
@@ -112,18 +126,20 @@ async fn add_together(writer: &Writer, first: Waiting, queue: &mut mpsc::Receive
         Err(fault) => return refuse_all(first, queue, &fault),
     };
     let mut decided = Vec::new();
+    let mut bytes = 0;
     let mut next = Some(first);
     while let Some(waiting) = next {
+        bytes += bytes_of(&waiting.sandbox);
         match decide(&mut write, waiting).await {
             Ok(done) => decided.extend(done),
             Err((answer, fault)) => {
                 // What was written is undone, and what was decided stood on it.
                 drop(write);
-                decided.push((answer, Ok(())));
-                return tell_all(decided, &Err(fault));
+                tell(answer, Err(fault.into()));
+                return tell_all(decided, &Err(unavailable(Undone)));
             }
         }
-        next = (decided.len() < TOGETHER)
+        next = (decided.len() < TOGETHER && bytes < TOGETHER_BYTES)
             .then(|| queue.try_recv().ok())
             .flatten();
     }
@@ -151,13 +167,22 @@ async fn decide(write: &mut Write, waiting: Waiting) -> Result<Option<Decided>, 
     if answer.is_closed() {
         return Ok(None);
     }
-    if let Err(refused) = admit(write, &sandbox, basis).await {
-        return Ok(Some((answer, Err(refused))));
+    match admit(write, &sandbox, basis).await {
+        Ok(()) => {}
+        // SQLite may have ended the transaction together with the read.
+        Err(InsertError::Fault(fault)) if fault.may_retry() => return Err((answer, fault)),
+        Err(refused) => return Ok(Some((answer, Err(refused)))),
     }
     match insert(write, sandbox).await {
         Ok(()) => Ok(Some((answer, Ok(())))),
         Err(fault) => Err((answer, fault)),
     }
+}
+
+/// What makes a sandbox large.
+fn bytes_of(sandbox: &Sandbox) -> usize {
+    let files = sandbox.launch.mounted_files.iter();
+    files.map(|file| file.content.len()).sum()
 }
 
 /// Answers all, with the fault of the transaction if it had one.

@@ -27,9 +27,9 @@ const TERMINAL: Terminal = Terminal {
     width: 80,
     height: 24,
 };
-/// What is kept of both outputs together when the client does not say: an answer that
-/// clients of gRPC take that were not told to take more than usual.
-const KEPT_BYTES: usize = (4 << 20) - (64 << 10);
+/// What is kept of each output when the client does not say: both of them fit into an
+/// answer that clients of gRPC take which were not told to take more than usual.
+const KEPT_BYTES: usize = (2 << 20) - (32 << 10);
 /// The most that a client can have kept of each output.
 const KEPT_KIB_MAX: u32 = 32 * 1024;
 
@@ -63,17 +63,8 @@ pub struct ExecCall {
     pub spec: ExecSpec,
     /// How long it may run.
     pub limit: Option<Duration>,
-    /// How much of its output to keep.
-    pub keep: Keep,
-}
-
-/// How many bytes of output are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
-    /// Of each of the two.
-    each: usize,
-    /// Of both of them.
-    together: usize,
+    /// How many bytes of each output to keep.
+    pub keep_bytes: usize,
 }
 
 /// One output of a command: what was kept of how much.
@@ -186,7 +177,7 @@ pub fn exec_call(message: pb::ExecSandboxRequest) -> Result<ExecCall, Refusal> {
         buffered_max_kib,
     } = message;
     let mut violations = Vec::new();
-    let keep = kept(&mut violations, output_handling, buffered_max_kib)?;
+    let keep_bytes = kept(&mut violations, output_handling, buffered_max_kib)?;
     let limit = time_limit(&mut violations, max_timeout_seconds);
     // Arguments alone would make the first of them the program.
     let words = if command.is_empty() {
@@ -204,7 +195,7 @@ pub fn exec_call(message: pb::ExecSandboxRequest) -> Result<ExecCall, Refusal> {
             terminal: None,
         },
         limit,
-        keep,
+        keep_bytes,
     })
 }
 
@@ -268,34 +259,11 @@ pub fn init_missing() -> Refusal {
     Refusal::invalid(vec![Violation::new(path, ViolationKind::Required, text)])
 }
 
-impl Keep {
-    const NOTHING: Self = Self {
-        each: 0,
-        together: 0,
-    };
-    const USUAL: Self = Self {
-        each: KEPT_BYTES,
-        together: KEPT_BYTES,
-    };
-
-    /// So much of each output, whatever the other one is.
-    fn each(bytes: usize) -> Self {
-        Self {
-            each: bytes,
-            together: usize::MAX,
-        }
-    }
-}
-
 impl Produced {
-    /// Takes in what was written, and keeps it while there is room for it beside what
-    /// is kept of the other output.
-    pub fn take(&mut self, data: &[u8], keep: Keep, other: &Self) {
+    /// Takes in what was written, and keeps it while there is room for it.
+    pub fn take(&mut self, data: &[u8], keep_bytes: usize) {
         self.bytes = self.bytes.saturating_add(data.len() as u64);
-        let most = keep
-            .each
-            .min(keep.together.saturating_sub(other.kept.len()));
-        let room = most.saturating_sub(self.kept.len());
+        let room = keep_bytes.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&data[..data.len().min(room)]);
     }
 
@@ -311,11 +279,11 @@ fn answer(answer: ExecAnswer) -> pb::ExecStreamResponse {
 }
 
 /// How much of each output to keep.
-fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<Keep, Refusal> {
+fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<usize, Refusal> {
     let Ok(policy) = pb::OutputPolicy::try_from(handling) else {
         let text = format!("has the unknown number {handling}");
         wrong(violations, "output_handling", ViolationKind::Invalid, text);
-        return Ok(Keep::NOTHING);
+        return Ok(0);
     };
     let has_cap = max_kib > 0;
     match policy {
@@ -324,9 +292,9 @@ fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<
             wrong(violations, "buffered_max_kib", ViolationKind::TooMany, text);
         }
         pb::OutputPolicy::Unspecified | pb::OutputPolicy::Buffered if has_cap => {
-            return Ok(Keep::each(usize::try_from(max_kib).unwrap_or(0) * 1024));
+            return Ok(usize::try_from(max_kib).unwrap_or(0) * 1024);
         }
-        pb::OutputPolicy::Unspecified | pb::OutputPolicy::Buffered => return Ok(Keep::USUAL),
+        pb::OutputPolicy::Unspecified | pb::OutputPolicy::Buffered => return Ok(KEPT_BYTES),
         pb::OutputPolicy::Discard if has_cap => {
             let text = "has a meaning only when output is buffered";
             wrong(
@@ -343,7 +311,7 @@ fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<
             return Err(refusal.with("feature", "output_handling"));
         }
     }
-    Ok(Keep::NOTHING)
+    Ok(0)
 }
 
 /// A side of a terminal; zero means that the client does not know.

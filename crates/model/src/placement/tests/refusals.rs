@@ -101,7 +101,7 @@ fn an_organization_without_runners_is_told_so() {
 }
 
 #[test]
-fn the_quota_of_the_organization_is_named() {
+fn the_quota_is_named() {
     let mut caller = Caller::new(with_cpu("8"));
     caller.quota.cpu = Some("2".parse().unwrap());
     let found = refusal(&caller, &fleet(vec![plain()], 1));

@@ -188,16 +188,16 @@ fn output_is_kept_as_the_policy_says() {
             message.output_handling = policy;
             message.buffered_max_kib = kib;
         });
-        call.map(|call| call.keep)
+        call.map(|call| call.keep_bytes)
     };
     let (buffered, discard) = (
         pb::OutputPolicy::Buffered.into(),
         pb::OutputPolicy::Discard.into(),
     );
-    assert_eq!(keep(0, 0), Ok(Keep::USUAL));
-    assert_eq!(keep(0, 3), Ok(Keep::each(3 * 1024)));
-    assert_eq!(keep(buffered, 1), Ok(Keep::each(1024)));
-    assert_eq!(keep(discard, 0), Ok(Keep::NOTHING));
+    assert_eq!(keep(0, 0), Ok(KEPT_BYTES));
+    assert_eq!(keep(0, 3), Ok(3 * 1024));
+    assert_eq!(keep(buffered, 1), Ok(1024));
+    assert_eq!(keep(discard, 0), Ok(0));
     assert_eq!(fields(&keep(discard, 1).unwrap_err()), ["buffered_max_kib"]);
     assert_eq!(
         fields(&keep(buffered, u32::MAX).unwrap_err()),
@@ -216,10 +216,10 @@ fn a_negative_limit_is_refused() {
 
 #[test]
 fn what_is_cut_is_counted_and_said() {
-    let (mut stdout, stderr) = (Produced::default(), Produced::default());
-    stdout.take(b"abc", Keep::each(4), &stderr);
-    stdout.take(b"def", Keep::each(4), &stderr);
-    let response = exec_response(Exit(7), stdout, stderr);
+    let mut stdout = Produced::default();
+    stdout.take(b"abc", 4);
+    stdout.take(b"def", 4);
+    let response = exec_response(Exit(7), stdout, Produced::default());
     let expected = pb::ExecResponse {
         stdout: b"abcd".to_vec(),
         exit_code: 7,
@@ -233,15 +233,14 @@ fn what_is_cut_is_counted_and_said() {
 #[test]
 fn both_outputs_fit_into_one_answer_that_any_client_takes() {
     let (mut stdout, mut stderr) = (Produced::default(), Produced::default());
-    let piece = vec![b'x'; 1 << 20];
-    for _ in 0..3 {
-        stdout.take(&piece, Keep::USUAL, &stderr);
-        stderr.take(&piece, Keep::USUAL, &stdout);
-    }
+    stdout.take(&vec![b'x'; 3 << 20], KEPT_BYTES);
+    stderr.take(&vec![b'y'; 3 << 20], KEPT_BYTES);
     let response = exec_response(Exit(0), stdout, stderr);
     assert!(prost::Message::encoded_len(&response) <= 4 << 20);
     let result = response.result.unwrap();
     assert!(result.stdout_truncated && result.stderr_truncated);
-    assert_eq!(result.stdout.len() + result.stderr.len(), KEPT_BYTES);
-    assert_eq!(result.stderr_bytes_produced, 3 << 20);
+    assert_eq!(
+        (result.stdout.len(), result.stderr.len()),
+        (KEPT_BYTES, KEPT_BYTES)
+    );
 }
