@@ -29,6 +29,7 @@ use tokio::time::{self, Sleep};
 use tonic::Status;
 
 use crate::context::status;
+use crate::rest::PREFIX_LEN;
 
 /// What nobody has to wait with.
 const SMALL: usize = 64 * 1024;
@@ -40,8 +41,6 @@ const OF_ONE: usize = AT_ONCE / 2;
 const WAITING_OF_ONE: usize = 256;
 /// How long a caller is told to wait when there was no room.
 const RETRY: Duration = Duration::from_secs(1);
-/// What comes before a message in gRPC: whether it is compressed, and its length.
-const PREFIX: usize = 5;
 
 /// The room for large requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -251,7 +250,7 @@ impl Measured {
         {
             let says = u32::from_be_bytes([a, b, c, d]);
             let says = usize::try_from(says).unwrap_or(usize::MAX);
-            self.seen = self.seen.max(says.saturating_add(PREFIX));
+            self.seen = self.seen.max(says.saturating_add(PREFIX_LEN));
         }
     }
 

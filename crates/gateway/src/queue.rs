@@ -13,7 +13,7 @@ use std::time::Duration;
 use palisade_model::name::{OrganizationId, UserId};
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
-use palisade_model::sandbox::{Owner, Sandbox, StartRequest};
+use palisade_model::sandbox::{MountedFile, Owner, Sandbox, StartRequest};
 use palisade_wire::rest::{StartQueue, WaitingStart};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -108,6 +108,7 @@ impl Queue {
         if line.tickets.len() >= LINE_LEN_MAX {
             return Err(full());
         }
+        let bytes_of = |it: &StartRequest| MountedFile::total_bytes(&it.mounted_files);
         let waiting = line.tickets.values().map(|it| bytes_of(&it.request));
         if waiting.sum::<usize>() + bytes_of(&request) > LINE_BYTES_MAX {
             return Err(heavy());
@@ -301,11 +302,6 @@ fn heavy() -> ApiError {
     refusal.retry_after(FULL_RETRY).into()
 }
 
-fn bytes_of(request: &StartRequest) -> usize {
-    let files = request.mounted_files.iter();
-    files.map(|file| file.content.len()).sum()
-}
-
 fn ending() -> ApiError {
     let message = "the gateway ends; start the sandbox again";
     let refusal = Refusal::new(Reason::BackendUnavailable, message);
@@ -314,8 +310,6 @@ fn ending() -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use palisade_model::sandbox::MountedFile;
-
     use super::*;
 
     fn owner(user: &str) -> Owner {

@@ -40,7 +40,7 @@ use crate::guard::{self, AfterReply, Guard};
 /// The largest body: the largest file that a call carries, as base64, and room.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What comes before a message in gRPC: whether it is compressed, and its length.
-const PREFIX_LEN: usize = 5;
+pub(crate) const PREFIX_LEN: usize = 5;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -167,6 +167,13 @@ pub struct MountedFile {
     pub content: Vec<u8>,
 }
 
+impl MountedFile {
+    /// How many bytes files hold together.
+    pub fn total_bytes(files: &[Self]) -> usize {
+        files.iter().map(|file| file.content.len()).sum()
+    }
+}
+
 impl std::fmt::Debug for MountedFile {
     /// Leaves the content out: it may be a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use super::sandbox_count::occupancy;
 use super::sandbox_list::{list, list_of_runner};
 use super::sandbox_quota::usage;
-use super::sandbox_write::{change, purge};
+use super::sandbox_write::{change, purge, standing};
 use super::{Columns as _, SqliteStore, fault};
 use crate::error::{Fault, GetError};
 use crate::form::{Record, read_record, read_status};
@@ -23,8 +23,6 @@ use crate::sandbox::{
 };
 
 const GET: &str = "SELECT * FROM sandboxes WHERE organization = $1 AND id = $2";
-const GET_STANDING: &str = "SELECT runner_uid, status FROM sandboxes
-    WHERE organization = $1 AND id = $2";
 const FILES: &str = "SELECT path, content FROM sandbox_files WHERE sandbox = $1 ORDER BY position";
 
 #[async_trait]
@@ -50,10 +48,7 @@ impl Sandboxes for SqliteStore {
         organization: &OrganizationId,
         id: SandboxId,
     ) -> Result<Standing, GetError> {
-        let query = sqlx::query(GET_STANDING)
-            .bind(organization.as_str())
-            .bind(id.to_string());
-        let row = query.fetch_optional(&self.readers).await.map_err(fault)?;
+        let row = standing(&self.readers, organization, id).await?;
         let row = row.ok_or(GetError::NotFound)?;
         Ok(Standing {
             runner: row.parsed("runner_uid")?,

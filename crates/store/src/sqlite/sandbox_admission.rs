@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use palisade_model::sandbox::Sandbox;
+use palisade_model::sandbox::{MountedFile, Sandbox};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -129,7 +129,7 @@ async fn add_together(writer: &Writer, first: Waiting, queue: &mut mpsc::Receive
     let mut bytes = 0;
     let mut next = Some(first);
     while let Some(waiting) = next {
-        bytes += bytes_of(&waiting.sandbox);
+        bytes += MountedFile::total_bytes(&waiting.sandbox.launch.mounted_files);
         match decide(&mut write, waiting).await {
             Ok(done) => decided.extend(done),
             Err((answer, fault)) => {
@@ -177,12 +177,6 @@ async fn decide(write: &mut Write, waiting: Waiting) -> Result<Option<Decided>, 
         Ok(()) => Ok(Some((answer, Ok(())))),
         Err(fault) => Err((answer, fault)),
     }
-}
-
-/// What makes a sandbox large.
-fn bytes_of(sandbox: &Sandbox) -> usize {
-    let files = sandbox.launch.mounted_files.iter();
-    files.map(|file| file.content.len()).sum()
 }
 
 /// Answers all, with the fault of the transaction if it had one.

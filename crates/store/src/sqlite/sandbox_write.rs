@@ -7,6 +7,8 @@ use palisade_model::id::SandboxId;
 use palisade_model::name::{OrganizationId, Tag};
 use palisade_model::sandbox::state::Effect;
 use palisade_model::sandbox::{MountedFile, Owner, Sandbox, Status};
+use sqlx::SqliteExecutor;
+use sqlx::sqlite::SqliteRow;
 
 use super::transaction::Write;
 use super::{Columns as _, fault, sandbox_quota};
@@ -31,7 +33,7 @@ const INSERT: &str = "INSERT INTO sandboxes (id, organization, user_id, runner_u
 const INSERT_TAG: &str = "INSERT INTO sandbox_tags (sandbox, tag) VALUES ($1, $2)";
 const INSERT_FILE: &str = "INSERT INTO sandbox_files (sandbox, position, path, content)
     VALUES ($1, $2, $3, $4)";
-const GET_STATUS: &str = "SELECT runner_uid, status FROM sandboxes
+const GET_STANDING: &str = "SELECT runner_uid, status FROM sandboxes
     WHERE organization = $1 AND id = $2";
 const UPDATE_STATUS: &str = "UPDATE sandboxes
     SET phase = $3, is_over = $4, status = $5, ended_at = $6
@@ -74,12 +76,7 @@ pub(super) async fn change(
     id: SandboxId,
     change: StatusChange,
 ) -> Result<Option<StatusChanged>, Fault> {
-    let row = sqlx::query(GET_STATUS)
-        .bind(organization.as_str())
-        .bind(id.to_string())
-        .fetch_optional(write.connection())
-        .await
-        .map_err(fault)?;
+    let row = standing(write.connection(), organization, id).await?;
     let Some(row) = row else {
         return Ok(None);
     };
@@ -95,6 +92,18 @@ pub(super) async fn change(
         Effect::Unchanged => {}
     }
     Ok(Some(StatusChanged { status, effect }))
+}
+
+/// Where a sandbox is and how it does, before or inside of a transaction.
+pub(super) async fn standing(
+    executor: impl SqliteExecutor<'_>,
+    organization: &OrganizationId,
+    id: SandboxId,
+) -> Result<Option<SqliteRow>, Fault> {
+    let query = sqlx::query(GET_STANDING)
+        .bind(organization.as_str())
+        .bind(id.to_string());
+    query.fetch_optional(executor).await.map_err(fault)
 }
 
 pub(super) async fn purge(

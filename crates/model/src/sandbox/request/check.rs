@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ResourceAmounts, StartRequest};
+use super::{MountedFile, ResourceAmounts, StartRequest};
 use crate::pod;
 use crate::quantity::Quantity;
 use crate::snapshot::MOUNT_BYTES_MIN;
@@ -147,8 +147,7 @@ impl StartRequest {
 
     fn file_violations(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
-        let bytes = self.mounted_files.iter().map(|file| file.content.len());
-        let bytes: usize = bytes.sum();
+        let bytes = MountedFile::total_bytes(&self.mounted_files);
         if bytes > MOUNTED_BYTES_MAX {
             violations.push(Violation::new(
                 FieldPath::from(["mounted_files"]),
