@@ -91,3 +91,83 @@ impl Freezer {
 fn read(file: &Path) -> io::Result<String> {
     fs::read_to_string(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::process::{Child, Command, Stdio};
+
+    use super::super::kill;
+    use super::super::mounts::{Detected, Mounts};
+    use super::*;
+
+    /// A group of this name in both versions, of which a host has one or both.
+    fn groups(name: &str) -> Vec<Freezer> {
+        let groups = match Mounts::of_host().unwrap() {
+            Detected::V2(root) => vec![Freezer::V2(root.join(name))],
+            Detected::V1(mounts) => {
+                let old = mounts.of("freezer").map(|root| root.join(name));
+                let new = mounts.unified().map(|root| root.join(name));
+                let old = old.into_iter().map(Freezer::V1);
+                old.chain(new.map(Freezer::V2)).collect()
+            }
+        };
+        assert!(!groups.is_empty(), "this host freezes nothing");
+        groups
+    }
+
+    fn directory(freezer: &Freezer) -> &Path {
+        let (Freezer::V1(group) | Freezer::V2(group)) = freezer;
+        group
+    }
+
+    /// Something that says what it is told, in the group.
+    fn echo(freezer: &Freezer) -> Child {
+        let group = directory(freezer);
+        fs::create_dir(group).unwrap();
+        let mut echo = Command::new("cat");
+        echo.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let echo = echo.spawn().unwrap();
+        fs::write(group.join("cgroup.procs"), echo.id().to_string()).unwrap();
+        echo
+    }
+
+    fn end(freezer: &Freezer, mut echo: Child) {
+        kill::all(directory(freezer), || freezer.thaw()).unwrap();
+        // Whoever killed it has taken note of its end already.
+        let _ = echo.wait();
+        kill::remove(directory(freezer)).unwrap();
+    }
+
+    #[test]
+    fn either_version_holds_on_to_what_it_froze_until_it_is_let_go_on() {
+        for freezer in groups(&format!("palisade-test-freeze-{}", std::process::id())) {
+            let mut echo = echo(&freezer);
+            assert!(!freezer.is_frozen());
+            freezer.freeze().unwrap();
+            assert!(
+                freezer.is_frozen() && freezer.is_done().unwrap(),
+                "{freezer:?}"
+            );
+            echo.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+            // It is there, and is not read.
+            let waiting = rustix::io::ioctl_fionread(echo.stdin.as_ref().unwrap()).unwrap();
+            assert_eq!(waiting, 1, "{freezer:?}");
+            freezer.thaw().unwrap();
+            assert!(!freezer.is_frozen());
+            let mut said = [0];
+            echo.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+            assert_eq!(&said, b"!", "{freezer:?}");
+            end(&freezer, echo);
+        }
+    }
+
+    #[test]
+    fn either_version_kills_what_it_froze() {
+        for freezer in groups(&format!("palisade-test-frozen-{}", std::process::id())) {
+            let echo = echo(&freezer);
+            freezer.freeze().unwrap();
+            end(&freezer, echo);
+        }
+    }
+}
