@@ -1,4 +1,7 @@
 //! The server binary: reads settings, begins to log, and runs one command.
+//!
+//! It brings its own allocator. What thousands of sandboxes leave between each other
+//! when they start and go is a third of the memory of a runner otherwise.
 
 mod cli;
 mod commands;
@@ -13,9 +16,13 @@ mod tokens;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tikv_jemallocator::Jemalloc;
 
 use cli::Cli;
 use out::Out;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
