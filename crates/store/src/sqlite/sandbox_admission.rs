@@ -7,10 +7,13 @@
 //!
 //! What is wrong with one is answered to that one alone. A write that fails, or
 //! a store that is away, undoes the transaction for all that are in it; the others
-//! are told that they may try again.
+//! are told that they may try again. So are those in a transaction that a defect of
+//! ours ends; the task outlives it, and goes on with those who wait.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use palisade_model::sandbox::{MountedFile, Sandbox};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +64,11 @@ struct Closed;
 #[error("the transaction was undone by another sandbox in it")]
 struct Undone;
 
+/// A defect ended the transaction. What it was is told where panics are.
+#[derive(Debug, thiserror::Error)]
+#[error("the transaction that adds sandboxes broke down")]
+struct BrokenDown;
+
 /// Too many wait already.
 #[derive(Debug, thiserror::Error)]
 #[error("no place in the queue of new sandboxes came free within {0:?}")]
@@ -93,7 +101,7 @@ impl Admission {
             mpsc::error::SendTimeoutError::Closed(_) => unavailable(Closed),
         })?;
         // The task's own waits are limited: for the lock, and for the queue before this.
-        answered.await.unwrap_or_else(|_| Err(closed()))
+        answered.await.unwrap_or_else(|_| Err(broken_down()))
     }
 
     /// Lets what was begun come to its end; what waits is refused.
@@ -108,9 +116,16 @@ fn closed() -> InsertError {
     InsertError::Fault(unavailable(Closed))
 }
 
+fn broken_down() -> InsertError {
+    InsertError::Fault(unavailable(BrokenDown))
+}
+
 async fn serve(writer: Writer, mut queue: mpsc::Receiver<Waiting>, closing: CancellationToken) {
     while let Some(Some(first)) = closing.run_until_cancelled(queue.recv()).await {
-        Box::pin(add_together(&writer, first, &mut queue)).await;
+        let adding = Box::pin(add_together(&writer, first, &mut queue));
+        // Whoever was in it is told by the loss of his answer. Nothing outlives it half
+        // done: the transaction is undone, and the queue holds who was not taken yet.
+        drop(AssertUnwindSafe(adding).catch_unwind().await);
     }
     // Whoever is handing one over at this moment is told, too.
     queue.close();
@@ -194,3 +209,6 @@ fn tell(answer: Answer, outcome: Result<(), InsertError>) {
     // Whoever went away while it was decided wants no answer.
     drop(answer.send(outcome));
 }
+
+#[cfg(test)]
+mod tests;
