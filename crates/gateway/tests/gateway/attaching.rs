@@ -4,16 +4,13 @@
 use std::time::Duration;
 
 use palisade_wire::proto::v1beta2 as pb;
-use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
 use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
-use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
 use palisade_wire::proto::v1beta2::log_stream_response::Response as LogAnswer;
 use tokio::sync::mpsc;
 use tokio::time;
-use tokio_stream::wrappers::ReceiverStream;
 
-use crate::rig::{Bearer, PATIENCE, channel, reason};
-use crate::scene::{Answers, Scene, code, frame, stdin};
+use crate::rig::{PATIENCE, reason};
+use crate::scene::{Scene, code, open, stdin};
 
 /// What goes through in one direction.
 const MUCH: usize = 100 << 20;
@@ -80,7 +77,7 @@ async fn output_and_errors_and_exit_come_through() {
     let scene = Scene::running().await;
     let (frames, mut answers) = scene.exec("fake both exit 5").await;
     drop(frames);
-    assert!(matches!(answers.next().await, Some(Answer::Ready(_))));
+    answers.ready().await;
     let (output, end) = answers.rest().await;
     assert_eq!(
         (output.as_slice(), code(end)),
@@ -101,7 +98,7 @@ async fn a_client_that_does_not_read_holds_the_command_up_and_loses_nothing() {
     let scene = Scene::running().await;
     let (frames, mut answers) = scene.exec("fake bytes 67108864 exit 0").await;
     drop(frames);
-    assert!(matches!(answers.next().await, Some(Answer::Ready(_))));
+    answers.ready().await;
     time::sleep(Duration::from_millis(500)).await;
     let id = scene.id.parse().unwrap();
     assert_eq!(
@@ -122,10 +119,7 @@ async fn a_client_that_leaves_kills_its_command() {
         "fake cat exit 0",
     ] {
         let (frames, mut answers) = scene.exec(words).await;
-        assert!(
-            matches!(answers.next().await, Some(Answer::Ready(_))),
-            "{words}"
-        );
+        answers.ready().await;
         drop((frames, answers));
         scene.alone().await;
     }
@@ -134,28 +128,15 @@ async fn a_client_that_leaves_kills_its_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_of_a_client_that_died_while_its_input_waits_is_killed_after_a_while() {
     let scene = Scene::running().await;
-    let process = tokio::runtime::Runtime::new().unwrap();
-    let address = scene.gateway.address;
-    let bearer = format!("Bearer {}", scene.stage.token("acme").await.reveal());
-    let id = scene.id.clone();
     let (sent, mut count) = mpsc::channel(100);
-    process.spawn(async move {
-        let bearer = Bearer(bearer.parse().unwrap());
-        let channel = channel(address).await.unwrap();
-        let mut streams = GatewayStreamingServiceClient::with_interceptor(channel, bearer);
-        let (frames, received) = mpsc::channel(1);
-        let _answers = streams.stream_exec(ReceiverStream::new(received)).await;
-        let init = pb::ExecStreamInit {
-            sandbox_id: id,
-            command: vec!["fake".into(), "ignore-stop".into()],
-            ..Default::default()
-        };
-        frames.send(frame(ExecFrame::Init(init))).await.unwrap();
-        loop {
-            frames.send(stdin(vec![0; FRAME])).await.unwrap();
+    let init = scene.init("fake ignore-stop");
+    let process = scene.elsewhere(async move |streams| {
+        let (frames, _answers) = open(streams, init).await.unwrap();
+        while frames.send(stdin(vec![0; FRAME])).await.is_ok() {
             sent.send(()).await.unwrap();
         }
     });
+    let process = process.await;
     // More than the queues on the way to the command, so that input waits.
     while time::timeout(Duration::from_secs(1), count.recv())
         .await
@@ -170,52 +151,25 @@ async fn the_command_of_a_client_that_died_while_its_input_waits_is_killed_after
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_whose_connection_breaks_goes_on_with_its_command_in_a_new_one() {
     let scene = Scene::running().await;
-    let process = tokio::runtime::Runtime::new().unwrap();
-    let address = scene.gateway.address;
-    let bearer = format!("Bearer {}", scene.stage.token("acme").await.reveal());
-    let id = scene.id.clone();
     let (told, mut sessions) = mpsc::channel(1);
-    process.spawn(async move {
-        let bearer = Bearer(bearer.parse().unwrap());
-        let channel = channel(address).await.unwrap();
-        let mut streams = GatewayStreamingServiceClient::with_interceptor(channel, bearer);
-        let (frames, received) = mpsc::channel(1);
-        let answers = streams.stream_exec(ReceiverStream::new(received)).await;
-        let mut answers = Answers(answers.unwrap().into_inner());
-        let init = pb::ExecStreamInit {
-            sandbox_id: id,
-            command: ["fake", "cat", "exit", "0"].map(str::to_owned).to_vec(),
-            ..Default::default()
-        };
-        frames.send(frame(ExecFrame::Init(init))).await.unwrap();
+    let init = scene.init("fake cat exit 0");
+    let process = scene.elsewhere(async move |streams| {
+        let (frames, mut answers) = open(streams, init).await.unwrap();
         frames.send(stdin(b"one ".to_vec())).await.unwrap();
-        let Some(Answer::Ready(ready)) = answers.next().await else {
-            panic!("ready comes first");
-        };
+        let session = answers.ready().await;
         answers.next().await;
-        told.send(ready.session_id).await.unwrap();
+        told.send(session).await.unwrap();
         std::future::pending::<()>().await;
     });
+    let process = process.await;
     let session = sessions.recv().await.unwrap();
     process.shutdown_background();
-    let (frames, received) = mpsc::channel(1);
-    let answers = scene.streams.clone();
-    let answers = { answers }.stream_exec(ReceiverStream::new(received)).await;
-    let mut answers = Answers(answers.unwrap().into_inner());
-    let init = pb::ExecStreamInit {
-        sandbox_id: scene.id.clone(),
-        resume_session_id: session,
-        ..Default::default()
-    };
-    frames.send(frame(ExecFrame::Init(init))).await.unwrap();
+    let opened = open(scene.streams.clone(), scene.resumed(&session)).await;
+    let (frames, mut answers) = opened.unwrap();
     frames.send(stdin(b"two".to_vec())).await.unwrap();
     drop(frames);
     let (text, end) = answers.rest().await;
-    assert_eq!(text, b"one two");
-    let Some(Answer::Exit(exit)) = end else {
-        panic!("the exit comes, not {end:?}");
-    };
-    assert_eq!(exit.exit_code, 0);
+    assert_eq!((text.as_slice(), code(end)), (b"one two".as_slice(), 0));
     scene.alone().await;
 }
 
@@ -223,7 +177,7 @@ async fn a_client_whose_connection_breaks_goes_on_with_its_command_in_a_new_one(
 async fn a_runner_that_ends_is_told_in_band_and_never_as_an_exit() {
     let scene = Scene::running().await;
     let (_frames, mut answers) = scene.exec("fake ignore-stop").await;
-    assert!(matches!(answers.next().await, Some(Answer::Ready(_))));
+    answers.ready().await;
     scene.runner.end();
     let Some(Answer::Error(error)) = answers.rest().await.1 else {
         panic!("an error frame comes");

@@ -17,19 +17,13 @@ use palisade_model::profile::Revision;
 use palisade_store::sandbox::Basis;
 use palisade_store::{ProfileRef, Profiles as _, Sandboxes as _};
 use palisade_wire::proto::v1beta2 as pb;
-use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
 use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
-use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 
-use crate::rig::{Bearer, Stage, channel, parsed, reason, running};
-
-type Streams = GatewayStreamingServiceClient<InterceptedService<Channel, Bearer>>;
+use crate::rig::{Stage, parsed, reason, running};
+use crate::scene::{Answers, Streams, connect, open};
 
 /// How many commands are being opened at once: more than a runner is asked for at once,
 /// and not more than the store answers in time on a machine with much else to do.
@@ -57,17 +51,11 @@ async fn many_commands(of_one: usize, commands: usize) {
         ..GatewayConfig::default()
     };
     let (stage, gateway, _runner, client) = Stage::configured(config).await;
-    let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
-    let bearer = Bearer(bearer.parse().unwrap());
     let id = client.start(running("fake until-stopped")).await.unwrap();
     client.runs(&id.sandbox_id).await;
     let mut streams = Vec::new();
     for _ in 0..16 {
-        let channel = channel(gateway.address).await.unwrap();
-        streams.push(GatewayStreamingServiceClient::with_interceptor(
-            channel,
-            bearer.clone(),
-        ));
+        streams.push(connect(&stage, &gateway).await);
     }
     let (go, all_open) = watch::channel(false);
     let (told, mut count) = mpsc::channel(commands);
@@ -112,35 +100,28 @@ async fn many_commands(of_one: usize, commands: usize) {
 
 /// Runs `cat` and holds it until all are open.
 async fn cat(
-    mut streams: Streams,
+    streams: Streams,
     sandbox_id: String,
     told: mpsc::Sender<()>,
     openings: Arc<Semaphore>,
     mut all_open: watch::Receiver<bool>,
 ) -> Result<String, String> {
-    let (frames, received) = mpsc::channel(2);
     let init = pb::ExecStreamInit {
         sandbox_id,
         command: ["fake", "cat", "exit", "0"].map(str::to_owned).to_vec(),
         ..Default::default()
     };
-    let request = Some(ExecFrame::Init(init));
-    frames
-        .send(pb::ExecStreamRequest { request })
-        .await
-        .unwrap();
     let opening = openings.acquire().await.unwrap();
-    let opened = streams.stream_exec(ReceiverStream::new(received)).await;
-    let first = match opened {
-        Ok(answers) => {
-            let mut answers = answers.into_inner();
-            answers.message().await.map(|first| (answers, first))
+    let first = match open(streams, init).await {
+        Ok((frames, Answers(mut answers))) => {
+            let first = answers.message().await;
+            first.map(|first| (frames, answers, first))
         }
         Err(status) => Err(status),
     };
     drop(opening);
     told.send(()).await.unwrap();
-    let (mut answers, first) = first.map_err(|status| reason(&status))?;
+    let (frames, mut answers, first) = first.map_err(|status| reason(&status))?;
     let mut last = first.and_then(|answer| answer.response);
     all_open.wait_for(|all| *all).await.unwrap();
     drop(frames);

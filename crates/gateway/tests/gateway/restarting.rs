@@ -6,16 +6,18 @@ use palisade_model::testing::sample_launch;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::SandboxStatus;
 
-use crate::rig::{Stage, config, running, until};
+use crate::rig::{Begun, Stage, config, running, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_killed_among_twenty_sandboxes_loses_none() {
-    let (stage, record, join) = Stage::awaiting_runner().await;
-    let token = stage.token("acme").await;
-    let gateway = stage.gateway(config()).await;
-    let runner = stage.runner(&join, &Arc::default());
-    gateway.connected(record.uid).await;
-    let client = gateway.client(&token).await;
+    let Begun {
+        stage,
+        uid,
+        gateway,
+        runner,
+        client,
+        ..
+    } = Begun::usual().await;
     let mut ids = Vec::new();
     for _ in 0..20 {
         let started = client.start(running("fake until-stopped")).await.unwrap();
@@ -24,8 +26,8 @@ async fn a_gateway_killed_among_twenty_sandboxes_loses_none() {
     // Some run, some were not even told to the runner.
     gateway.kill();
     let gateway = stage.gateway(config()).await;
-    gateway.connected(record.uid).await;
-    let client = gateway.client(&token).await;
+    gateway.connected(uid).await;
+    let client = gateway.client(&stage.token("acme").await).await;
     for id in &ids {
         client.runs(id).await;
     }
@@ -40,12 +42,13 @@ async fn a_gateway_killed_among_twenty_sandboxes_loses_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_while_the_gateway_is_away_is_known_afterwards() {
-    let (stage, record, join) = Stage::awaiting_runner().await;
-    let token = stage.token("acme").await;
-    let gateway = stage.gateway(config()).await;
-    let runner = stage.runner(&join, &Arc::default());
-    gateway.connected(record.uid).await;
-    let client = gateway.client(&token).await;
+    let Begun {
+        stage,
+        gateway,
+        runner,
+        client,
+        ..
+    } = Begun::usual().await;
     let started = client.start(running("fake until-stopped")).await.unwrap();
     client.runs(&started.sandbox_id).await;
     gateway.kill();
@@ -53,7 +56,7 @@ async fn what_ends_while_the_gateway_is_away_is_known_afterwards() {
     let id = started.sandbox_id.parse().unwrap();
     backend.stop(id, std::time::Duration::ZERO).await.unwrap();
     let gateway = stage.gateway(config()).await;
-    let client = gateway.client(&token).await;
+    let client = gateway.client(&stage.token("acme").await).await;
     assert_eq!(
         client.is_over(&started.sandbox_id).await.exit_code,
         Some(143)
@@ -83,21 +86,24 @@ async fn a_sandbox_that_nobody_knows_is_removed_from_the_runner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_left_is_named_and_its_sandboxes_are_taken_up_again() {
-    let (stage, record, join) = Stage::awaiting_runner().await;
-    let gateway = stage.gateway(config()).await;
-    let runner = stage.runner(&join, &Arc::default());
-    gateway.connected(record.uid).await;
-    let client = gateway.client(&stage.token("acme").await).await;
+    let Begun {
+        stage,
+        uid,
+        join,
+        gateway,
+        runner,
+        client,
+    } = Begun::usual().await;
     let started = client.start(running("fake until-stopped")).await.unwrap();
     client.runs(&started.sandbox_id).await;
     let world = runner.world.clone();
     runner.end();
-    gateway.disconnected(record.uid).await;
+    gateway.disconnected(uid).await;
     let seen = client.get(&started.sandbox_id).await.unwrap();
     assert_eq!(seen.sandbox_status(), SandboxStatus::Running);
     assert!(seen.status_reason.contains("runner local"));
     let _again = stage.runner(&join, &world);
-    gateway.connected(record.uid).await;
+    gateway.connected(uid).await;
     let seen = client.get(&started.sandbox_id).await.unwrap();
     assert_eq!(seen.sandbox_status(), SandboxStatus::Running);
     assert_eq!(seen.status_reason, "");
@@ -107,11 +113,14 @@ async fn a_runner_that_left_is_named_and_its_sandboxes_are_taken_up_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runner_that_leaves_in_the_middle_of_starts_catches_up() {
-    let (stage, record, join) = Stage::awaiting_runner().await;
-    let gateway = stage.gateway(config()).await;
-    let runner = stage.runner(&join, &Arc::default());
-    gateway.connected(record.uid).await;
-    let client = gateway.client(&stage.token("acme").await).await;
+    let Begun {
+        stage,
+        join,
+        gateway: _gateway,
+        runner,
+        client,
+        ..
+    } = Begun::usual().await;
     let mut ids = Vec::new();
     for _ in 0..10 {
         let started = client.start(running("fake until-stopped")).await.unwrap();
@@ -128,16 +137,19 @@ async fn a_runner_that_leaves_in_the_middle_of_starts_catches_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_while_its_runner_was_away_is_removed_there() {
-    let (stage, record, join) = Stage::awaiting_runner().await;
-    let gateway = stage.gateway(config()).await;
-    let runner = stage.runner(&join, &Arc::default());
-    gateway.connected(record.uid).await;
-    let client = gateway.client(&stage.token("acme").await).await;
+    let Begun {
+        stage,
+        uid,
+        join,
+        gateway,
+        runner,
+        client,
+    } = Begun::usual().await;
     let started = client.start(running("fake until-stopped")).await.unwrap();
     client.runs(&started.sandbox_id).await;
     let world = runner.world.clone();
     runner.end();
-    gateway.disconnected(record.uid).await;
+    gateway.disconnected(uid).await;
     client.delete(&started.sandbox_id).await.unwrap();
     assert_eq!(world.ids().len(), 1);
     let again = stage.runner(&join, &world);
@@ -152,16 +164,11 @@ async fn what_was_deleted_while_its_runner_was_away_is_removed_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_of_what_is_over_are_kept_for_their_time_and_no_longer() {
-    let (stage, record, join) = Stage::awaiting_runner().await;
-    let gateway = stage
-        .gateway(palisade_gateway::GatewayConfig {
-            logs_kept: std::time::Duration::from_secs(2),
-            ..config()
-        })
-        .await;
-    let runner = stage.runner(&join, &Arc::default());
-    gateway.connected(record.uid).await;
-    let client = gateway.client(&stage.token("acme").await).await;
+    let config = palisade_gateway::GatewayConfig {
+        logs_kept: std::time::Duration::from_secs(2),
+        ..config()
+    };
+    let (_stage, _gateway, runner, client) = Stage::configured(config).await;
     let started = client.start(running("fake exit 0")).await.unwrap();
     client.is_over(&started.sandbox_id).await;
     assert_eq!(runner.world.ids().len(), 1);

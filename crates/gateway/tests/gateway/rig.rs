@@ -105,6 +105,17 @@ pub(crate) struct Stage {
     instances: AtomicI64,
 }
 
+/// The usual stage with all that it was made of.
+pub(crate) struct Begun {
+    pub(crate) stage: Stage,
+    /// Of the one runner, and the token by which it joins.
+    pub(crate) uid: RunnerUid,
+    pub(crate) join: PresentedToken,
+    pub(crate) gateway: GatewayProcess,
+    pub(crate) runner: RunnerProcess,
+    pub(crate) client: Client,
+}
+
 /// A gateway that can be killed.
 pub(crate) struct GatewayProcess {
     runtime: Option<Runtime>,
@@ -405,12 +416,36 @@ impl Stage {
     pub(crate) async fn configured(
         config: GatewayConfig,
     ) -> (Self, GatewayProcess, RunnerProcess, Client) {
-        let (stage, record, join) = Self::awaiting_runner().await;
+        let Begun {
+            stage,
+            gateway,
+            runner,
+            client,
+            ..
+        } = Begun::configured(config).await;
+        (stage, gateway, runner, client)
+    }
+}
+
+impl Begun {
+    pub(crate) async fn usual() -> Self {
+        Self::configured(config()).await
+    }
+
+    async fn configured(config: GatewayConfig) -> Self {
+        let (stage, record, join) = Stage::awaiting_runner().await;
         let gateway = stage.gateway(config).await;
         let runner = stage.runner(&join, &Arc::default());
         gateway.connected(record.uid).await;
         let client = gateway.client(&stage.token("acme").await).await;
-        (stage, gateway, runner, client)
+        Self {
+            stage,
+            uid: record.uid,
+            join,
+            gateway,
+            runner,
+            client,
+        }
     }
 }
 
@@ -481,14 +516,7 @@ impl GatewayProcess {
 
     /// A client that says this about itself.
     pub(crate) async fn client_saying(&self, authorization: &str) -> Client {
-        let channel = channel(self.address).await.unwrap();
-        let bearer = Bearer(authorization.parse().unwrap());
-        Client {
-            sandboxes: GatewayServiceClient::with_interceptor(channel.clone(), bearer.clone())
-                .max_decoding_message_size(100 << 20)
-                .max_encoding_message_size(100 << 20),
-            discovery: DiscoveryServiceClient::with_interceptor(channel, bearer),
-        }
+        Client::of(self.address, authorization).await
     }
 
     /// Calls a method with a message that need not be its own.
@@ -584,6 +612,18 @@ pub(crate) fn running(words: &str) -> pb::StartSandboxRequest {
 }
 
 impl Client {
+    /// A client, over a connection of its own, that says this about itself.
+    pub(crate) async fn of(gateway: SocketAddr, authorization: &str) -> Self {
+        let channel = channel(gateway).await.unwrap();
+        let bearer = Bearer(authorization.parse().unwrap());
+        Self {
+            sandboxes: GatewayServiceClient::with_interceptor(channel.clone(), bearer.clone())
+                .max_decoding_message_size(100 << 20)
+                .max_encoding_message_size(100 << 20),
+            discovery: DiscoveryServiceClient::with_interceptor(channel, bearer),
+        }
+    }
+
     pub(crate) async fn start(
         &self,
         request: pb::StartSandboxRequest,

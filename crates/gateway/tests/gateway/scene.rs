@@ -1,5 +1,7 @@
 //! A sandbox on the usual stage, and the streams of a client of it.
 
+use std::net::SocketAddr;
+
 use palisade_gateway::GatewayConfig;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
@@ -7,12 +9,13 @@ use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
 use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
 use palisade_wire::proto::v1beta2::log_stream_request::Request as LogFrame;
 use palisade_wire::proto::v1beta2::log_stream_response::Response as LogAnswer;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
+use tonic::{Status, Streaming};
 
 use crate::rig::{
     Bearer, Client, GatewayProcess, PATIENCE, RunnerProcess, Stage, channel, config, running, until,
@@ -61,27 +64,50 @@ impl Scene {
         connect(&self.stage, &self.gateway).await
     }
 
+    /// Lets a client in a process of its own do this. The process is killed with its
+    /// connection by [`Runtime::shutdown_background`].
+    pub(crate) async fn elsewhere<F>(
+        &self,
+        client: impl FnOnce(Streams) -> F + Send + 'static,
+    ) -> Runtime
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let process = Runtime::new().unwrap();
+        let bearer = bearer(&self.stage).await;
+        let address = self.gateway.address;
+        process.spawn(async move { client(connect_to(address, bearer).await).await });
+        process
+    }
+
+    /// What begins a command.
+    pub(crate) fn init(&self, words: &str) -> pb::ExecStreamInit {
+        pb::ExecStreamInit {
+            sandbox_id: self.id.clone(),
+            command: words.split(' ').map(str::to_owned).collect(),
+            ..Default::default()
+        }
+    }
+
+    /// What goes on with a command.
+    pub(crate) fn resumed(&self, session: &str) -> pb::ExecStreamInit {
+        pb::ExecStreamInit {
+            sandbox_id: self.id.clone(),
+            resume_session_id: session.to_owned(),
+            ..Default::default()
+        }
+    }
+
     pub(crate) async fn exec(&self, words: &str) -> (mpsc::Sender<pb::ExecStreamRequest>, Answers) {
         self.exec_by(self.streams.clone(), words).await
     }
 
     pub(crate) async fn exec_by(
         &self,
-        mut streams: Streams,
+        streams: Streams,
         words: &str,
     ) -> (mpsc::Sender<pb::ExecStreamRequest>, Answers) {
-        let (frames, received) = mpsc::channel(1);
-        let answers = streams
-            .stream_exec(ReceiverStream::new(received))
-            .await
-            .unwrap();
-        let init = pb::ExecStreamInit {
-            sandbox_id: self.id.clone(),
-            command: words.split(' ').map(str::to_owned).collect(),
-            ..Default::default()
-        };
-        frames.send(frame(ExecFrame::Init(init))).await.unwrap();
-        (frames, Answers(answers.into_inner()))
+        open(streams, self.init(words)).await.unwrap()
     }
 
     pub(crate) async fn log(&self, follow: bool) -> (Vec<u8>, Option<LogAnswer>) {
@@ -123,10 +149,30 @@ impl Scene {
     }
 }
 
-async fn connect(stage: &Stage, gateway: &GatewayProcess) -> Streams {
+/// Another client of acme, over a connection of its own.
+pub(crate) async fn connect(stage: &Stage, gateway: &GatewayProcess) -> Streams {
+    connect_to(gateway.address, bearer(stage).await).await
+}
+
+async fn bearer(stage: &Stage) -> Bearer {
     let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
-    let channel = channel(gateway.address).await.unwrap();
-    GatewayStreamingServiceClient::with_interceptor(channel, Bearer(bearer.parse().unwrap()))
+    Bearer(bearer.parse().unwrap())
+}
+
+async fn connect_to(address: SocketAddr, bearer: Bearer) -> Streams {
+    let channel = channel(address).await.unwrap();
+    GatewayStreamingServiceClient::with_interceptor(channel, bearer)
+}
+
+/// Opens the stream of a command, or goes on with it.
+pub(crate) async fn open(
+    mut streams: Streams,
+    init: pb::ExecStreamInit,
+) -> Result<(mpsc::Sender<pb::ExecStreamRequest>, Answers), Status> {
+    let (frames, received) = mpsc::channel(1);
+    frames.send(frame(ExecFrame::Init(init))).await.unwrap();
+    let answers = streams.stream_exec(ReceiverStream::new(received)).await?;
+    Ok((frames, Answers(answers.into_inner())))
 }
 
 pub(crate) struct Answers(pub(crate) Streaming<pb::ExecStreamResponse>);
@@ -138,6 +184,14 @@ impl Answers {
             .expect("the stream goes on or ends")
             .unwrap()?
             .response
+    }
+
+    /// The session of a command that began.
+    pub(crate) async fn ready(&mut self) -> String {
+        match self.next().await {
+            Some(Answer::Ready(ready)) => ready.session_id,
+            other => panic!("ready comes first, not {other:?}"),
+        }
     }
 
     /// The bytes of the output, and the end.

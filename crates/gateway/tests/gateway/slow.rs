@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use palisade_gateway::{GatewayConfig, SessionLimits};
 use palisade_wire::proto::v1beta2 as pb;
-use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
 use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
-use palisade_wire::proto::v1beta2::gateway_streaming_service_client::GatewayStreamingServiceClient;
 use tokio::sync::mpsc;
 use tokio::time;
-use tokio_stream::wrappers::ReceiverStream;
 
-use crate::rig::{Bearer, channel, config, running};
-use crate::scene::{Answers, Scene, code, frame};
+use crate::rig::{config, running};
+use crate::scene::{Answers, Scene, code, open};
 
 /// More than all queues on the way hold.
 const MUCH: usize = 32 << 20;
@@ -39,13 +36,6 @@ fn forgetful() -> GatewayConfig {
     }
 }
 
-async fn ready(answers: &mut Answers) -> String {
-    match answers.next().await {
-        Some(Answer::Ready(ready)) => ready.session_id,
-        other => panic!("ready comes first, not {other:?}"),
-    }
-}
-
 fn error(end: Option<Answer>) -> pb::ExecStreamError {
     match end {
         Some(Answer::Error(error)) => error,
@@ -56,50 +46,24 @@ fn error(end: Option<Answer>) -> pb::ExecStreamError {
 /// Runs a command in a process of its own, which is killed with its connection once
 /// it has read so many bytes; returns the name of the session.
 async fn cut_off(scene: &Scene, words: &str, bytes: usize) -> String {
-    let process = tokio::runtime::Runtime::new().unwrap();
-    let address = scene.gateway.address;
-    let bearer = format!("Bearer {}", scene.stage.token("acme").await.reveal());
-    let init = pb::ExecStreamInit {
-        sandbox_id: scene.id.clone(),
-        command: words.split(' ').map(str::to_owned).collect(),
-        ..Default::default()
-    };
     let (told, mut sessions) = mpsc::channel(1);
-    process.spawn(async move {
-        let bearer = Bearer(bearer.parse().unwrap());
-        let channel = channel(address).await.unwrap();
-        let mut streams = GatewayStreamingServiceClient::with_interceptor(channel, bearer);
-        let (frames, received) = mpsc::channel(1);
-        frames.send(frame(ExecFrame::Init(init))).await.unwrap();
-        let answers = streams.stream_exec(ReceiverStream::new(received)).await;
-        let mut answers = Answers(answers.unwrap().into_inner());
-        let session = ready(&mut answers).await;
-        let mut read = 0;
-        while read < bytes {
-            match answers.next().await {
-                Some(Answer::Output(output)) => read += output.data.len(),
-                other => panic!("output comes, not {other:?}"),
-            }
-        }
+    let init = scene.init(words);
+    let process = scene.elsewhere(async move |streams| {
+        let (_frames, mut answers) = open(streams, init).await.unwrap();
+        let session = answers.ready().await;
+        read_until(&mut answers, 0, bytes).await;
         told.send(session).await.unwrap();
         std::future::pending::<()>().await;
     });
+    let process = process.await;
     let session = sessions.recv().await.unwrap();
     process.shutdown_background();
     session
 }
 
 async fn resume(scene: &Scene, session: &str) -> Answers {
-    let (frames, received) = mpsc::channel(1);
-    let init = pb::ExecStreamInit {
-        sandbox_id: scene.id.clone(),
-        resume_session_id: session.to_owned(),
-        ..Default::default()
-    };
-    frames.send(frame(ExecFrame::Init(init))).await.unwrap();
-    let mut streams = scene.streams.clone();
-    let answers = streams.stream_exec(ReceiverStream::new(received)).await;
-    Answers(answers.unwrap().into_inner())
+    let opened = open(scene.streams.clone(), scene.resumed(session)).await;
+    opened.unwrap().1
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +72,7 @@ async fn a_client_that_never_reads_is_told_so_and_its_command_is_killed() {
     scene.client.runs(&scene.id).await;
     let (frames, mut answers) = scene.exec(&format!("fake bytes {MUCH} exit 0")).await;
     drop(frames);
-    ready(&mut answers).await;
+    answers.ready().await;
     scene.alone().await;
     let (output, end) = answers.rest().await;
     assert!(output.len() < MUCH, "{} bytes", output.len());
@@ -135,7 +99,7 @@ async fn a_client_that_reads_slowly_loses_nothing() {
     scene.client.runs(&scene.id).await;
     let (frames, mut answers) = scene.exec(&format!("fake bytes {MUCH} exit 0")).await;
     drop(frames);
-    ready(&mut answers).await;
+    answers.ready().await;
     let mut read = 0;
     // Longer in all than a client may leave everything unread.
     for _ in 0..6 {
@@ -194,7 +158,7 @@ async fn what_nobody_reads_costs_a_runner_neither_its_heartbeats_nor_its_wishes(
     scene.client.runs(&scene.id).await;
     let (frames, mut unread) = scene.exec(&format!("fake bytes {MUCH} exit 0")).await;
     drop(frames);
-    ready(&mut unread).await;
+    unread.ready().await;
     // This is about time: a runner that is not heard of for so long is given up.
     time::sleep(SILENCE_MAX * 2).await;
     let other = scene.client.start(running("fake exit 3")).await.unwrap();
