@@ -9,11 +9,14 @@ use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
 use tokio::sync::mpsc;
 use tokio::time;
 
-use crate::rig::{config, running};
+use crate::rig::{config, running, until};
 use crate::scene::{Answers, Scene, code, open};
 
 /// More than all queues on the way hold.
 const MUCH: usize = 32 << 20;
+
+/// So many that the queues on the way are long full.
+const HEARTBEATS: usize = 20;
 
 /// How long a client may leave its output unread.
 const UNREAD_MAX: Duration = Duration::from_secs(1);
@@ -147,11 +150,9 @@ async fn a_client_that_comes_back_late_finds_neither_session_nor_command() {
 /// The life line has a connection of its own, to which nothing of what is left unread
 /// of commands comes.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "about seconds of silence; by hand"]
 async fn what_nobody_reads_costs_a_runner_neither_its_heartbeats_nor_its_wishes() {
-    const SILENCE_MAX: Duration = Duration::from_millis(1_500);
     let config = GatewayConfig {
-        silence_max: SILENCE_MAX,
+        heartbeat: Duration::from_millis(20),
         ..config()
     };
     let scene = Scene::configured(config, "fake until-stopped").await;
@@ -159,11 +160,18 @@ async fn what_nobody_reads_costs_a_runner_neither_its_heartbeats_nor_its_wishes(
     let (frames, mut unread) = scene.exec(&format!("fake bytes {MUCH} exit 0")).await;
     drop(frames);
     unread.ready().await;
-    // This is about time: a runner that is not heard of for so long is given up.
-    time::sleep(SILENCE_MAX * 2).await;
+    let runner = scene.stage.local().await.uid;
+    let heard = || scene.gateway.live.observe(runner).last_heartbeat;
+    // It is heard of again and again, while all queues on the way fill up and stay full.
+    for _ in 0..HEARTBEATS {
+        let before = heard();
+        until("the runner is heard of", async || heard() > before).await;
+    }
     let other = scene.client.start(running("fake exit 3")).await.unwrap();
     let other = scene.client.is_over(&other.sandbox_id).await;
     assert_eq!(other.exit_code, Some(3));
+    let id = scene.id.parse().unwrap();
+    assert_eq!(scene.runner.commands(id).await, 1, "most is still unread");
     let (output, end) = unread.rest().await;
     assert_eq!((output.len(), code(end)), (MUCH, 0));
 }
