@@ -30,6 +30,7 @@ use crate::{
 
 mod attach;
 mod job;
+mod uploads;
 
 use job::Act;
 pub use job::command;
@@ -42,6 +43,7 @@ pub const IMAGE: &str = "fake.example/image:1";
 pub struct World {
     sandboxes: Mutex<BTreeMap<SandboxId, Entry>>,
     hints: Mutex<BTreeMap<SandboxId, watch::Sender<u64>>>,
+    uploads: uploads::Uploads,
     tasks: TaskTracker,
     started: tokio::time::Instant,
 }
@@ -78,6 +80,7 @@ impl Default for World {
         Self {
             sandboxes: Mutex::default(),
             hints: Mutex::default(),
+            uploads: uploads::Uploads::default(),
             tasks: TaskTracker::new(),
             started: tokio::time::Instant::now(),
         }
@@ -180,6 +183,16 @@ impl World {
     /// What is here, for a test to look at.
     pub fn ids(&self) -> Vec<SandboxId> {
         self.lock().keys().copied().collect()
+    }
+
+    /// Holds up files that are written, as a slow disk would; or lets go of them.
+    pub fn hold_uploads(&self, are_held: bool) {
+        self.uploads.hold(are_held);
+    }
+
+    /// The paths of the files that are held up now.
+    pub fn uploads_held(&self) -> Vec<String> {
+        self.uploads.held()
     }
 
     /// Refuses a flow of a sandbox, which has no network here.

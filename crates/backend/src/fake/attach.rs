@@ -66,6 +66,7 @@ impl Attach for Fake {
             return Err(file_error(path, FileError::IsDirectory));
         }
         let content = content.collect().await?;
+        self.world.uploads.pass(path).await;
         self.world.update(id, |entry| {
             entry.files.insert(path.to_owned(), content);
         });

@@ -21,7 +21,7 @@ use crate::rig::{
 use crate::scene::Scene;
 
 /// Requests of one organization that may be large at once.
-const OF_ONE: usize = 16;
+pub(crate) const OF_ONE: usize = 16;
 const PIECE: usize = 16 << 10;
 
 /// Sends the beginning of a file, more than any window holds, so that the server is

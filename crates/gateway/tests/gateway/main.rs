@@ -8,6 +8,7 @@
 )]
 
 mod attaching;
+mod berths;
 mod bulky;
 mod capacity;
 mod denying;

@@ -197,8 +197,7 @@ async fn what_does_not_exist_or_is_too_large_has_its_status() {
         (405, "CWSANDBOX_NOT_IMPLEMENTED")
     );
     let length = 65_u64 << 20;
-    let head = format!("content-length: {length}\r\nconnection: close");
-    let large = gateway.head_alone(&token, "/v1beta2/sandboxes/x/files", &head);
+    let large = gateway.unfinished(&token, "/v1beta2/sandboxes/x/files", (length, b""));
     let large = large.await;
     assert!(large.starts_with("HTTP/1.1 413 "), "{large}");
     assert!(large.contains("CWSANDBOX_REQUEST_TOO_LARGE"), "{large}");

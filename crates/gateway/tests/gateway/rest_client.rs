@@ -48,19 +48,22 @@ impl GatewayProcess {
         sent.expect("an answer comes")
     }
 
-    /// Sends a head whose body never comes; what came back, as it came.
-    pub(crate) async fn head_alone(
+    /// Sends a head and so much of a body whose rest never comes; what came back, as it
+    /// came.
+    pub(crate) async fn unfinished(
         &self,
         token: &PresentedToken,
         path: &str,
-        headers: &str,
+        (length, begun): (u64, &[u8]),
     ) -> String {
         let bearer = token.reveal();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {bearer}\r\n{headers}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {bearer}\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n"
         );
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(begun).await.unwrap();
         let mut answer = Vec::new();
         let read = time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
         read.expect("an answer comes").unwrap();
