@@ -1,8 +1,8 @@
 //! Putting a gateway together, running it and ending it.
 //!
 //! The services are one router for a server to serve beside REST; the tasks run
-//! under [`Gateway::run`]. Ending it ends the connections of runners and leaves
-//! sandboxes as they are.
+//! under [`Gateway::run`], which ends with the first of them that does by itself.
+//! Ending it ends the connections of runners and leaves sandboxes as they are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ use palisade_wire::proto::v1beta2::discovery_service_server::DiscoveryServiceSer
 use palisade_wire::proto::v1beta2::gateway_service_server::GatewayServiceServer;
 use palisade_wire::proto::v1beta2::secret_store_service_server::SecretStoreServiceServer;
 use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -51,6 +53,18 @@ use crate::upkeep::Upkeep;
 const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// How long tasks may take to end when the gateway ends.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// A task of the gateway ended by itself, which none should: what it keeps would not be
+/// kept any more.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// It came to its end.
+    #[error("a task of the gateway ended by itself")]
+    Ended,
+    /// It broke down.
+    #[error("a task of the gateway broke down")]
+    BrokeDown(#[from] JoinError),
+}
 
 /// A gateway over one store.
 #[derive(Debug)]
@@ -203,8 +217,9 @@ impl Gateway {
         }
     }
 
-    /// Runs the tasks of the gateway until `stop`, and ends them.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Runs the tasks of the gateway until `stop`, or until one ends by itself, and ends
+    /// them.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), TaskError> {
         let Self {
             tools,
             picture,
@@ -217,28 +232,39 @@ impl Gateway {
             router: _,
             rest: _,
         } = self;
-        tools.tasks.spawn(follower.run());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follower.run());
         let upkeep = Upkeep {
             tools: tools.clone(),
             picture,
             hub,
         };
-        tools.tasks.spawn(upkeep.run());
-        tools.tasks.spawn(SnapshotUpkeep(snapshots).run());
-        let telling = tell_health(health.clone(), progress, stop.clone());
-        tools.tasks.spawn(telling);
+        tasks.spawn(upkeep.run());
+        if snapshots.settings().is_ok() {
+            tasks.spawn(SnapshotUpkeep(snapshots).run());
+        }
+        tasks.spawn(tell_health(health, progress, tools.stop.clone()));
         info!("gateway started");
-        stop.cancelled().await;
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            Some(ended) = tasks.join_next() => match ended {
+                Ok(()) => Err(TaskError::Ended),
+                Err(error) => Err(error.into()),
+            },
+        };
         tools.stop.cancel();
         tools.tasks.close();
-        if tokio::time::timeout(DRAIN, tools.tasks.wait())
-            .await
-            .is_err()
-        {
-            let left = tools.tasks.len();
+        let drain = async {
+            while tasks.join_next().await.is_some() {}
+            tools.tasks.wait().await;
+        };
+        if time::timeout(DRAIN, drain).await.is_err() {
+            let left = tasks.len() + tools.tasks.len();
             warn!(left, "tasks of the gateway did not end in time");
         }
         info!("gateway stopped");
+        ended
     }
 }
 

@@ -28,5 +28,5 @@ mod tools;
 mod upkeep;
 
 pub use config::{GatewayConfig, SessionLimits};
-pub use gateway::{Gateway, LiveView};
+pub use gateway::{Gateway, LiveView, TaskError};
 pub use snapshots::{BadBucket, Buckets, SnapshotSettings};

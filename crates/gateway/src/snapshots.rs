@@ -71,7 +71,7 @@ impl Snapshots {
         }
     }
 
-    fn settings(&self) -> ApiResult<&SnapshotSettings> {
+    pub(crate) fn settings(&self) -> ApiResult<&SnapshotSettings> {
         self.settings.as_deref().ok_or_else(|| {
             let message = "this server keeps no file-system snapshots";
             let refusal = Refusal::new(Reason::FssNotSupported, message);

@@ -35,9 +35,6 @@ impl SnapshotUpkeep {
     /// Runs until the gateway stops.
     pub(crate) async fn run(self) {
         let Self(snapshots) = self;
-        if snapshots.settings().is_err() {
-            return;
-        }
         let stop = snapshots.tools.stop.clone();
         // Dropped half way, a pass leaves work that the next one finds.
         while stop.run_until_cancelled(snapshots.round()).await.is_some() {}

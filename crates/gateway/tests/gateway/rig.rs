@@ -329,7 +329,7 @@ impl Stage {
                 .add_routes(routes)
                 .serve_with_incoming(TcpIncoming::from(listener));
             tokio::select! {
-                () = gateway.run(until) => {}
+                ended = gateway.run(until) => ended.unwrap(),
                 served = serve => served.unwrap(),
             }
         });

@@ -1,11 +1,15 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use palisade_gateway::GatewayConfig;
+use palisade_gateway::{Gateway, GatewayConfig, TaskError};
+use palisade_model::clock::{Clock, Timestamp};
 use palisade_wire::proto::v1beta2::SandboxStatus;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::rig::{Stage, config, running, until};
+use crate::rig::{PATIENCE, Stage, config, running, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_records_are_forgotten_and_live_ones_are_not() {
@@ -65,4 +69,30 @@ async fn what_should_have_ended_on_a_lost_runner_counts_as_over() {
     // The runner that comes back has what counts as over taken away from it.
     let _again = stage.runner(&join, &world);
     until("only what lives is left", async || world.ids().len() == 1).await;
+}
+
+/// A clock that breaks whoever looks at it from some moment on.
+#[derive(Debug, Default)]
+struct Breaking(AtomicBool);
+
+impl Clock for Breaking {
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.load(Ordering::Relaxed), "the clock is broken");
+        Timestamp::EPOCH
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_ends_with_a_task_that_breaks_down_and_says_so() {
+    let stage = Stage::new().await;
+    let config = GatewayConfig {
+        upkeep_period: Duration::from_millis(1),
+        ..config()
+    };
+    let (store, clock) = (Arc::new(stage.store.clone()), Arc::new(Breaking::default()));
+    let gateway = Gateway::new(config, store, clock.clone(), stage.ids.clone());
+    clock.0.store(true, Ordering::Relaxed);
+    let ended = time::timeout(PATIENCE, gateway.run(CancellationToken::new())).await;
+    let ended = ended.expect("it ends").unwrap_err();
+    assert!(matches!(ended, TaskError::BrokeDown(_)), "{ended:?}");
 }

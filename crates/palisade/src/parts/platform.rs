@@ -108,10 +108,7 @@ pub(crate) async fn start(
     info!(%url, "listening");
     supervisor.spawn("gateway", {
         let stop = stop.clone();
-        async move {
-            gateway.run(stop).await;
-            Ok(())
-        }
+        async move { Ok(gateway.run(stop).await?) }
     });
     supervisor.spawn("deletion of runners", {
         let deletions = Deletions::new(plane);
