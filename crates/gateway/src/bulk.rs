@@ -206,10 +206,7 @@ pub(crate) fn no_room() -> Refusal {
 fn too_late(limit: Duration) -> Refusal {
     let seconds = limit.as_secs();
     let text = format!("the request did not arrive whole within {seconds} s; nothing was done");
-    Refusal {
-        code: Code::DeadlineExceeded,
-        ..Refusal::new(Reason::BackendUnavailable, text)
-    }
+    Refusal::new(Reason::BackendUnavailable, text).with_code(Code::DeadlineExceeded)
 }
 
 /// A body that was not read to its end, and why.

@@ -133,10 +133,9 @@ fn file_refusal(path: &str, error: &FileError, text: String, operation: &str) ->
         FileError::IsDirectory => Refusal::new(Reason::FileIsDirectory, text),
         FileError::PermissionDenied => Refusal::new(Reason::FilePermissionDenied, text),
         // Nothing failed: it is what lies there that is in the way.
-        FileError::BadPath => Refusal {
-            code: Code::FailedPrecondition,
-            ..Refusal::new(Reason::FileIoFailed, text)
-        },
+        FileError::BadPath => {
+            Refusal::new(Reason::FileIoFailed, text).with_code(Code::FailedPrecondition)
+        }
         FileError::Io { .. } => Refusal::new(Reason::FileIoFailed, text),
         FileError::TooLarge {
             size_bytes,

@@ -265,11 +265,10 @@ fn refuse(error: &ApiError, id: &str) -> Response {
 
 pub(crate) fn too_slow() -> ApiError {
     let message = "the call took too long; a change may have been made all the same";
-    let refusal = Refusal {
-        code: Code::DeadlineExceeded,
-        ..Refusal::new(Reason::BackendUnavailable, message)
-    };
-    refusal.retry_after(BUSY_RETRY).into()
+    Refusal::new(Reason::BackendUnavailable, message)
+        .with_code(Code::DeadlineExceeded)
+        .retry_after(BUSY_RETRY)
+        .into()
 }
 
 /// Keeps the place, and holds back what comes after the reply, until the last

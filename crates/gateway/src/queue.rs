@@ -320,10 +320,8 @@ mod tests {
     }
 
     fn no_room() -> Refusal {
-        Refusal {
-            code: Code::ResourceExhausted,
-            ..Refusal::new(Reason::NoSuitableRunner, "the runner is full")
-        }
+        let full = Refusal::new(Reason::NoSuitableRunner, "the runner is full");
+        full.with_code(Code::ResourceExhausted)
     }
 
     fn join(queue: &Queue, user: &str) -> Waiting {

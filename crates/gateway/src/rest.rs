@@ -272,10 +272,7 @@ struct NoMessage;
 async fn no_such_method(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(128).collect();
     let message = format!("{} is not supported at {path}", request.method());
-    let refusal = Refusal {
-        code: Code::Unimplemented,
-        ..Refusal::new(Reason::NotImplemented, message)
-    };
+    let refusal = Refusal::new(Reason::NotImplemented, message).with_code(Code::Unimplemented);
     let mut response = told(&grpc_status::status(&refusal, ""));
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response

@@ -69,6 +69,13 @@ impl Refusal {
         self
     }
 
+    /// Gives it another status than its reason has by itself.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
     /// Says when trying again may help.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {

@@ -33,10 +33,7 @@ pub(super) async fn no_such_path(uri: Uri) -> ApiError {
 pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     let path = shortened(uri.path());
     let message = format!("{method} is not supported at {path}");
-    let refusal = Refusal {
-        code: Code::Unimplemented,
-        ..Refusal::new(Reason::NotImplemented, message)
-    };
+    let refusal = Refusal::new(Reason::NotImplemented, message).with_code(Code::Unimplemented);
     ApiError {
         status: Some(StatusCode::METHOD_NOT_ALLOWED),
         ..ApiError::from(refusal)

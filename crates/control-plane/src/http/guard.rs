@@ -55,10 +55,8 @@ pub(super) async fn limit_concurrency(
     let answer = tokio::time::timeout(guard.limits.request_time, next.run(request));
     answer.await.unwrap_or_else(|_| {
         let message = "the server took too long; a change may have been made all the same";
-        let refusal = Refusal {
-            code: Code::DeadlineExceeded,
-            ..Refusal::new(Reason::BackendUnavailable, message)
-        };
+        let refusal =
+            Refusal::new(Reason::BackendUnavailable, message).with_code(Code::DeadlineExceeded);
         ApiError::from(refusal.retry_after(BUSY_RETRY)).into_response()
     })
 }

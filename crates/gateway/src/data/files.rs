@@ -103,11 +103,8 @@ impl Files {
 
 fn too_slow(limit: Duration, path: &SandboxPath, operation: &str) -> Refusal {
     let text = format!("the file was not done with in {} s", limit.as_secs());
-    let refusal = Refusal::new(Reason::FileIoFailed, text)
+    Refusal::new(Reason::FileIoFailed, text)
+        .with_code(Code::DeadlineExceeded)
         .with("filepath", path.as_str())
-        .with("operation", operation);
-    Refusal {
-        code: Code::DeadlineExceeded,
-        ..refusal
-    }
+        .with("operation", operation)
 }

@@ -131,11 +131,11 @@ impl SandboxService {
             wish.done(),
             limit.as_secs()
         );
-        let refusal = Refusal {
-            code: Code::DeadlineExceeded,
-            ..Refusal::new(Reason::RunnerUnavailable, message)
-        };
-        refusal.with("runner_id", runner).retry_after(RETRY).into()
+        Refusal::new(Reason::RunnerUnavailable, message)
+            .with_code(Code::DeadlineExceeded)
+            .with("runner_id", runner)
+            .retry_after(RETRY)
+            .into()
     }
 }
 
@@ -160,9 +160,8 @@ fn overruled(sandbox: &Sandbox, wish: Pausing) -> ApiError {
         "another call overruled this one before the sandbox was {}",
         wish.done()
     );
-    let refusal = Refusal {
-        code: Code::Aborted,
-        ..Refusal::new(Reason::SandboxNotRunning, message)
-    };
-    refusal.with("sandbox_id", sandbox.id.to_string()).into()
+    Refusal::new(Reason::SandboxNotRunning, message)
+        .with_code(Code::Aborted)
+        .with("sandbox_id", sandbox.id.to_string())
+        .into()
 }

@@ -118,11 +118,8 @@ impl Admission {
         // What can never be admitted is told so and need not wait for that.
         let id = SandboxId::new(self.tools.ids.uuid());
         drop(self.place(id, owner, request).await?);
-        let refusal = Refusal {
-            code: Code::ResourceExhausted,
-            ..Refusal::new(Reason::NoSuitableRunner, "others wait for room")
-        };
-        Err(refusal.into())
+        let refusal = Refusal::new(Reason::NoSuitableRunner, "others wait for room");
+        Err(refusal.with_code(Code::ResourceExhausted).into())
     }
 
     async fn wait_in_line(
