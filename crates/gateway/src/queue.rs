@@ -68,6 +68,15 @@ pub(crate) struct Waiting {
     outcome: oneshot::Receiver<ApiResult<Sandbox>>,
 }
 
+/// A line that is served for as long as this is there. However that ends, nobody waits
+/// for it any more.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    queue: Queue,
+    pub(crate) organization: OrganizationId,
+    is_closed: bool,
+}
+
 /// Somebody whose turn it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
@@ -192,7 +201,7 @@ impl Queue {
     }
 
     /// Closes a line in which nobody waits; whether it is closed.
-    pub(crate) fn close_if_empty(&self, organization: &OrganizationId) -> bool {
+    fn close_if_empty(&self, organization: &OrganizationId) -> bool {
         let mut lines = self.lock();
         let is_empty = lines
             .get(organization)
@@ -203,13 +212,34 @@ impl Queue {
         is_empty
     }
 
-    /// Sends everybody away, as the gateway ends.
-    pub(crate) fn close(&self, organization: &OrganizationId) {
-        self.lock().remove(organization);
+    /// For whoever serves a line from now on.
+    pub(crate) fn serving(&self, organization: OrganizationId) -> Serving {
+        Serving {
+            queue: self.clone(),
+            organization,
+            is_closed: false,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<OrganizationId, Line>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Serving {
+    /// Closes the line if nobody waits in it; whether it is closed.
+    pub(crate) fn close_if_empty(&mut self) -> bool {
+        // From then on it is somebody else's.
+        self.is_closed = self.queue.close_if_empty(&self.organization);
+        self.is_closed
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if !self.is_closed {
+            self.queue.lock().remove(&self.organization);
+        }
     }
 }
 
@@ -366,6 +396,24 @@ mod tests {
         let queue = Queue::default();
         let (first, _second) = (join(&queue, "ada"), join(&queue, "bob"));
         drop(first);
+        assert_eq!(users(&queue), ["bob"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_in_a_line_that_nobody_serves_any_more_is_sent_away() {
+        let queue = Queue::default();
+        let mut place = join(&queue, "ada");
+        let mut serving = queue.serving("acme".parse().unwrap());
+        assert!(!serving.close_if_empty());
+        drop(serving);
+        let refusal = place.outcome().await.unwrap_err().refusal;
+        assert_eq!(refusal.reason, Reason::BackendUnavailable);
+
+        // Who closed his line leaves the next one alone.
+        let mut serving = queue.serving("acme".parse().unwrap());
+        assert!(serving.close_if_empty());
+        let _place = join(&queue, "bob");
+        drop(serving);
         assert_eq!(users(&queue), ["bob"]);
     }
 

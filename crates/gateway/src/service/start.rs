@@ -27,7 +27,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::follow::Progress;
 use crate::hub::Hub;
 use crate::picture::{Picture, Place, Reservation};
-use crate::queue::{Queue, Served, can_wait};
+use crate::queue::{Queue, Served, Serving, can_wait};
 use crate::snapshots::Snapshots;
 use crate::tools::Tools;
 
@@ -132,8 +132,8 @@ impl Admission {
         let organization = owner.organization.clone();
         let (mut waiting, is_first) = self.queue.join(owner, request, refusal)?;
         if is_first {
-            let serving = self.clone().serve(organization);
-            self.tools.tasks.spawn(serving);
+            let serving = self.queue.serving(organization);
+            self.tools.tasks.spawn(self.clone().serve(serving));
         }
         match time::timeout(wait, waiting.outcome()).await {
             Ok(outcome) => outcome,
@@ -144,14 +144,14 @@ impl Admission {
     /// Serves the line of an organization until nobody waits in it.
     ///
     /// Inputs: news of the picture, and its own timer. It ends with the line, or
-    /// with the gateway, and then sends everybody away.
-    async fn serve(self, organization: OrganizationId) {
+    /// with the gateway; whoever waits then is sent away.
+    async fn serve(self, mut serving: Serving) {
         let stop = self.tools.stop.clone();
         let mut news = self.picture.news();
         loop {
             news.mark_unchanged();
-            self.serve_each(&organization).await;
-            if self.queue.close_if_empty(&organization) {
+            self.serve_each(&serving.organization).await;
+            if serving.close_if_empty() {
                 return;
             }
             // Every branch only says that it is time to look; none holds data.
@@ -160,7 +160,7 @@ impl Admission {
                 time::sleep(BREATH).await;
             };
             if stop.run_until_cancelled(look).await.is_none() {
-                return self.queue.close(&organization);
+                return;
             }
         }
     }
