@@ -47,9 +47,9 @@ use room::Room;
 use sessions::Sessions;
 use ways::Ways;
 
-/// The largest frame of a stream: what peers of gRPC take by default. Clients send input
+/// The largest message of a stream: what peers of gRPC take by default. Clients send input
 /// in pieces of at most one MiB.
-const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Serves commands, logs, files and tunnels. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl DataPlane {
     pub(crate) fn streaming(&self) -> Watch<GatewayStreamingServiceServer<Self>> {
         Watch(
             GatewayStreamingServiceServer::new(self.clone())
-                .max_decoding_message_size(FRAME_BYTES_MAX)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(usize::MAX),
         )
     }
@@ -118,7 +118,7 @@ impl DataPlane {
     /// The service for tunnels, with its limits.
     pub(crate) fn tunnels(&self) -> TunnelServiceServer<Self> {
         TunnelServiceServer::new(self.clone())
-            .max_decoding_message_size(FRAME_BYTES_MAX)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(usize::MAX)
     }
 

@@ -30,8 +30,6 @@ use crate::error::{ApiError, ApiResult};
 use crate::hub::Held;
 use crate::tools::Tools;
 
-/// How the content type of a call begins whose length comes before it.
-const GRPC: &[u8] = b"application/grpc";
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 const DEADLINE: HeaderName = HeaderName::from_static("grpc-timeout");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -111,7 +109,7 @@ impl Guard {
             organization: context.caller.organization.clone(),
             limit: self.call_time,
             request_id: id.to_owned(),
-            is_prefixed: kind.is_some_and(|it| it.as_bytes().starts_with(GRPC)),
+            is_prefixed: headers::is_grpc(kind.map(HeaderValue::as_bytes)),
         };
         let body = std::mem::take(request.body_mut());
         let (body, berth) = self.bulk.measure(body, measure);

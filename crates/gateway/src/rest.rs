@@ -28,8 +28,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
-use palisade_wire::grpc_status;
 use palisade_wire::transcode::{self, RULES, Rule, Texts, Verb};
+use palisade_wire::{grpc_status, headers};
 use tower::ServiceExt as _;
 
 use crate::bulk::{Berth, Refused};
@@ -42,7 +42,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What comes before a message in gRPC: whether it is compressed, and its length.
 pub(crate) const PREFIX_LEN: usize = 5;
 
-const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC: HeaderValue = HeaderValue::from_static(headers::GRPC);
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const TE: HeaderName = HeaderName::from_static("te");
 
@@ -308,7 +308,7 @@ fn http_status(status: &tonic::Status) -> StatusCode {
 }
 
 fn keep_id(from: &HeaderMap, to: &mut HeaderMap) {
-    const ID: HeaderName = HeaderName::from_static(palisade_wire::headers::REQUEST_ID);
+    const ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
     if let Some(id) = from.get(&ID) {
         to.insert(ID, id.clone());
     }

@@ -13,11 +13,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use palisade_wire::headers;
 use palisade_wire::http2::{CONNECTION_WINDOW, FRAME_BYTES_MAX, STREAM_WINDOW, STREAMS_MAX};
 use std::convert::Infallible;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -73,7 +74,7 @@ impl Services {
 
 fn is_grpc(request: &Request<Body>) -> bool {
     let kind = request.headers().get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    headers::is_grpc(kind.map(HeaderValue::as_bytes))
 }
 
 /// Serves connections, from wherever they come. Cheap to clone.

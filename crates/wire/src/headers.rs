@@ -10,6 +10,9 @@ use palisade_model::token::{PresentedToken, TokenError};
 /// The header that names a call, in the request and in the answer.
 pub const REQUEST_ID: &str = "x-request-id";
 
+/// How the content type of a call in gRPC begins.
+pub const GRPC: &str = "application/grpc";
+
 /// The longest name of a call that is taken over.
 const REQUEST_ID_LEN_MAX: usize = 128;
 
@@ -18,6 +21,12 @@ pub fn request_id(given: Option<&str>) -> Option<&str> {
     given.filter(|id| {
         (1..=REQUEST_ID_LEN_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
     })
+}
+
+/// Whether a content type is that of a call in gRPC, where the length of a message comes
+/// before it.
+pub fn is_grpc(content_type: Option<&[u8]>) -> bool {
+    content_type.is_some_and(|kind| kind.starts_with(GRPC.as_bytes()))
 }
 
 /// The token in an `Authorization` header.
@@ -67,6 +76,18 @@ mod tests {
         let refusal = bearer(Some("Bearer hunter2")).unwrap_err();
         assert_eq!(refusal, wrong);
         assert!(!format!("{refusal:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn grpc_is_known_whatever_its_messages_are() {
+        for (kind, is_one) in [
+            (Some("application/grpc"), true),
+            (Some("application/grpc+proto"), true),
+            (Some("application/json"), false),
+            (None, false),
+        ] {
+            assert_eq!(is_grpc(kind.map(str::as_bytes)), is_one, "{kind:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderValue;
 use palisade_backend::fake::{self, Fake, World};
 use palisade_control_plane::{ControlPlane, RunnerLive, router};
 use palisade_gateway::{Gateway, GatewayConfig, LiveView};
@@ -24,6 +25,7 @@ use palisade_model::runner::{Capabilities, Resources, SecretSupport};
 use palisade_model::token::Grant;
 use palisade_runner::{Dial, Runner, RunnerConfig};
 use palisade_secrets::{KeyFile, SecretSettings};
+use palisade_wire::headers::is_grpc;
 use palisade_wire::rest::{DenialTotals, RunnerObservation, StartQueue};
 use tokio::time;
 use tonic::transport::Endpoint;
@@ -170,7 +172,7 @@ impl Platform {
 fn one_port(rest: Router, grpc: Router) -> Router {
     Router::new().fallback(move |request: Request| {
         let kind = request.headers().get("content-type");
-        let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let is_grpc = is_grpc(kind.map(HeaderValue::as_bytes));
         let router = if is_grpc { grpc.clone() } else { rest.clone() };
         router.oneshot(request)
     })

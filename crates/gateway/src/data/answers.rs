@@ -21,9 +21,9 @@ use super::deadline;
 /// Answers that may wait for the client to read.
 const ANSWERS_MAX: usize = 4;
 
-/// The most payload of one frame. What a runner read at once is smaller; a
-/// frame that is larger would be beyond what clients take by default.
-const FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// The most payload of one answer. What a runner read at once is smaller; an
+/// answer that is larger would be beyond what clients take by default.
+const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
 /// How a stream ends: with a last frame, or with a status.
 pub(super) type End<T> = Result<T, Status>;
@@ -65,7 +65,7 @@ pub(super) fn answers<T>() -> (Sink<T>, Answers<T>) {
 /// The payload in frames of bounded size; mostly just one.
 pub(super) fn frames(mut data: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
-        let size = data.len().min(FRAME_BYTES_MAX);
+        let size = data.len().min(PAYLOAD_BYTES_MAX);
         (size > 0).then(|| data.split_to(size))
     })
 }
@@ -198,8 +198,8 @@ mod tests {
                 .collect()
         };
         assert_eq!(sizes(0), [] as [usize; 0]);
-        assert_eq!(sizes(FRAME_BYTES_MAX), [FRAME_BYTES_MAX]);
-        assert_eq!(sizes(FRAME_BYTES_MAX + 1), [FRAME_BYTES_MAX, 1]);
+        assert_eq!(sizes(PAYLOAD_BYTES_MAX), [PAYLOAD_BYTES_MAX]);
+        assert_eq!(sizes(PAYLOAD_BYTES_MAX + 1), [PAYLOAD_BYTES_MAX, 1]);
     }
 
     #[tokio::test(start_paused = true)]
