@@ -26,7 +26,6 @@ use palisade_wire::v1beta2::snapshot_not_found;
 use crate::error::{ApiError, ApiResult};
 use crate::page;
 use crate::plane::ControlPlane;
-use crate::profiles::no_organization;
 
 /// What is to be looked at in the place of what the store has.
 #[derive(Clone, Debug)]
@@ -60,11 +59,7 @@ impl ControlPlane {
             organization: caller.organization.clone(),
             user: caller.user.clone(),
         };
-        let organization = self.store.get_organization(&owner.organization).await;
-        let organization = organization.map_err(|error| match error {
-            GetError::NotFound => no_organization(),
-            GetError::Fault(fault) => fault.into(),
-        })?;
+        let organization = self.organization_of(caller).await?;
         let fleet = self.fleet(&owner.organization, instead).await?;
         let largest = organization.quota.largest_sandbox(&owner.user);
         let asking = Asking {

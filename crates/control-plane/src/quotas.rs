@@ -61,7 +61,7 @@ impl ControlPlane {
         })
     }
 
-    async fn organization_of(&self, caller: &Principal) -> ApiResult<Organization> {
+    pub(crate) async fn organization_of(&self, caller: &Principal) -> ApiResult<Organization> {
         let found = self.store.get_organization(&caller.organization).await;
         found.map_err(|error| match error {
             GetError::NotFound => no_organization(),

@@ -154,7 +154,8 @@ pub(crate) fn limit(seconds: i32) -> ApiResult<Duration> {
     Ok(limit.map_or(WAIT_DEFAULT, |limit| limit.min(WAIT_MAX)))
 }
 
-fn missing(text: &str, error: GetError) -> ApiError {
+/// The refusal of a snapshot that was named like this and could not be read.
+pub(super) fn missing(text: &str, error: GetError) -> ApiError {
     match error {
         GetError::NotFound => snapshot_not_found(text).into(),
         GetError::Fault(fault) => fault.into(),

@@ -3,10 +3,9 @@
 use palisade_model::name::OrganizationId;
 use palisade_model::sandbox::FileSystemWish;
 use palisade_model::snapshot::FileSystem;
-use palisade_store::GetError;
-use palisade_wire::v1beta2::snapshot_not_found;
 
 use super::Snapshots;
+use super::calls::missing;
 use crate::error::ApiResult;
 
 impl Snapshots {
@@ -23,10 +22,7 @@ impl Snapshots {
         let snapshot = match wish.snapshot {
             Some(id) => {
                 let found = self.tools.store.get_snapshot(organization, id).await;
-                let snapshot = found.map_err(|error| match error {
-                    GetError::NotFound => snapshot_not_found(&id.to_string()).into(),
-                    GetError::Fault(fault) => crate::error::ApiError::from(fault),
-                })?;
+                let snapshot = found.map_err(|error| missing(&id.to_string(), error))?;
                 // What cannot be reached is refused now, and not in the sandbox.
                 self.blobs_of(&snapshot).await?;
                 Some(snapshot)
