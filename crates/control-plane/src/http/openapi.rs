@@ -97,6 +97,24 @@ mod paths {
         StartQueue, Status, StoredSecret, Usage,
     };
 
+    /// What most changes may say.
+    #[derive(utoipa::IntoParams)]
+    #[into_params(parameter_in = Query)]
+    struct ValidateOnly {
+        /// Check everything and change nothing
+        #[param(rename = "validateOnly")]
+        is_dry_run: Option<bool>,
+    }
+
+    /// What those of something present may say.
+    #[derive(utoipa::IntoParams)]
+    #[into_params(parameter_in = Header)]
+    struct IfMatch {
+        /// The etag that the change was made from
+        #[param(rename = "If-Match")]
+        etag: Option<String>,
+    }
+
     /// Wait for changes of profiles, runners and sandboxes
     ///
     /// Without a place it is answered at once, with the one to begin at: take
@@ -117,7 +135,7 @@ mod paths {
     /// Create a profile
     #[utoipa::path(
         post, path = "/v1beta2/sandbox/profile-templates", tag = "profiles",
-        params(("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing")),
+        params(ValidateOnly),
         request_body(content = ProfileTemplate, description = "The profile, or {\"profileTemplate\": profile}"),
         responses(
             (status = 200, body = ProfileTemplate, headers(("ETag", description = "Names the present state"))),
@@ -154,8 +172,7 @@ mod paths {
         params(
             ("id" = String, Path, description = "Its id or display name"),
             ("updateMask" = Option<String>, Query, description = "Any of description, labels, spec"),
-            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
-            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+            ValidateOnly, IfMatch,
         ),
         request_body(content = ProfileTemplate, description = "The profile, or {\"profileTemplate\": profile, \"updateMask\": paths}"),
         responses(
@@ -171,7 +188,7 @@ mod paths {
         delete, path = "/v1beta2/sandbox/profile-templates/{id}", tag = "profiles",
         params(
             ("id" = String, Path, description = "Its id or display name"),
-            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ValidateOnly,
             ("If-Match" = Option<String>, Header, description = "The etag that was read"),
         ),
         responses(
@@ -210,7 +227,7 @@ mod paths {
         params(
             ("id" = String, Path, description = "Its id or display name"),
             ("revision" = u32, Path, description = "The number of the earlier revision"),
-            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ValidateOnly,
             ("If-Match" = Option<String>, Header, description = "The etag that was read"),
         ),
         responses(
@@ -249,7 +266,7 @@ mod paths {
         params(
             ("id" = String, Path, description = "Its id or display name"),
             ("updateMask" = Option<String>, Query, description = "Any of description, labels, spec"),
-            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+            IfMatch,
         ),
         request_body(content = ProfileTemplate, description = "As for an update"),
         responses(
@@ -273,7 +290,7 @@ mod paths {
         params(
             ("id" = String, Path, description = "Its uid, or the id that its operator chose"),
             ("updateMask" = Option<String>, Query, description = "As for an update"),
-            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+            IfMatch,
         ),
         request_body(content = Runner, description = "As for an update"),
         responses(
@@ -329,8 +346,7 @@ mod paths {
     #[utoipa::path(
         put, path = "/v1beta2/sandbox/quota/limits/each-user", tag = "quotas",
         params(
-            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
-            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+            ValidateOnly, IfMatch,
         ),
         request_body(content = LimitSet),
         responses(
@@ -347,8 +363,7 @@ mod paths {
         put, path = "/v1beta2/sandbox/quota/limits/users/{user}", tag = "quotas",
         params(
             ("user" = String, Path, description = "The name of the user"),
-            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
-            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+            ValidateOnly, IfMatch,
         ),
         request_body(content = LimitSet),
         responses(
@@ -365,8 +380,7 @@ mod paths {
         delete, path = "/v1beta2/sandbox/quota/limits/users/{user}", tag = "quotas",
         params(
             ("user" = String, Path, description = "The name of the user"),
-            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
-            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+            ValidateOnly, IfMatch,
         ),
         responses(
             (status = 200, body = QuotaLimits, headers(("ETag", description = "Names the present state"))),
@@ -435,7 +449,7 @@ mod paths {
     /// Create a runner
     #[utoipa::path(
         post, path = "/v1beta2/sandbox/managed-runners", tag = "runners",
-        params(("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing")),
+        params(ValidateOnly),
         request_body(content = Runner, description = "The runner, or {\"runnerId\": id, \"runner\": runner}"),
         responses(
             (status = 200, body = Runner), (status = 400, body = Status), (status = 401, body = Status),
@@ -471,8 +485,7 @@ mod paths {
         params(
             ("id" = String, Path, description = "Its uid, or the id that its operator chose"),
             ("updateMask" = Option<String>, Query, description = "Any of display_name, identity.zone, identity.runner_group_id, managed_spec and what is in it, profile_bindings"),
-            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
-            ("If-Match" = Option<String>, Header, description = "The etag that the change was made from"),
+            ValidateOnly, IfMatch,
         ),
         request_body(content = Runner, description = "The runner, or {\"runner\": runner, \"updateMask\": paths}"),
         responses(
@@ -493,7 +506,7 @@ mod paths {
             ("id" = String, Path, description = "Its uid, or the id that its operator chose"),
             ("force" = Option<bool>, Query, description = "End the sandboxes that live on it now"),
             ("drain" = Option<u32>, Query, description = "Let the sandboxes that live on it end by themselves for so many seconds, then end them"),
-            ("validateOnly" = Option<bool>, Query, description = "Check everything and change nothing"),
+            ValidateOnly,
             ("If-Match" = Option<String>, Header, description = "The etag that was read"),
         ),
         responses(
