@@ -54,6 +54,15 @@ const RULES: &[Rule] = &[
         must_not_name: &["kube", "sqlx", "tonic", "clap"],
     },
     Rule {
+        name: "palisade-init-client",
+        may_name: &[
+            "palisade-model",
+            "palisade-backend",
+            "palisade-init-protocol",
+        ],
+        must_not_name: &["kube", "sqlx", "tonic", "clap", "nix", "rustix"],
+    },
+    Rule {
         name: "palisade-init",
         may_name: &["palisade-init-protocol"],
         must_not_name: &["kube", "sqlx", "tonic", "clap"],
@@ -70,6 +79,7 @@ const RULES: &[Rule] = &[
             "palisade-backend",
             "palisade-image",
             "palisade-http-router",
+            "palisade-init-client",
             "palisade-init-protocol",
         ],
         must_not_name: &["kube", "sqlx", "tonic", "clap"],

@@ -4,6 +4,7 @@
 //! asked when there is more.
 
 use palisade_backend::{AttachError, LogChunk, LogQuery, Logs};
+use palisade_init_client::{ClientError, WatchEvent, attach_error};
 use palisade_init_protocol::log::{Chunk, Cursor, Piece, ReadError, Reader};
 use palisade_init_protocol::text::UnixMicros;
 use palisade_model::clock::Timestamp;
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::client::{Client, ClientError, Watch, WatchEvent};
+use super::client::{Client, Watch};
 use super::launch::Paths;
 
 /// How many chunks wait to be taken.
@@ -62,7 +63,7 @@ async fn watch_if_running(client: &Client) -> Result<Option<Watch>, AttachError>
     match client.watch().await {
         Ok(watch) => Ok(Some(watch)),
         Err(ClientError::NotRunning | ClientError::Ending) => Ok(None),
-        Err(error) => Err(super::attach::attach_error(error)),
+        Err(error) => Err(attach_error(error)),
     }
 }
 

@@ -1,22 +1,19 @@
-//! A connection to process 1, frame by frame.
+//! A connection to the program in a sandbox, frame by frame.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut as _};
 use palisade_init_protocol::answer::Answer;
 use palisade_init_protocol::frame::Assembler;
 use palisade_init_protocol::request::Request;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time;
 
-use super::client::ClientError;
+use crate::error::ClientError;
 
-/// How long process 1 may take to answer what it does not have to work for.
-pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long the other end may take to answer what it does not have to work for.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// How much is read at once of what is short.
 const READ_BYTES: usize = 16 * 1024;
@@ -24,62 +21,62 @@ const READ_BYTES: usize = 16 * 1024;
 /// From how much on the rest of a frame is read by itself.
 const LONG_BYTES: usize = 8 * 1024;
 
-/// The longest path that a socket address holds.
-const ADDRESS_BYTES_MAX: usize = 107;
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Process 1: it says how everything ended before it lets go of it, so that one
+    /// that is lost is gone, and the sandbox with it.
+    ProcessOne,
+    /// An agent, or the way to it, may be lost while the sandbox goes on.
+    Agent,
+}
 
-/// What process 1 says.
+/// A connection that nothing has been asked on.
 #[derive(Debug)]
-pub(super) struct Answers {
-    half: OwnedReadHalf,
+pub struct Connection<R, W> {
+    reader: R,
+    writer: W,
+    pub(crate) peer: Peer,
+}
+
+/// What the other end says.
+#[derive(Debug)]
+pub(crate) struct Answers<R> {
+    half: R,
     frames: Assembler,
     buffer: Box<[u8]>,
     /// Which bytes of the buffer are still to be taken.
     unread: std::ops::Range<usize>,
 }
 
-/// What is said to process 1.
+/// What is said to the other end.
 #[derive(Debug)]
-pub(super) struct Asks {
-    half: OwnedWriteHalf,
+pub(crate) struct Asks<W> {
+    half: W,
 }
 
-/// Connects, and asks.
-pub(super) async fn ask(path: &Path, request: Request) -> Result<(Asks, Answers), ClientError> {
-    let frame = request.encode().map_err(|_| ClientError::TooLong)?;
-    let asked = time::timeout(ANSWER_LIMIT, async {
-        let (reader, writer) = connect(path).await?.into_split();
-        let mut asks = Asks { half: writer };
-        asks.send(frame).await?;
-        Ok((asks, Answers::new(reader)))
-    });
-    asked.await.map_err(|_| ClientError::Silent)?
-}
-
-async fn connect(path: &Path) -> Result<UnixStream, ClientError> {
-    let connected = if path.as_os_str().len() > ADDRESS_BYTES_MAX {
-        connect_far(path).await
-    } else {
-        UnixStream::connect(path).await
-    };
-    connected.map_err(|error| {
-        // The end of process 1 leaves the socket behind with nobody at it.
-        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
-        if nobody.contains(&error.kind()) {
-            ClientError::NotRunning
-        } else {
-            ClientError::Lost(error)
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// A connection to whoever that is, in its two directions.
+    pub fn new(reader: R, writer: W, peer: Peer) -> Self {
+        Self {
+            reader,
+            writer,
+            peer,
         }
-    })
+    }
+
+    /// Says what is wanted.
+    pub(crate) async fn ask(self, request: Request) -> Result<(Asks<W>, Answers<R>), ClientError> {
+        let frame = request.encode().map_err(|_| ClientError::TooLong)?;
+        let mut asks = Asks { half: self.writer };
+        let asked = time::timeout(ANSWER_LIMIT, asks.send(frame)).await;
+        asked.map_err(|_| ClientError::Silent)??;
+        Ok((asks, Answers::new(self.reader)))
+    }
 }
 
-/// Connects through a descriptor of the directory, which has a short name.
-async fn connect_far(path: &Path) -> io::Result<UnixStream> {
-    let (directory, name) = super::launch::directory_and_name(path)?;
-    UnixStream::connect(super::launch::short_path(&directory, name)).await
-}
-
-impl Answers {
-    fn new(half: OwnedReadHalf) -> Self {
+impl<R: AsyncRead + Unpin> Answers<R> {
+    fn new(half: R) -> Self {
         Self {
             half,
             frames: Assembler::default(),
@@ -89,7 +86,7 @@ impl Answers {
     }
 
     /// The next answer. Nothing is lost if this is dropped before it is ready.
-    pub(super) async fn next(&mut self) -> Result<Answer, ClientError> {
+    pub(crate) async fn next(&mut self) -> Result<Answer, ClientError> {
         loop {
             let mut unread = &self.buffer[self.unread.clone()];
             let body = self.frames.push(&mut unread);
@@ -123,16 +120,18 @@ impl Answers {
     }
 
     /// The next answer, if it comes in time.
-    pub(super) async fn next_soon(&mut self) -> Result<Answer, ClientError> {
+    pub(crate) async fn next_soon(&mut self) -> Result<Answer, ClientError> {
         let answer = time::timeout(ANSWER_LIMIT, self.next()).await;
         answer.map_err(|_| ClientError::Silent)?
     }
 }
 
-impl Asks {
+impl<W: AsyncWrite + Unpin> Asks<W> {
     /// Sends a frame. Must not be dropped before it is ready.
-    pub(super) async fn send(&mut self, mut frame: impl Buf) -> Result<(), ClientError> {
+    pub(crate) async fn send(&mut self, mut frame: impl Buf) -> Result<(), ClientError> {
         let sent = self.half.write_all_buf(&mut frame).await;
-        sent.map_err(ClientError::Lost)
+        sent.map_err(ClientError::Lost)?;
+        // One that holds something back sends it now; the others have nothing to do.
+        self.half.flush().await.map_err(ClientError::Lost)
     }
 }

@@ -5,30 +5,32 @@ use palisade_init_protocol::answer::{Answer, Ended, Started};
 use palisade_init_protocol::request::Input;
 use palisade_init_protocol::text::{Data, Stream};
 
-use super::client::ClientError;
-use super::connection::{Answers, Asks};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::connection::{Answers, Asks};
+use crate::error::ClientError;
 
 /// How much input goes into one frame: little enough for a signal to get past.
 const INPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// A command that runs. Dropping both of its directions kills it.
 #[derive(Debug)]
-pub struct Command {
+pub struct Command<R, W> {
     started: Started,
-    input: CommandInput,
-    output: CommandOutput,
+    input: CommandInput<W>,
+    output: CommandOutput<R>,
 }
 
 /// What goes into a command.
 #[derive(Debug)]
-pub struct CommandInput {
-    asks: Asks,
+pub struct CommandInput<W> {
+    asks: Asks<W>,
 }
 
 /// What comes out of a command.
 #[derive(Debug)]
-pub struct CommandOutput {
-    answers: Answers,
+pub struct CommandOutput<R> {
+    answers: Answers<R>,
 }
 
 /// What comes out of a command.
@@ -45,8 +47,8 @@ pub enum CommandEvent {
     Exit(Ended),
 }
 
-impl Command {
-    pub(super) fn new(started: Started, asks: Asks, answers: Answers) -> Self {
+impl<R, W> Command<R, W> {
+    pub(crate) fn new(started: Started, asks: Asks<W>, answers: Answers<R>) -> Self {
         Self {
             started,
             input: CommandInput { asks },
@@ -60,12 +62,12 @@ impl Command {
     }
 
     /// Both directions, to be used side by side.
-    pub fn split(self) -> (CommandInput, CommandOutput) {
+    pub fn split(self) -> (CommandInput<W>, CommandOutput<R>) {
         (self.input, self.output)
     }
 }
 
-impl CommandInput {
+impl<W: AsyncWrite + Unpin> CommandInput<W> {
     /// Sends bytes to standard input; waits while the command takes none.
     ///
     /// Must not be dropped before it is ready: half a frame would be sent.
@@ -85,7 +87,7 @@ impl CommandInput {
     }
 }
 
-impl CommandOutput {
+impl<R: AsyncRead + Unpin> CommandOutput<R> {
     /// What comes next. Nothing is lost if this is dropped before it is ready.
     pub async fn next(&mut self) -> Result<CommandEvent, ClientError> {
         let answer = self.answers.next().await?;

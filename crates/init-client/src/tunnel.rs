@@ -8,22 +8,27 @@ use palisade_backend::{AttachError, EXEC_QUEUE_MAX, Tunnel, TunnelEvent};
 use palisade_init_protocol::answer::{Answer, ConnectFailure};
 use palisade_init_protocol::request::Input;
 use palisade_init_protocol::text::Data;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::client::{Client, ClientError};
-use super::connection::{Answers, Asks};
+use crate::connection::{Answers, Asks, Connection};
+use crate::error::ClientError;
 
 /// How much goes into one frame.
 const INPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// Connects to a port, and moves what goes in and comes out on a task of `tasks`.
-pub async fn connect(
-    client: &Client,
+pub async fn connect<R, W>(
+    connection: Connection<R, W>,
     port: NonZeroU16,
     tasks: &TaskTracker,
-) -> Result<Tunnel, AttachError> {
-    let connected = client.connect(port).await;
+) -> Result<Tunnel, AttachError>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let connected = connection.connect(port).await;
     let (asks, answers) = connected.map_err(|error| tunnel_error(port, error))?;
     let (input, inputs) = mpsc::channel(EXEC_QUEUE_MAX);
     let (sender, events) = mpsc::channel(EXEC_QUEUE_MAX);
@@ -39,7 +44,11 @@ pub async fn connect(
 }
 
 /// Tells everything until both directions have ended.
-async fn move_output(port: NonZeroU16, mut answers: Answers, events: &mpsc::Sender<TunnelEvent>) {
+async fn move_output<R: AsyncRead + Unpin>(
+    port: NonZeroU16,
+    mut answers: Answers<R>,
+    events: &mpsc::Sender<TunnelEvent>,
+) {
     loop {
         let event = match answers.next().await {
             Ok(Answer::Received(data)) => TunnelEvent::Data(data.into_bytes()),
@@ -57,7 +66,7 @@ async fn move_output(port: NonZeroU16, mut answers: Answers, events: &mpsc::Send
 
 /// Passes on what goes in; never ends, as the end of it is not that of the
 /// connection.
-async fn move_input(mut inputs: mpsc::Receiver<Bytes>, mut asks: Asks) {
+async fn move_input<W: AsyncWrite + Unpin>(mut inputs: mpsc::Receiver<Bytes>, mut asks: Asks<W>) {
     while let Some(mut bytes) = inputs.recv().await {
         while !bytes.is_empty() {
             let mut part = bytes.split_to(bytes.len().min(INPUT_BYTES_MAX));
@@ -100,6 +109,6 @@ fn tunnel_error(port: NonZeroU16, error: ClientError) -> AttachError {
         | ClientError::Nonsense
         | ClientError::Silent
         | ClientError::Incomplete
-        | ClientError::Lost(_) => super::attach::attach_error(error),
+        | ClientError::Lost(_) => crate::attach::attach_error(error),
     }
 }
