@@ -50,6 +50,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for source in [
         "crates/init/src",
         "crates/init/Cargo.toml",
+        "crates/init-channel/src",
+        "crates/init-channel/Cargo.toml",
         "crates/init-protocol/src",
         "crates/init-protocol/Cargo.toml",
         "Cargo.toml",

@@ -54,17 +54,23 @@ const RULES: &[Rule] = &[
         must_not_name: &["kube", "sqlx", "tonic", "clap"],
     },
     Rule {
+        name: "palisade-init-channel",
+        may_name: &[],
+        must_not_name: &["tokio", "kube", "sqlx", "tonic", "clap", "nix", "rustix"],
+    },
+    Rule {
         name: "palisade-init-client",
         may_name: &[
             "palisade-model",
             "palisade-backend",
+            "palisade-init-channel",
             "palisade-init-protocol",
         ],
         must_not_name: &["kube", "sqlx", "tonic", "clap", "nix", "rustix"],
     },
     Rule {
         name: "palisade-init",
-        may_name: &["palisade-init-protocol"],
+        may_name: &["palisade-init-channel", "palisade-init-protocol"],
         must_not_name: &["kube", "sqlx", "tonic", "clap"],
     },
     Rule {

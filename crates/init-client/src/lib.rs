@@ -5,7 +5,8 @@
 //! [`write_file`], [`read_file`] and [`connect`] are what
 //! [`palisade_backend::Attach`] asks for, on top of that.
 //!
-//! How to get a connection is not known here: to process 1 it is a Unix socket.
+//! How to get a connection is not known here: to process 1 it is a Unix socket, to an
+//! agent one over the network, which is sealed first ([`shake_hands`]).
 //!
 //! Invariant: dropping what a request returned closes its connection, and so
 //! ends what the other end does for it.
@@ -15,6 +16,7 @@ mod command;
 mod connection;
 mod error;
 mod requests;
+mod sealed;
 mod tunnel;
 
 pub use attach::{attach_error, exec, read_file, write_file};
@@ -22,4 +24,5 @@ pub use command::{Command, CommandEvent, CommandInput, CommandOutput};
 pub use connection::{ANSWER_LIMIT, Connection, Peer};
 pub use error::ClientError;
 pub use requests::{Watch, WatchEvent};
+pub use sealed::{SealedReader, SealedWriter, shake_hands};
 pub use tunnel::connect;

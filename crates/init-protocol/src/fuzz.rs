@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::agent::{AgentConfig, REPORT_BYTES_MAX, Report};
 use crate::answer::Answer;
 use crate::config::Config;
 use crate::frame::{Assembler, whole};
@@ -20,6 +21,9 @@ use crate::status::Status;
 /// When a parser is broken, which is what a fuzzer looks for.
 pub fn decode_all(mut bytes: &[u8]) -> usize {
     let _ = Status::parse(bytes);
+    if let Some(report) = std::str::from_utf8(bytes).ok().and_then(Report::parse) {
+        assert!(report.to_string().len() < REPORT_BYTES_MAX);
+    }
     if let Ok(config) = Config::decode(Bytes::copy_from_slice(bytes)) {
         let again = Config::decode(Bytes::from(config.clone().encode()));
         assert_eq!(again.as_ref(), Ok(&config));
@@ -39,6 +43,10 @@ pub fn decode_all(mut bytes: &[u8]) -> usize {
 }
 
 fn decode_frame(body: &Bytes) {
+    if let Ok(config) = AgentConfig::decode(body.clone()) {
+        let again = AgentConfig::decode(unframed(&config.clone().encode()));
+        assert_eq!(again, Ok(config));
+    }
     // What was understood can be longer than it came: protobuf lets defaults be
     // left out inside. Then it does not fit a frame, and is refused.
     if let Ok(request) = Request::decode(body.clone())

@@ -31,9 +31,13 @@
 //! kinds, both sides ignore what they do not know, and
 //! [`request::PROTOCOL_VERSION`] tells what the other side is able to.
 //!
+//! Where something else is process 1 of a sandbox, as in a pod, the same program
+//! runs beside it as an [`agent`], and is talked to in the same way over TCP.
+//!
 //! Everything here but `client` is pure. Neither side trusts the other: every
 //! length is bounded before it is believed, and a decoded value is valid.
 
+pub mod agent;
 pub mod answer;
 pub mod config;
 pub mod frame;

@@ -293,3 +293,15 @@ pub(crate) struct Limits {
     #[prost(uint32, tag = "6")]
     pub(crate) tunnels: u32,
 }
+
+/// What an agent is told.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub(crate) struct AgentConfig {
+    #[prost(uint32, tag = "1")]
+    pub(crate) port: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) key: Vec<u8>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) limits: Option<Limits>,
+}

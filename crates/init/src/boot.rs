@@ -22,7 +22,8 @@ use crate::clock::unix_micros;
 use crate::command::NOT_EXECUTABLE;
 use crate::handover;
 use crate::log::Log;
-use crate::server::Server;
+use crate::poller::Poller;
+use crate::server::{Door, Server};
 use crate::settings::Settings;
 
 const LISTENER: RawFd = 3;
@@ -135,11 +136,17 @@ fn serve(
         .map_err(|error| Reason::new(format!("the log cannot be written: {error}")))?;
     forbid_cores();
     let (settings, main) = Settings::new(config, raise_descriptor_limit());
-    let server = Server::new(settings, listener, log)
+    let server = server(settings, listener)
         .map_err(|error| Reason::new(format!("process 1 cannot start: {error}")))?;
     server
-        .run(&main, status)
+        .run(&main, log, status)
         .map_err(|error| Reason::new(format!("process 1 cannot go on: {error}")))
+}
+
+fn server(settings: Settings, listener: OwnedFd) -> io::Result<Server> {
+    let poller = Poller::new()?;
+    let door = Door::local(listener, &poller)?;
+    Server::new(settings, poller, door, 0)
 }
 
 fn read_config(file: File) -> Result<Config, Reason> {
@@ -165,7 +172,7 @@ fn forbid_cores() {
 }
 
 /// Takes as many descriptors as are allowed, and returns how many there were.
-fn raise_descriptor_limit() -> Option<u64> {
+pub(crate) fn raise_descriptor_limit() -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current;
     limit.current = limit.maximum;

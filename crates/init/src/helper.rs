@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use palisade_init_protocol::probe::{AROUND, LISTEN, PROBE};
 
-use crate::launch::{READ_FILE, RUN, WRITE_FILE};
+use crate::launch::{READ_FILE, RELAY, RUN, WRITE_FILE};
 
 mod around;
 mod become_user;
@@ -22,6 +22,7 @@ mod file;
 mod listen;
 mod probe;
 mod program;
+mod relay;
 mod user;
 
 /// How a child ends that was called in a way that it is not called.
@@ -33,6 +34,7 @@ pub(crate) fn run(mode: &str, arguments: &[String]) -> ExitCode {
         RUN => program::run(arguments),
         WRITE_FILE => file::write(arguments),
         READ_FILE => file::read(arguments),
+        RELAY => Some(relay::run()),
         PROBE => Some(probe::run(arguments)),
         LISTEN => Some(listen::run(arguments)),
         AROUND => Some(around::run()),

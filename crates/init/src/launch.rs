@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::{Command, Stdio};
 
+use palisade_init_protocol::text::UserName;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
 
@@ -25,6 +26,8 @@ pub(crate) const RUN: &str = "run";
 pub(crate) const WRITE_FILE: &str = "write-file";
 /// The first argument of the child that reads a file.
 pub(crate) const READ_FILE: &str = "read-file";
+/// The first argument of the child between a network and an agent.
+pub(crate) const RELAY: &str = "relay";
 
 /// The input, the output and the errors of a process.
 #[derive(Debug)]
@@ -68,8 +71,15 @@ pub(crate) fn launch(
     fcntl_setfd(&theirs, FdFlags::empty())?;
     let mark = manner.mark.map(Mark::to_argument).unwrap_or_default();
     let terminal = if manner.has_terminal { "terminal" } else { "" };
-    let directory = if program.makes_directory { "make" } else { "" };
-    let child = Command::new(SELF)
+    let makes = if program.makes_directory { "make" } else { "" };
+    let directory = program.directory.as_ref();
+    let directory = directory.map_or("", |directory| directory.as_str());
+    let user = user_argument(program.user.as_ref());
+    let mut command = Command::new(SELF);
+    if !program.inherits {
+        command.env_clear();
+    }
+    let child = command
         .arg(RUN)
         .arg(theirs.as_raw_fd().to_string())
         .args([&mark, terminal])
@@ -78,9 +88,8 @@ pub(crate) fn launch(
                 .map(|limit| limit.to_string())
                 .unwrap_or_default(),
         )
-        .args([directory, program.directory.as_str(), program.user.as_str()])
+        .args([makes, directory, &user])
         .args(program.command.words())
-        .env_clear()
         .envs(&program.environment)
         .stdin(stdio.stdin)
         .stdout(stdio.stdout)
@@ -101,7 +110,7 @@ pub(crate) fn file_job(
 ) -> io::Result<Pid> {
     let child = Command::new(SELF)
         .arg(mode)
-        .arg(settings.user.as_str())
+        .arg(user_argument(settings.user.as_ref()))
         .args(arguments)
         .env_clear()
         .current_dir("/")
@@ -110,6 +119,27 @@ pub(crate) fn file_job(
         .stderr(Stdio::null())
         .spawn()?;
     pid_of(&child)
+}
+
+/// Starts a child between a connection of the network and one to here.
+///
+/// Whoever connects has to know what can be read from `key`; that goes neither
+/// through arguments nor through variables, as others in the sandbox see these.
+pub(crate) fn relay(network: OwnedFd, here: OwnedFd, key: OwnedFd) -> io::Result<Pid> {
+    let child = Command::new(SELF)
+        .arg(RELAY)
+        .env_clear()
+        .current_dir("/")
+        .stdin(network)
+        .stdout(here)
+        .stderr(key)
+        .spawn()?;
+    pid_of(&child)
+}
+
+/// A user as one argument: nothing stays who this is, and an empty name is root.
+fn user_argument(user: Option<&UserName>) -> String {
+    user.map_or_else(String::new, |user| format!("={}", user.as_str()))
 }
 
 fn pid_of(child: &std::process::Child) -> io::Result<Pid> {

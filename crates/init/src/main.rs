@@ -1,15 +1,19 @@
 //! Process 1 of a sandbox.
 //!
 //! Without arguments it is process 1: it runs the main process, reaps, and
-//! serves the host until the main process has ended. With arguments it is one of
-//! its own short-lived children ([`helper`]), which prepares itself between fork
-//! and exec where `unsafe` code would otherwise be needed.
+//! serves the host until the main process has ended. As an [`agent`] it serves the
+//! same beside a main process that something else started. With other arguments it
+//! is one of its own short-lived children ([`helper`]), which prepares itself
+//! between fork and exec where `unsafe` code would otherwise be needed.
 //!
 //! What is said to the host, and how process 1 is launched, is written down in
 //! `palisade-init-protocol`.
 
 use std::process::ExitCode;
 
+use palisade_init_protocol::agent::AGENT;
+
+mod agent;
 mod boot;
 mod clock;
 mod command;
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         .collect();
     match arguments.split_first() {
         None => boot::run(),
+        Some((mode, [])) if mode == AGENT => agent::run(),
         Some((mode, arguments)) => helper::run(mode, arguments),
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Token {
     Output(u64, Stream),
     /// A connection to a port can be read or written.
     Tunnel(u64),
+    /// Whoever started an agent says something, or nothing more.
+    Control,
 }
 
 /// What is waited for.
@@ -146,6 +148,7 @@ impl Token {
             Self::Output(number, Stream::Stdout) => (8, number),
             Self::Output(number, Stream::Stderr) => (9, number),
             Self::Tunnel(number) => (10, number),
+            Self::Control => (11, 0),
         };
         number << 4 | kind
     }
@@ -164,6 +167,7 @@ impl Token {
             8 => Self::Output(number, Stream::Stdout),
             9 => Self::Output(number, Stream::Stderr),
             10 => Self::Tunnel(number),
+            11 => Self::Control,
             _ => return None,
         })
     }
@@ -187,6 +191,7 @@ mod tests {
             Token::Output(9, Stream::Stdout),
             Token::Output(10, Stream::Stderr),
             Token::Tunnel(11),
+            Token::Control,
         ];
         for token in tokens {
             assert_eq!(Token::unpack(token.pack()), Some(token));

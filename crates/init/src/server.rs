@@ -6,6 +6,9 @@
 //!        └── a stop, and its grace passes: everything is killed
 //! ```
 //!
+//! An agent has the same loop without a [`Life`] of a main process, and ends with
+//! whoever started it ([`attended`]).
+//!
 //! Each turn takes the events, then reaps, then looks at what has become due.
 //! That order lets output that was written before an end be seen before it.
 
@@ -14,54 +17,45 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use palisade_init_protocol::answer::{Answer, Ended, ExitRecord, Outcome};
-use palisade_init_protocol::status;
+use palisade_init_protocol::answer::{Answer, Ended};
 use palisade_init_protocol::text::Stream;
 use rustix::event::epoll::EventFlags;
-use rustix::net::{SocketFlags, accept_with};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 
 use crate::boot::StatusFile;
-use crate::clock::{Instant, unix_micros};
+use crate::clock::Instant;
 use crate::connection::{Connection, Role};
 use crate::log::Log;
-use crate::main_process::MainProcess;
 use crate::poller::{Poller, Source, Token};
 use crate::reaper;
 use crate::settings::{Program, Settings};
 
+mod attended;
 mod condemned;
+mod door;
 mod leftovers;
+mod life;
 mod requests;
 
+pub(crate) use attended::Control;
 use condemned::Condemned;
+pub(crate) use door::{Door, STRANGER_LIMIT};
 use leftovers::Leftovers;
+use life::Life;
 
 /// How much is read at once; also the most bytes of one record of the log.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a connection may take to say what it wants.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-
 /// How long the end waits for the last processes, and for the host to listen.
 const ENDING_LIMIT: Duration = Duration::from_secs(3);
 
-/// How many connections are taken in one turn.
-const ACCEPTS_MAX: usize = 64;
-
-/// How long nobody is taken after there was no descriptor for it.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Process 1 at work.
+/// Process 1, or an agent, at work.
 #[derive(Debug)]
 pub(crate) struct Server {
     poller: Poller,
-    listener: Source,
-    /// Until when nobody is taken.
-    listener_pause: Option<Instant>,
+    door: Door,
     children: Source,
     settings: Settings,
-    log: Log,
     connections: BTreeMap<u64, Connection>,
     /// The number of the next connection. None is used twice.
     next: u64,
@@ -71,91 +65,72 @@ pub(crate) struct Server {
     file_jobs: HashSet<Pid>,
     condemned: Vec<Condemned>,
     leftovers: Leftovers,
-    stop: Option<Stopping>,
     buffer: Vec<u8>,
 }
 
-/// The main process was asked to end.
-#[derive(Clone, Copy, Debug)]
-struct Stopping {
-    /// When everything is killed; `None` once that is done.
-    kill_at: Option<Instant>,
-}
-
-/// The main process has ended.
-#[derive(Debug)]
-struct Ending {
-    record: ExitRecord,
-    /// When the end waits for nobody any more.
-    limit: Instant,
-}
-
 impl Server {
-    /// Serves nobody yet.
-    pub(crate) fn new(settings: Settings, listener: OwnedFd, log: Log) -> io::Result<Self> {
-        let poller = Poller::new()?;
-        let mut listener = poller.source(listener, Token::Listener);
-        listener.want(EventFlags::IN)?;
+    /// Serves nobody yet. Connections are numbered from `first` on.
+    pub(crate) fn new(
+        settings: Settings,
+        poller: Poller,
+        door: Door,
+        first: u64,
+    ) -> io::Result<Self> {
         let mut children = poller.source(reaper::notifier()?, Token::Children);
         children.want(EventFlags::IN)?;
         Ok(Self {
             poller,
-            listener,
-            listener_pause: None,
+            door,
             children,
             settings,
-            log,
             connections: BTreeMap::new(),
-            next: 0,
+            next: first,
             commands: HashMap::new(),
             file_jobs: HashSet::new(),
             condemned: Vec::new(),
             leftovers: Leftovers::default(),
-            stop: None,
             buffer: vec![0; BUFFER_BYTES],
         })
     }
 
     /// Runs the main process and serves the host, and returns what to end with.
-    pub(crate) fn run(mut self, main: &Program, status: &mut StatusFile) -> io::Result<u8> {
-        let mut main = MainProcess::launch(main, &self.settings, &self.poller)?;
-        let mut ending: Option<Ending> = None;
+    pub(crate) fn run(
+        mut self,
+        main: &Program,
+        log: Log,
+        status: &mut StatusFile,
+    ) -> io::Result<u8> {
+        let mut life = Life::begin(main, log, status, &self.settings, &self.poller)?;
         loop {
-            let limit = self.next_limit(ending.as_ref());
+            let limit = self.next_limit(life.limits());
             for (token, flags) in self.poller.wait(limit)? {
-                self.dispatch(token, flags, &mut main, ending.as_ref());
+                self.dispatch(token, flags, Some(&mut life));
             }
-            if let Some(started) = main.check_setup() {
-                status.append(&status::started(started));
+            life.check_setup();
+            if let Some(ended) = self.reap(Some(life.pid())) {
+                life.end(ended, &mut self.buffer);
             }
-            if let Some(ended) = self.reap(main.pid) {
-                let begun = self.end(&mut main, ended, status);
-                ending.get_or_insert(begun);
-            }
-            self.expire(&main);
-            self.tell_watchers(&main, ending.as_ref());
-            if let Some(ending) = ending.as_ref().filter(|ending| self.has_ended(ending)) {
-                return Ok(u8::try_from(ending.record.shell_code()).unwrap_or(u8::MAX));
+            self.expire();
+            life.expire();
+            self.tell_watchers(&life);
+            if let Some(code) = self.code_to_end_with(&life) {
+                return Ok(code);
             }
         }
     }
 
-    fn dispatch(
-        &mut self,
-        token: Token,
-        flags: EventFlags,
-        main: &mut MainProcess,
-        ending: Option<&Ending>,
-    ) {
+    fn dispatch(&mut self, token: Token, flags: EventFlags, life: Option<&mut Life<'_>>) {
         match token {
             Token::Listener => self.accept(),
             Token::Children => reaper::acknowledge(&self.children),
             // Looked at in each turn.
-            Token::MainSetup => {}
+            Token::MainSetup | Token::Control => {}
             Token::MainOutput(stream) => {
-                main.log_output(stream, &mut self.log, &mut self.buffer);
+                if let Some(life) = life {
+                    life.log_output(stream, &mut self.buffer);
+                }
             }
-            Token::Socket(number) => self.on_socket(number, flags, main, ending),
+            Token::Socket(number) => self.on_socket(number, flags, life),
             Token::Setup(number) | Token::Stdin(number) | Token::Tunnel(number) => {
                 self.advance(number);
             }
@@ -164,19 +139,13 @@ impl Server {
     }
 
     fn accept(&mut self) {
-        for _ in 0..ACCEPTS_MAX {
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            match accept_with(&self.listener, flags) {
-                Ok(socket) => self.take_in(socket),
-                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
-                Err(rustix::io::Errno::AGAIN) => return,
-                Err(_) => {
-                    // No descriptor is left. They wait in line.
-                    let _ = self.listener.want(EventFlags::empty());
-                    self.listener_pause = Some(Instant::now().after(ACCEPT_PAUSE));
-                    return;
-                }
-            }
+        let asking = |connection: &&Connection| matches!(connection.role, Role::Asking(_));
+        let connections = &self.connections;
+        let sockets = self
+            .door
+            .accept(|| connections.values().filter(asking).count());
+        for socket in sockets {
+            self.take_in(socket);
         }
     }
 
@@ -184,7 +153,7 @@ impl Server {
         let number = self.next;
         self.next += 1;
         let source = self.poller.source(socket, Token::Socket(number));
-        let limit = Instant::now().after(REQUEST_LIMIT);
+        let limit = Instant::now().after(self.door.request_limit());
         let Ok(mut connection) = Connection::new(source, limit) else {
             return;
         };
@@ -230,10 +199,10 @@ impl Server {
     }
 
     /// Reaps all who have ended, and returns how the main process did.
-    fn reap(&mut self, main: Pid) -> Option<Ended> {
+    fn reap(&mut self, main: Option<Pid>) -> Option<Ended> {
         let mut main_ended = None;
         while let Some((pid, ended)) = reaper::reap() {
-            if pid == main {
+            if Some(pid) == main {
                 main_ended = Some(ended);
             } else {
                 self.reaped(pid, ended);
@@ -244,6 +213,7 @@ impl Server {
 
     fn reaped(&mut self, pid: Pid, ended: Ended) {
         self.file_jobs.remove(&pid);
+        self.door.reaped(pid);
         let Some(number) = self.commands.remove(&pid) else {
             return;
         };
@@ -255,26 +225,14 @@ impl Server {
         self.advance(number);
     }
 
-    /// The main process has ended: that is recorded, and everybody has to go.
-    fn end(&mut self, main: &mut MainProcess, ended: Ended, status: &mut StatusFile) -> Ending {
-        if let Some(started) = main.check_setup() {
-            status.append(&status::started(started));
-        }
-        let outcome: Outcome = main.finish(ended, &mut self.log, &mut self.buffer);
-        let record = ExitRecord {
-            outcome,
-            at: unix_micros(),
-            asked: self.stop.is_some(),
-        };
-        status.append(&status::exited(record.clone()));
-        kill_everybody();
-        Ending {
-            record,
-            limit: Instant::now().after(ENDING_LIMIT),
-        }
+    /// What to end with, once nobody is waited for any more.
+    fn code_to_end_with(&self, life: &Life<'_>) -> Option<u8> {
+        let ending = life.ending()?;
+        self.has_ended(ending)
+            .then(|| u8::try_from(ending.record.shell_code()).unwrap_or(u8::MAX))
     }
 
-    fn has_ended(&self, ending: &Ending) -> bool {
+    fn has_ended(&self, ending: &life::Ending) -> bool {
         let is_waited_for = |connection: &Connection| match &connection.role {
             Role::Command(_) | Role::Watcher(_) | Role::Closing => true,
             // What the killed ones sent before is still told.
@@ -286,8 +244,8 @@ impl Server {
         is_late || (is_told && !reaper::has_children())
     }
 
-    fn tell_watchers(&mut self, main: &MainProcess, ending: Option<&Ending>) {
-        let end = self.log.end();
+    fn tell_watchers(&mut self, life: &Life<'_>) {
+        let (end, ending) = (life.log_end(), life.ending());
         let mut changed = Vec::new();
         for (number, connection) in &mut self.connections {
             let Role::Watcher(watcher) = &mut connection.role else {
@@ -297,7 +255,7 @@ impl Server {
             if !connection.outbox.is_empty() && ending.is_none() {
                 continue;
             }
-            if let Some(started) = main.started().filter(|_| !watcher.knows_start) {
+            if let Some(started) = life.started().filter(|_| !watcher.knows_start) {
                 watcher.knows_start = true;
                 connection.outbox.push(Answer::Started(started));
                 changed.push(*number);
@@ -318,22 +276,9 @@ impl Server {
     }
 
     /// Does what has become due.
-    fn expire(&mut self, main: &MainProcess) {
+    fn expire(&mut self) {
         let now = Instant::now();
-        if self
-            .listener_pause
-            .is_some_and(|until| until.left(now).is_zero())
-        {
-            self.listener_pause = None;
-            let _ = self.listener.want(EventFlags::IN);
-        }
-        if let Some(stop) = &mut self.stop
-            && stop.kill_at.is_some_and(|at| at.left(now).is_zero())
-        {
-            stop.kill_at = None;
-            main.signal(Signal::KILL);
-            kill_everybody();
-        }
+        self.door.expire(now);
         self.condemned.retain_mut(|condemned| condemned.pursue(now));
         let late = self.connections.iter().filter(|(_, connection)| {
             matches!(connection.role, Role::Asking(until) if until.left(now).is_zero())
@@ -344,8 +289,8 @@ impl Server {
         }
     }
 
-    /// How long there is nothing to do if nothing happens.
-    fn next_limit(&self, ending: Option<&Ending>) -> Option<Duration> {
+    /// How long there is nothing to do if nothing happens, and nothing of `others` is due.
+    fn next_limit(&self, others: impl IntoIterator<Item = Instant>) -> Option<Duration> {
         let asking = self.connections.values().filter_map(|connection| {
             if let Role::Asking(until) = connection.role {
                 Some(until)
@@ -355,17 +300,9 @@ impl Server {
         });
         asking
             .chain(self.condemned.iter().map(Condemned::due))
-            .chain(self.stop.and_then(|stop| stop.kill_at))
-            .chain(self.listener_pause)
-            .chain(ending.map(|ending| ending.limit))
+            .chain(self.door.due())
+            .chain(others)
             .min()
             .map(|at| at.left(Instant::now()))
     }
-}
-
-/// Kills all processes but this one, in one go: none can start another one
-/// meanwhile.
-fn kill_everybody() {
-    // The group of 1, negated, stands for «everybody».
-    let _ = kill_process_group(Pid::INIT, Signal::KILL);
 }

@@ -1,7 +1,8 @@
 //! What holds for everything that is started: variables, directory, user.
 //!
-//! `PATH` and `HOME` are filled in later, by the child itself, since `HOME`
-//! depends on who it is.
+//! Of process 1 they are configured; an agent is what its commands are to be, and
+//! they inherit it. `PATH` and `HOME` are filled in later, by the child itself,
+//! since `HOME` depends on who it is.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,11 @@ use palisade_init_protocol::text::{AbsolutePath, Command, SignalNumber, UserName
 #[derive(Debug)]
 pub(crate) struct Settings {
     environment: BTreeMap<String, String>,
-    directory: AbsolutePath,
-    /// Whoever runs the main process and owns the files.
-    pub(crate) user: UserName,
+    /// Whether there are this program's own variables beside those.
+    inherits: bool,
+    directory: Option<AbsolutePath>,
+    /// Whoever runs the main process and owns the files; `None` is who this is.
+    pub(crate) user: Option<UserName>,
     /// How the main process is asked to end.
     pub(crate) stop_signal: SignalNumber,
     /// What is bounded.
@@ -29,14 +32,16 @@ pub(crate) struct Settings {
 pub(crate) struct Program {
     /// The program and its arguments.
     pub(crate) command: Command,
-    /// All of its variables but the defaults.
+    /// All of its variables but the defaults, and those that it inherits.
     pub(crate) environment: BTreeMap<String, String>,
-    /// Where it starts.
-    pub(crate) directory: AbsolutePath,
+    /// Whether it inherits the variables of this program.
+    pub(crate) inherits: bool,
+    /// Where it starts; `None` is where this program is.
+    pub(crate) directory: Option<AbsolutePath>,
     /// Whether to make that.
     pub(crate) makes_directory: bool,
-    /// Who runs it.
-    pub(crate) user: UserName,
+    /// Who runs it; `None` is who this is.
+    pub(crate) user: Option<UserName>,
 }
 
 impl Settings {
@@ -55,19 +60,34 @@ impl Settings {
         let main = Program {
             command,
             environment: environment.clone(),
-            directory: directory.clone(),
+            inherits: false,
+            directory: Some(directory.clone()),
             makes_directory: true,
-            user: user.clone(),
+            user: Some(user.clone()),
         };
         let settings = Self {
             environment,
-            directory,
-            user,
+            inherits: false,
+            directory: Some(directory),
+            user: Some(user),
             stop_signal,
             limits,
             descriptors,
         };
         (settings, main)
+    }
+
+    /// Everything is as it is here.
+    pub(crate) fn inherited(limits: Limits, descriptors: Option<u64>) -> Self {
+        Self {
+            environment: BTreeMap::new(),
+            inherits: true,
+            directory: None,
+            user: None,
+            stop_signal: SignalNumber::TERM,
+            limits,
+            descriptors,
+        }
     }
 
     /// What a request stands for. The terminal is somebody else's.
@@ -84,9 +104,10 @@ impl Settings {
         Program {
             command,
             environment: all,
-            directory: directory.unwrap_or_else(|| self.directory.clone()),
+            inherits: self.inherits,
+            directory: directory.or_else(|| self.directory.clone()),
             makes_directory: false,
-            user: user.unwrap_or_else(|| self.user.clone()),
+            user: user.or_else(|| self.user.clone()),
         }
     }
 }

@@ -20,7 +20,7 @@ use palisade_init_protocol::text::{Data, Reason};
 use rustix::io::Errno;
 
 use super::become_user::become_user;
-use super::user::User;
+use super::user::{User, user_in};
 
 mod content;
 mod replacement;
@@ -102,6 +102,9 @@ fn serve(user: &str, job: impl FnOnce(&mut UnixStream) -> Option<Answer>) -> Opt
 fn prepare(user: &str) -> Result<(), Reason> {
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let Some(user) = user_in(user) else {
+        return Ok(());
+    };
     let user = User::find(user).map_err(|error| Reason::new(error.to_string()))?;
     become_user(&user)
         .map_err(|error| Reason::new(format!("cannot become user {}: {error}", user.uid)))

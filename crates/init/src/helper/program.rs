@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use nix::sys::signal::SigSet;
 
 use super::become_user::{become_user, give_stdio_to, limit_descriptors};
-use super::user::User;
+use super::user::{User, user_in};
 use crate::command::{NOT_EXECUTABLE, NOT_FOUND, NOT_PREPARED};
 use crate::family::Mark;
 use crate::handover;
@@ -32,8 +32,10 @@ struct Arguments<'a> {
     has_terminal: bool,
     descriptors: Option<u64>,
     makes_directory: bool,
+    /// Empty is where it is.
     directory: &'a str,
-    user: &'a str,
+    /// Nobody is who it is.
+    user: Option<&'a str>,
     program: &'a str,
     rest: &'a [String],
 }
@@ -63,7 +65,7 @@ impl<'a> Arguments<'a> {
             descriptors: descriptors.parse().ok(),
             makes_directory: !make.is_empty(),
             directory,
-            user,
+            user: user_in(user),
             program,
             rest,
         })
@@ -77,9 +79,9 @@ fn become_program(arguments: &Arguments<'_>) -> Failure {
     }
 }
 
-/// Makes the process what it is to be, and returns its home.
-fn prepare(arguments: &Arguments<'_>) -> Result<String, Failure> {
-    // Process 1 blocks a signal, which would be inherited for ever.
+/// Makes the process what it is to be, and returns its home if it becomes somebody.
+fn prepare(arguments: &Arguments<'_>) -> Result<Option<String>, Failure> {
+    // Whoever started it blocks a signal, which would be inherited for ever.
     let unblocked = SigSet::empty().thread_set_mask();
     unblocked.map_err(|error| not_prepared("cannot unblock signals", &error.into()))?;
     rustix::process::setsid()
@@ -94,23 +96,29 @@ fn prepare(arguments: &Arguments<'_>) -> Result<String, Failure> {
     if let Some(descriptors) = arguments.descriptors {
         limit_descriptors(descriptors);
     }
-    let user =
-        User::find(arguments.user).map_err(|error| Failure(NOT_PREPARED, error.to_string()))?;
+    let home = match arguments.user {
+        Some(user) => Some(change_user(arguments, user)?),
+        None => None,
+    };
+    if !arguments.directory.is_empty() {
+        std::env::set_current_dir(arguments.directory).map_err(|error| {
+            let what = format!("cannot enter the directory {}", arguments.directory);
+            not_prepared(&what, &error)
+        })?;
+    }
+    Ok(home)
+}
+
+/// Becomes somebody, and returns where he lives.
+fn change_user(arguments: &Arguments<'_>, user: &str) -> Result<String, Failure> {
+    let user = User::find(user).map_err(|error| Failure(NOT_PREPARED, error.to_string()))?;
     if arguments.makes_directory {
         make_directory(arguments.directory, &user)?;
     }
     give_stdio_to(&user);
     become_user(&user).map_err(|error| {
-        not_prepared(
-            &format!("cannot become user {}:{}", user.uid, user.gid),
-            &error,
-        )
-    })?;
-    std::env::set_current_dir(arguments.directory).map_err(|error| {
-        not_prepared(
-            &format!("cannot enter the directory {}", arguments.directory),
-            &error,
-        )
+        let what = format!("cannot become user {}:{}", user.uid, user.gid);
+        not_prepared(&what, &error)
     })?;
     Ok(user.home)
 }
@@ -125,13 +133,13 @@ fn make_directory(path: &str, user: &User) -> Result<(), Failure> {
     made.map_err(|error| not_prepared(&format!("cannot make the directory {path}"), &error))
 }
 
-fn execute(arguments: &Arguments<'_>, home: String) -> Failure {
+fn execute(arguments: &Arguments<'_>, home: Option<String>) -> Failure {
     let mut command = Command::new(arguments.program);
     command.args(arguments.rest);
     if std::env::var_os("PATH").is_none() {
         command.env("PATH", PATH);
     }
-    if std::env::var_os("HOME").is_none() {
+    if let Some(home) = home.filter(|_| std::env::var_os("HOME").is_none()) {
         command.env("HOME", home);
     }
     let error = command.exec();

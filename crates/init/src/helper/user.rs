@@ -44,6 +44,11 @@ pub(crate) enum UnknownUser {
     },
 }
 
+/// The user that an argument names, as `launch` writes it; `None` is who this is.
+pub(crate) fn user_in(argument: &str) -> Option<&str> {
+    argument.strip_prefix('=')
+}
+
 /// A line of `/etc/passwd`.
 struct PasswdLine<'a> {
     name: &'a str,

@@ -4,14 +4,11 @@ use palisade_init_protocol::answer::{Answer, FileFailure};
 use palisade_init_protocol::request::{self, PROTOCOL_VERSION, Request};
 use palisade_init_protocol::text::Reason;
 use rustix::event::epoll::EventFlags;
-use rustix::process::Signal;
 
-use super::{Ending, Server, Stopping, kill_everybody};
-use crate::clock::Instant;
+use super::{Life, Server};
 use crate::connection::{Asked, Connection, Role, Watcher};
 use crate::exec;
 use crate::launch::{READ_FILE, WRITE_FILE, file_job};
-use crate::main_process::MainProcess;
 use crate::tunnel::Tunnel;
 
 /// What is done for a request that is not answered at once.
@@ -30,11 +27,10 @@ impl Server {
         &mut self,
         number: u64,
         flags: EventFlags,
-        main: &MainProcess,
-        ending: Option<&Ending>,
+        life: Option<&mut Life<'_>>,
     ) {
         if flags.contains(EventFlags::IN) {
-            self.read_socket(number, main, ending);
+            self.read_socket(number, life);
         }
         let gone = EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR;
         if flags.intersects(gone) {
@@ -44,7 +40,7 @@ impl Server {
         }
     }
 
-    fn read_socket(&mut self, number: u64, main: &MainProcess, ending: Option<&Ending>) {
+    fn read_socket(&mut self, number: u64, life: Option<&mut Life<'_>>) {
         let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
@@ -54,7 +50,7 @@ impl Server {
                 Asked::Gone => self.drop_connection(number),
                 Asked::Nonsense(reason) => connection.conclude(Answer::Refused(reason)),
                 Asked::For(request) => {
-                    let deed = self.decide(request, number, main, ending);
+                    let deed = self.decide(request, number, life);
                     self.act(number, deed);
                 }
             },
@@ -80,30 +76,34 @@ impl Server {
         }
     }
 
-    fn decide(
-        &mut self,
-        request: Request,
-        number: u64,
-        main: &MainProcess,
-        ending: Option<&Ending>,
-    ) -> Deed {
+    fn decide(&mut self, request: Request, number: u64, life: Option<&mut Life<'_>>) -> Deed {
+        let is_ending = life.as_ref().is_some_and(|life| life.ending().is_some());
         match request {
             Request::Hello { version: _ } => Deed::Answer(Answer::Hello {
                 version: PROTOCOL_VERSION,
             }),
             Request::Ping => Deed::Answer(Answer::Pong),
+            Request::Watch | Request::Stop(_) if life.is_none() => {
+                let reason = "only process 1 of a sandbox can do that";
+                Deed::Answer(Answer::Refused(Reason::new(reason)))
+            }
             Request::Watch => Deed::Become(Role::Watcher(Watcher::default())),
             Request::Exec(_)
             | Request::Stop(_)
             | Request::WriteFile(_)
             | Request::ReadFile(_)
             | Request::Connect(_)
-                if ending.is_some() =>
+                if is_ending =>
             {
                 Deed::Answer(Answer::Ending)
             }
             Request::Exec(exec) => self.start_command(exec, number),
-            Request::Stop(stop) => self.stop(stop, main),
+            Request::Stop(stop) => {
+                if let Some(life) = life {
+                    life.stop(stop);
+                }
+                Deed::Answer(Answer::Done)
+            }
             Request::WriteFile(write) => {
                 let request::WriteFile {
                     path,
@@ -158,30 +158,6 @@ impl Server {
             return Deed::Answer(Answer::Busy { limit });
         }
         Deed::HandOver(mode, arguments)
-    }
-
-    fn stop(&mut self, stop: request::Stop, main: &MainProcess) -> Deed {
-        let request::Stop { grace_ms, signal } = stop;
-        let grace = std::time::Duration::from_millis(grace_ms);
-        let kill_at = Instant::now().after(grace);
-        let earlier = self.stop.and_then(|stop| stop.kill_at);
-        let was_killed = self.stop.is_some_and(|stop| stop.kill_at.is_none());
-        if !was_killed {
-            let kill_at = earlier.map_or(kill_at, |earlier| earlier.min(kill_at));
-            self.stop = Some(Stopping {
-                kill_at: Some(kill_at),
-            });
-        }
-        let number = signal.unwrap_or(self.settings.stop_signal);
-        if let Some(signal) = Signal::from_named_raw(number.get().into()) {
-            main.signal(signal);
-            // What is stopped would only notice later.
-            main.signal(Signal::CONT);
-            if signal == Signal::KILL {
-                kill_everybody();
-            }
-        }
-        Deed::Answer(Answer::Done)
     }
 
     fn act(&mut self, number: u64, deed: Deed) {
