@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Measures sandboxes on Kubernetes: what a start costs beside a bare pod, a hundred
-# at once, and the memory of a runner that watches a thousand.
+# Measures sandboxes on Kubernetes: what a start costs beside a bare pod, what a command
+# costs past the API server and through it, a hundred starts at once, and the memory of
+# a runner that watches a thousand.
 #
-# Needs root, and gets what scripts/kube/get.sh gets. The first runs on a whole node;
+# Needs root, and gets what scripts/kube/get.sh gets. The first two run on a whole node;
 # the others take an API server, and a stand-in that says what a node would.
 #
 #   scripts/kube/bench.sh
@@ -33,8 +34,11 @@ bring() {
 # The tables, without what the tests say around them.
 figures() { timeout --kill-after 5 900 "$tests" --nocapture "$@" | grep -v -e '^$' -e '^running' -e '^test '; }
 
+PALISADE_TEST_PROGRAM="$(scripts/kube/program.sh)"
+export PALISADE_TEST_PROGRAM
 bring up
 figures --ignored --exact figures::a_start_beside_a_bare_pod
+figures --ignored --exact figures::a_command_past_the_server_beside_one_through_it
 export PALISADE_TEST_KUBE_NODE=stand-in
 bring api
 figures --exact many::a_hundred_sandboxes_that_start_at_once_all_run_and_all_go

@@ -3,6 +3,7 @@
 # pod, and one with a shell and the usual tools.
 #
 #   scripts/kube/images.sh PID DIR    PID is in the namespaces of the node
+#   PALISADE_TEST_PROGRAM=FILE        and one out of which sandboxes get this program
 set -euo pipefail
 holder="$1"
 dir="$2"
@@ -34,4 +35,12 @@ image pause:1 "$work/root" --config.env=PATH=/bin --config.entrypoint=/bin/sleep
 # What the profiles of the workflow page name; the node takes other registries for this one.
 image library/busybox:latest "$work/root" --config.env=PATH=/bin --config.cmd=/bin/sh --config.user=1000
 image myorg/python-ds:3.11-pytorch-2.3 "$work/root" --config.env=PATH=/bin --config.cmd=/bin/sh
+# What the image of the system does for an init container, and no more.
+if [ -n "${PALISADE_TEST_PROGRAM:-}" ]; then
+  cp "$PALISADE_TEST_PROGRAM" "$work/root/init"
+  # shellcheck disable=SC2016
+  printf '#!/bin/sh\n[ "$1" = program ] && exec cp /init "$2"\n' >"$work/root/bin/palisade"
+  chmod 755 "$work/root/init" "$work/root/bin/palisade"
+  image palisade:1 "$work/root" --config.env=PATH=/bin --config.user=65532
+fi
 rm -rf "$work"

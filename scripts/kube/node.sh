@@ -15,7 +15,7 @@
 # Beside the kubeconfig lies runner.kubeconfig, with the rights of a runner.
 #
 # What reaches the API server from outside of its network namespace goes through a
-# veth pair: the kubeconfig names its address.
+# veth pair: the kubeconfig names its address. Pods are reached in the same way.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -29,6 +29,7 @@ second=$((0x${tag:0:2} % 64 + 64))
 third=$((0x${tag:2:2}))
 outside="100.$second.$third.1"
 inside="100.$second.$third.2"
+pods="10.$((0x${tag:4:2} % 64 + 128)).$((0x${tag:6:2} & 252)).0/22"
 cgroup="/palisade-kube-$tag"
 
 down() {
@@ -125,6 +126,7 @@ ip netns add "$netns"
 ip link add "$veth" type veth peer name eth0 netns "$netns"
 ip address add "$outside/30" dev "$veth"
 ip link set "$veth" up
+ip route add "$pods" via "$inside"
 nsenter --net="/run/netns/$netns" bash -eu <<IN
 ip link set lo up
 ip address add $inside/30 dev eth0
@@ -202,7 +204,7 @@ cat >"$dir/cni/10-bridge.conflist" <<CNI
 { "cniVersion": "0.4.0", "name": "pods", "plugins": [
   { "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
     "ipam": { "type": "host-local", "dataDir": "$dir/cni/leases",
-      "ranges": [[{ "subnet": "10.244.0.0/16" }]], "routes": [{ "dst": "0.0.0.0/0" }] } } ] }
+      "ranges": [[{ "subnet": "$pods" }]], "routes": [{ "dst": "0.0.0.0/0" }] } } ] }
 CNI
 cat >"$dir/containerd.toml" <<TOML
 version = 2

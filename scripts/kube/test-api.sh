@@ -43,7 +43,7 @@ run() {
     -E "binary_id(palisade-backend-kube::cluster) and $1" "${@:2}"
 }
 # Commands, logs, the probe of the network and what a node does by itself need a node.
-without_node='not test(/^(conformance|network|node)::/)'
+without_node='not test(/^(conformance|direct|network|node)::/)'
 if [ "$#" -gt 0 ]; then
   run "$without_node" "$@"
   exit

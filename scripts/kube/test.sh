@@ -7,7 +7,7 @@
 #   scripts/kube/test.sh [ARGUMENTS OF NEXTEST]  some tests of the backend
 #   PALISADE_TEST_KUBECONFIG=FILE, PALISADE_TEST_RUNNER_KUBECONFIG=FILE
 #       use this cluster instead, as its administrator and as a runner; it must have
-#       the image 127.0.0.1:5000/busybox:1
+#       the images of scripts/kube/images.sh, and its pods be reached from here
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -17,6 +17,8 @@ tests=(--locked -p palisade-backend-kube --features cluster-tests --test cluster
 cargo nextest run "${tests[@]}" --no-run
 
 if [ -z "${PALISADE_TEST_KUBECONFIG:-}" ]; then
+  PALISADE_TEST_PROGRAM="$(scripts/kube/program.sh)"
+  export PALISADE_TEST_PROGRAM
   dir="$(mktemp -d /tmp/palisade-kube.XXXXXX)"
   trap 'scripts/kube/node.sh down "$dir"' EXIT
   PALISADE_TEST_KUBECONFIG="$(scripts/kube/node.sh up "$dir")"

@@ -22,6 +22,9 @@ CHOICES = {
     "server alone": ["runner.enabled=false", "server.storage.ephemeral=true", "server.service.type=LoadBalancer"],
     "open and kept": ["networkPolicy.enabled=false", "podDisruptionBudget.enabled=false", "runner.namespaceIdleSeconds=0",
                       "runner.clusterRanges={192.0.2.0/24,198.51.100.0/24}", "imagePullSecrets[0].name=pull"],
+    "direct": ["runner.directExec.enabled=true", "runner.directExec.port=9999"],
+    "direct elsewhere": ["runner.directExec.enabled=true", "runner.directExec.from={192.0.2.0/24}",
+                         "runner.kubeconfigSecretName=kube"],
     "scraped": ["networkPolicy.scrapers[0].namespaceSelector.matchLabels.team=monitoring",
                 "networkPolicy.clients[0].namespaceSelector.matchLabels.team=agents"],
 }
@@ -77,6 +80,34 @@ def test_the_rights_are_those_that_the_backend_is_tested_with():
     kept = parsed(render("runner.namespaceIdleSeconds=0").stdout)["ClusterRole", "palisade-palisade-runner"]["rules"]
     (rule,) = [rule for rule in kept if rule["resources"] == ["namespaces"]]
     assert "delete" not in rule["verbs"]
+
+
+def variables(*values):
+    (container,) = parsed(render(*values).stdout)["Deployment", "palisade-runner"]["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one["value"] for one in container["env"]}
+
+
+def test_nothing_is_said_of_direct_exec_unless_it_is_wanted():
+    assert not [name for name in variables() if "DIRECT" in name]
+    policy = parsed(render().stdout)["NetworkPolicy", "palisade-runner"]
+    assert "17717" not in json.dumps(policy)
+
+
+def test_a_runner_that_calls_agents_says_what_it_is_and_may_call_them():
+    objects = parsed(render(*CHOICES["direct"]).stdout)
+    said = variables(*CHOICES["direct"])
+    assert (said["PALISADE_DIRECT_EXEC"], said["PALISADE_DIRECT_EXEC_PORT"]) == ("true", "9999")
+    labels = dict(pair.split("=") for pair in said["PALISADE_DIRECT_EXEC_LABELS"].split(","))
+    pod = objects["Deployment", "palisade-runner"]["spec"]["template"]["metadata"]["labels"]
+    server = objects["StatefulSet", "palisade-server"]["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() <= pod.items() and not labels.items() <= server.items()
+    (rule,) = [rule for rule in objects["NetworkPolicy", "palisade-runner"]["spec"]["egress"]
+               if rule["ports"] == [{"protocol": "TCP", "port": 9999}]]
+    (peer,) = rule["to"]
+    assert peer["namespaceSelector"] == {}
+    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/managed-by"] == "palisade-runner"
+    elsewhere = variables(*CHOICES["direct elsewhere"])
+    assert elsewhere["PALISADE_DIRECT_EXEC_FROM"] == "192.0.2.0/24"
 
 
 def test_newer_clusters_get_the_newer_budget():

@@ -83,22 +83,23 @@ def tokens(deployed):  # noqa: F811
             for role in ("admin", "user")}
 
 
+def values():
+    """The runner of the chart, without any kubeconfig."""
+    address = kubectl("get", "pod", "-n", NAMESPACE, "palisade-server-0", "-o", "jsonpath={.status.podIP}")
+    return [f"runner.gateway=http://{address}:8700", "runner.instance=inside", f"runner.probeImage={IMAGE}",
+            "runner.networkEnforcement=accept-none"]
+
+
 @pytest.fixture(scope="module")
 def runner(tokens):
-    """The runner of the chart, without any kubeconfig."""
     join = operator("token", "create", "--organization", "inside", "--cluster", "here")
     kubectl("create", "secret", "generic", RUNNER, "-n", NAMESPACE, f"--from-literal=token={join}")
-    address = kubectl("get", "pod", "-n", NAMESPACE, "palisade-server-0", "-o", "jsonpath={.status.podIP}")
-    apply(f"runner.gateway=http://{address}:8700", "runner.instance=inside", f"runner.probeImage={IMAGE}",
-          "runner.networkEnforcement=accept-none")
+    apply(*values())
     as_in_other_clusters()
     ready("deployment", RUNNER)
     chosen = ("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=runner")
     pods = json.loads(kubectl(*chosen, "-o", "json"))["items"]
     assert pods and all("PALISADE_KUBECONFIG" not in json.dumps(pod) for pod in pods), pods
-
-
-def test_a_runner_with_its_service_account_alone_runs_sandboxes(runner, tokens, monkeypatch):
     with forwarded() as url:
         inside = Inside(url, tokens)
         profile = inside.cwic("sandbox", "profile", "create", "-f", "-", stdin=json.dumps({
@@ -110,19 +111,56 @@ def test_a_runner_with_its_service_account_alone_runs_sandboxes(runner, tokens, 
             "identity": {"runner_id": "here", "zone": "test", "cluster_name": "here"},
             "profile_bindings": [{"profile_template_id": profile, "is_default": True}],
         }))
-        wait_until_connected(inside)
+
+
+@pytest.fixture
+def inside(runner, tokens, monkeypatch):
+    """The server with its runner, once that is connected."""
+    with forwarded() as url:
         monkeypatch.setenv("CWSANDBOX_BASE_URL", url)
         monkeypatch.setenv("CWSANDBOX_API_KEY", tokens["user"])
-        box = Sandbox.run("sleep", "1000", container_image=IMAGE)
-        try:
-            box.wait(timeout=PATIENCE_SECONDS)
-            assert only("pod", box.sandbox_id)["metadata"]["namespace"] == f"{PREFIX}user-ns-inside-user"
-            assert box.exec(["echo", "hello"]).result().stdout == "hello\n"
-        finally:
-            Sandbox.delete(box.sandbox_id, missing_ok=True).result()
-        # The chart gives the runner its own image for that, and it needs no shell.
-        done = inside.cwic("sandbox", "runner", "get", "here", "-o", "json")
-        assert set(json.loads(done)["lacks"]) == {"usage", "denials", "names", "file_systems"}, done
+        inside = Inside(url, tokens)
+        wait_until_connected(inside)
+        yield inside
+
+
+@contextlib.contextmanager
+def started():
+    box = Sandbox.run("sleep", "1000", container_image=IMAGE)
+    try:
+        box.wait(timeout=PATIENCE_SECONDS)
+        yield box
+    finally:
+        Sandbox.delete(box.sandbox_id, missing_ok=True).result()
+
+
+def test_a_runner_with_its_service_account_alone_runs_sandboxes(inside):
+    with started() as box:
+        assert only("pod", box.sandbox_id)["metadata"]["namespace"] == f"{PREFIX}user-ns-inside-user"
+        assert box.exec(["echo", "hello"]).result().stdout == "hello\n"
+    # The chart gives the runner its own image for that, and it needs no shell.
+    done = inside.cwic("sandbox", "runner", "get", "here", "-o", "json")
+    assert set(json.loads(done)["lacks"]) == {"usage", "denials", "names", "file_systems"}, done
+
+
+@pytest.fixture
+def direct(runner):
+    """The same runner, which is to reach its sandboxes itself."""
+    apply(*values(), "runner.directExec.enabled=true")
+    ready("deployment", RUNNER)
+
+
+def test_the_runner_of_the_chart_reaches_sandboxes_past_the_api_server(direct, inside):
+    with started() as box:
+        assert "/dev/palisade/init agent" in box.exec(["ps"]).result().stdout
+        box.write_file("/tmp/deep/file", b"content").result()
+        assert box.read_file("/tmp/deep/file").result() == b"content"
+        # No shell is between them.
+        assert "/bin/sh" not in box.exec(["ps", "-o", "args"]).result().stdout
+        (rule,) = only("networkpolicy", box.sandbox_id)["spec"]["ingress"]
+        (peer,) = rule["from"]
+        assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
+        assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "runner"
 
 
 def wait_until_connected(inside):

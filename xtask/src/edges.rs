@@ -95,6 +95,7 @@ const RULES: &[Rule] = &[
         may_name: &[
             "palisade-model",
             "palisade-backend",
+            "palisade-init-client",
             "palisade-init-protocol",
         ],
         must_not_name: &["sqlx", "tonic", "clap", "nix"],

@@ -1,6 +1,6 @@
-//! Talking to a sandbox through the API server.
+//! Talking to a sandbox through the API server, or past it ([`crate::direct`]).
 //!
-//! A command runs under a small shell script that is sent along ([`script`]), as
+//! Through the server, a command runs under a small shell script that is sent along ([`script`]), as
 //! the protocol of the server has neither an end of input nor signals; the image
 //! needs a POSIX shell and a few of the usual tools, and is told so if it has
 //! none.
@@ -16,11 +16,12 @@ use palisade_backend::{Attach, AttachError, Exec, ExecSpec, LogQuery, Logs, Tunn
 use palisade_model::id::SandboxId;
 
 use crate::backend::KubeBackend;
+use crate::direct;
 use crate::naming;
 use crate::shared::Shared;
 use crate::view;
 
-mod exec;
+pub(crate) mod exec;
 mod files;
 mod frames;
 mod logs;
@@ -74,6 +75,9 @@ impl KubeBackend {
 impl Attach for KubeBackend {
     async fn exec(&self, id: SandboxId, spec: ExecSpec) -> Result<Exec, AttachError> {
         let target = self.running(id)?;
+        if let Some(way) = direct::open(&self.shared, id, &target).await {
+            return direct::exec(way, spec, &self.shared).await;
+        }
         match spec.terminal {
             Some(size) => terminal::start(target, spec, size).await,
             None => exec::start(target, spec).await,
@@ -92,6 +96,9 @@ impl Attach for KubeBackend {
         content: Upload,
     ) -> Result<(), AttachError> {
         let target = self.running(id)?;
+        if let Some(way) = direct::open(&self.shared, id, &target).await {
+            return palisade_init_client::write_file(way, path, content).await;
+        }
         files::write(target, path, content.collect().await?).await
     }
 
@@ -101,10 +108,18 @@ impl Attach for KubeBackend {
         path: &str,
         bytes_max: u64,
     ) -> Result<Bytes, AttachError> {
-        files::read(self.running(id)?, path, bytes_max).await
+        let target = self.running(id)?;
+        if let Some(way) = direct::open(&self.shared, id, &target).await {
+            return palisade_init_client::read_file(way, path, bytes_max).await;
+        }
+        files::read(target, path, bytes_max).await
     }
 
     async fn connect(&self, id: SandboxId, port: NonZeroU16) -> Result<Tunnel, AttachError> {
-        tunnel::connect(self.running(id)?, port).await
+        let target = self.running(id)?;
+        if let Some(way) = direct::open(&self.shared, id, &target).await {
+            return palisade_init_client::connect(way, port, &self.shared.attached).await;
+        }
+        tunnel::connect(target, port).await
     }
 }

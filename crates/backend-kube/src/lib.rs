@@ -13,6 +13,7 @@ mod attach;
 mod backend;
 mod cache;
 mod connect;
+mod direct;
 mod driver;
 pub mod end;
 mod enforcement;

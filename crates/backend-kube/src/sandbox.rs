@@ -14,6 +14,7 @@ use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Launch;
 use tokio::sync::watch;
 
+use crate::direct::Seat;
 use crate::manifest::Owner;
 use crate::view::{self, Around, Verdict};
 use crate::{address, end, slim};
@@ -82,6 +83,8 @@ pub(crate) enum NotRecorded {
 pub(crate) struct Sandbox {
     id: SandboxId,
     seen: Mutex<Seen>,
+    /// What can be talked to past the API server.
+    pub(crate) seat: Seat,
     /// Whether it has a driver.
     pub(crate) is_driven: AtomicBool,
     pub(crate) wish: watch::Sender<Wish>,
@@ -97,6 +100,7 @@ impl Sandbox {
         Self {
             id,
             seen: Mutex::new(seen),
+            seat: Seat::default(),
             is_driven: AtomicBool::new(false),
             wish: watch::Sender::new(Wish::default()),
             progress: watch::Sender::new(Progress::default()),

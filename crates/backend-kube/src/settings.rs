@@ -3,6 +3,7 @@
 //! Decided once, when the runner starts, and the same for every sandbox of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use palisade_model::cidr::Cidr;
@@ -41,12 +42,84 @@ pub struct Settings {
     /// The image of this system: where a sandbox is to be asked what it reaches, the
     /// program that does comes out of it. Without one, such sandboxes are refused.
     pub program_image: Option<String>,
+    /// How commands, files and ports of sandboxes are reached past the API server;
+    /// `None` is not at all.
+    pub direct_exec: Option<DirectExec>,
     /// Whether network policies of this cluster know ranges of ports. Found out
     /// when the cluster is opened.
     pub has_port_ranges: bool,
     /// How long a namespace that was made for sandboxes is kept without any; for
     /// ever if `None`.
     pub namespace_idle: Option<Duration>,
+}
+
+/// How the runner reaches an agent in a sandbox.
+///
+/// Somebody can: a policy for nobody would close the port to the runner itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectExec {
+    port: NonZeroU16,
+    pods: Option<RunnerPods>,
+    ranges: Vec<Cidr>,
+}
+
+/// The pods of the runner, for a network policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerPods {
+    /// Where they are.
+    pub namespace: String,
+    /// The labels that they have, and no other pods there.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Sandboxes cannot be reached directly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDirectExec {
+    /// Nothing says out of which image the agent comes.
+    #[error("it takes an image of this program, out of which sandboxes get it: --program-image")]
+    NoProgram,
+    /// Nothing says whom the policies of sandboxes are to let in.
+    #[error(
+        "network policies have to let this runner into sandboxes, and nothing says what it is \
+         to them: a runner in the cluster says the labels of its pod (--direct-exec-label), \
+         any other one the range that its connections come from (--direct-exec-from)"
+    )]
+    NoCallers,
+}
+
+impl DirectExec {
+    /// The port at which agents listen unless something else is said. Below those
+    /// that connections of a sandbox itself come from.
+    pub const PORT: NonZeroU16 = NonZeroU16::new(17_717).expect("it is not zero");
+
+    /// Agents at this port, and those who may call them.
+    pub fn new(
+        port: NonZeroU16,
+        pods: Option<RunnerPods>,
+        ranges: Vec<Cidr>,
+    ) -> Result<Self, NoDirectExec> {
+        // Without labels these would be all pods of the namespace.
+        let pods = pods.filter(|pods| !pods.labels.is_empty());
+        if pods.is_none() && ranges.is_empty() {
+            return Err(NoDirectExec::NoCallers);
+        }
+        Ok(Self { port, pods, ranges })
+    }
+
+    /// The port at which agents listen.
+    pub fn port(&self) -> NonZeroU16 {
+        self.port
+    }
+
+    /// The pods that may call them.
+    pub fn pods(&self) -> Option<&RunnerPods> {
+        self.pods.as_ref()
+    }
+
+    /// The ranges that may call them.
+    pub fn ranges(&self) -> &[Cidr] {
+        &self.ranges
+    }
 }
 
 /// What is done where network policies may have no effect.
@@ -79,8 +152,32 @@ impl Default for Settings {
             enforcement: Enforcement::default(),
             probe_image: "busybox:stable".to_owned(),
             program_image: None,
+            direct_exec: None,
             has_port_ranges: true,
             namespace_idle: Some(Duration::from_mins(10)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_call_agents_has_to_be_known() {
+        let pods = |labels: &[(&str, &str)]| RunnerPods {
+            namespace: "palisade".to_owned(),
+            labels: labels
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        };
+        let range: Cidr = "192.0.2.1/32".parse().unwrap();
+        let new = |pods, ranges| DirectExec::new(DirectExec::PORT, pods, ranges);
+        for pods in [None, Some(pods(&[]))] {
+            assert_eq!(new(pods, Vec::new()), Err(NoDirectExec::NoCallers));
+        }
+        assert!(new(None, vec![range]).is_ok());
+        assert!(new(Some(pods(&[("a", "b")])), Vec::new()).is_ok());
     }
 }

@@ -95,6 +95,7 @@ fn pod_status(status: PodStatus) -> PodStatus {
         reason: status.reason,
         message: status.message,
         host_ip: status.host_ip,
+        pod_ip: status.pod_ip,
         start_time: status.start_time,
         conditions: conditions.map(|all| all.into_iter().map(condition).collect()),
         container_statuses: status.container_statuses.map(containers),
@@ -149,7 +150,8 @@ mod tests {
             },
             "spec": { "nodeName": "n", "activeDeadlineSeconds": 9, "containers": [] },
             "status": {
-                "phase": "Running", "hostIP": "10.0.0.7", "startTime": "2026-11-27T07:00:00Z",
+                "phase": "Running", "hostIP": "10.0.0.7",
+                "podIP": "10.0.0.8", "startTime": "2026-11-27T07:00:00Z",
                 "containerStatuses": [{
                     "name": "sandbox", "image": "i", "imageID": "", "ready": false,
                     "restartCount": 0, "state": { "running": {} },

@@ -19,7 +19,7 @@ use palisade_model::name::{ClusterName, OrganizationId, UserId};
 use palisade_model::quantity::Bytes;
 
 pub(crate) use ingress::IngressArgs;
-pub(crate) use kube::{EnforcementArg, KubeArgs};
+pub(crate) use kube::{DirectArgs, EnforcementArg, KubeArgs};
 pub(crate) use secrets::{SecretsArgs, SecretsCommand, SecretsKeyArgs};
 pub(crate) use sessions::SessionArgs;
 pub(crate) use snapshot::SnapshotArgs;

@@ -68,7 +68,7 @@ pub(super) fn with_environment(spec: &ExecSpec) -> Vec<String> {
 }
 
 /// Opens the streams of a program in the main container.
-pub(super) async fn open(
+pub(crate) async fn open(
     target: &Target,
     words: Vec<String>,
     has_terminal: bool,

@@ -17,9 +17,9 @@ use palisade_model::profile::Scope;
 use palisade_model::sandbox::Launch;
 use serde_json::{Value, json};
 
-use super::metadata;
+use super::{metadata, program};
 use crate::naming;
-use crate::settings::Settings;
+use crate::settings::{DirectExec, RunnerPods, Settings};
 
 /// What lies around the sandboxes: what the operator said, and ranges of the nodes.
 pub(crate) fn surroundings(settings: &Settings, nodes: &[Cidr]) -> Surroundings {
@@ -40,7 +40,7 @@ pub fn network_policy(launch: &Launch, settings: &Settings, nodes: &[Cidr]) -> V
         "spec": {
             "podSelector": { "matchLabels": { naming::SANDBOX_ID: launch.id.to_string() } },
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": ingress(launch),
+            "ingress": ingress(launch, settings),
             "egress": egress(launch, &rules, settings),
         },
     })
@@ -114,12 +114,28 @@ fn peers(launch: &Launch, peers: Peers) -> Option<Value> {
     Some(json!({ "to": sandboxes(launch, narrower) }))
 }
 
-fn ingress(launch: &Launch) -> Value {
+fn ingress(launch: &Launch, settings: &Settings) -> Value {
     let exposed = Standing::of(launch).exposed;
     let open = exposed.filter(|exposed| !exposed.doors.is_empty());
-    open.map(|exposed| door(launch, &exposed))
-        .into_iter()
-        .collect()
+    let doors = open.map(|exposed| door(launch, &exposed));
+    let agent = program::agent(launch, settings).map(agent);
+    doors.into_iter().chain(agent).collect()
+}
+
+/// Lets the runner, and nobody else, to the agent of the sandbox.
+fn agent(direct: &DirectExec) -> Value {
+    let mut from = Vec::new();
+    if let Some(RunnerPods { namespace, labels }) = direct.pods() {
+        // A label that the server sets, and nobody else can.
+        let namespaces = json!({ "matchLabels": { "kubernetes.io/metadata.name": namespace } });
+        from.push(within(&namespaces, &json!({ "matchLabels": labels })));
+    }
+    let ranges = direct.ranges().iter();
+    from.extend(ranges.map(|range| json!({ "ipBlock": { "cidr": range.to_string() } })));
+    json!({
+        "from": from,
+        "ports": [{ "protocol": "TCP", "port": direct.port() }],
+    })
 }
 
 fn door(launch: &Launch, exposed: &Exposed) -> Value {

@@ -1,16 +1,18 @@
-//! The program by which a sandbox can be asked what it reaches.
+//! The program by which a sandbox can be asked what it reaches, and which is the
+//! agent of one that is reached directly.
 //!
 //! On a Linux host every sandbox has it, as it is process 1 there. Here a sandbox
-//! gets it that begins with it, and no other: an init container copies it out of
-//! the image of this system, so that the sandbox's own image needs nothing of it.
+//! gets it that begins with it, or is to have an agent, and no other: an init
+//! container copies it out of the image of this system, so that the sandbox's own
+//! image needs nothing of it.
 
 use palisade_init_protocol::probe::PROGRAM;
-use palisade_model::sandbox::{GrantedResources, Launch};
+use palisade_model::sandbox::{GrantedResources, Launch, Protocol};
 use serde_json::{Value, json};
 
 use super::container;
 use crate::naming;
-use crate::settings::Settings;
+use crate::settings::{DirectExec, Settings};
 
 /// The name of the volume that it is in, and of the container that puts it there.
 const NAME: &str = "palisade-program";
@@ -27,13 +29,27 @@ pub(crate) fn is_wanted(launch: &Launch) -> bool {
     command.first().is_some_and(|first| first == PROGRAM)
 }
 
+/// How the agent of a sandbox is reached, if it is to have one.
+///
+/// A sandbox that was given the very port keeps it, and has none.
+pub(crate) fn agent<'a>(launch: &Launch, settings: &'a Settings) -> Option<&'a DirectExec> {
+    settings.program_image.as_ref()?;
+    let direct = settings.direct_exec.as_ref()?;
+    let port = direct.port().get();
+    let own =
+        |one: &palisade_model::sandbox::Port| one.number == port && one.protocol == Protocol::Tcp;
+    (!launch.ports.iter().any(own)).then_some(direct)
+}
+
 /// Adds it to the spec of a pod that was patched already, so that no patch can put
 /// another program in its place.
 pub(super) fn add(spec: &mut Value, launch: &Launch, settings: &Settings) {
     let Some(image) = &settings.program_image else {
         return;
     };
-    if !is_wanted(launch) {
+    // In the network of its node, an agent would be seen by all.
+    let has_agent = agent(launch, settings).is_some() && spec["hostNetwork"] != true;
+    if !is_wanted(launch) && !has_agent {
         return;
     }
     first_of(spec, "initContainers", installer(image, launch, settings));
@@ -143,6 +159,51 @@ mod tests {
         ] {
             assert!(!pod.to_string().contains(NAME), "{pod}");
         }
+    }
+
+    fn direct(image: Option<&str>) -> Settings {
+        let range = vec!["192.0.2.1/32".parse().unwrap()];
+        Settings {
+            program_image: image.map(str::to_owned),
+            direct_exec: Some(DirectExec::new(DirectExec::PORT, None, range).unwrap()),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn every_sandbox_that_is_reached_directly_has_it() {
+        let settings = direct(Some("registry.example.com/palisade:1"));
+        let sandbox = pod(&sample_launch(), &settings).object;
+        let expected = json!("registry.example.com/palisade:1");
+        assert_eq!(sandbox["spec"]["initContainers"][0]["image"], expected);
+        let main = main_container(&sandbox);
+        let mount = json!({ "name": NAME, "mountPath": "/dev/palisade", "readOnly": true });
+        assert_eq!(main["volumeMounts"][0], mount);
+        let before = pod(&sample_launch(), &Settings::default()).object;
+        assert_eq!(main["command"], main_container(&before)["command"]);
+        assert_eq!(main["env"], main_container(&before)["env"]);
+        assert!(agent(&sample_launch(), &direct(None)).is_none());
+    }
+
+    #[test]
+    fn a_sandbox_with_the_port_of_agents_or_in_the_network_of_its_node_has_none() {
+        let settings = direct(Some("registry.example.com/palisade:1"));
+        let mut launch = sample_launch();
+        let mut port = palisade_model::sandbox::Port {
+            number: DirectExec::PORT.get(),
+            name: String::new(),
+            protocol: Protocol::Udp,
+        };
+        launch.ports = vec![port.clone()];
+        assert!(agent(&launch, &settings).is_some(), "it is another port");
+        port.protocol = Protocol::Tcp;
+        launch.ports = vec![port];
+        assert!(agent(&launch, &settings).is_none());
+        assert!(!pod(&launch, &settings).object.to_string().contains(NAME));
+        let mut launch = sample_launch();
+        let patch = json!({ "pod": { "spec": { "hostNetwork": true } } });
+        launch.pod = form::decode(&patch).unwrap().pod;
+        assert!(!pod(&launch, &settings).object.to_string().contains(NAME));
     }
 
     #[test]

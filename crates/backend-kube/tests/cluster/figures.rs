@@ -2,22 +2,24 @@
 //!
 //! scripts/kube/bench.sh runs these one by one. They print, and judge nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use kube::runtime::wait::await_condition;
-use palisade_backend::Backend as _;
 use palisade_backend::conformance::{self, Job};
+use palisade_backend::{Attach as _, Backend as _, ExecEvent, ExecSpec};
 use palisade_backend_kube::KubeBackend;
+use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Launch;
 use serde_json::json;
 use tokio::time::{self, Instant};
 
-use crate::parts::runs;
+use crate::parts::{running, runs};
 use crate::stand_in::StandIn;
-use crate::support::{Harness, IMAGE, client, named};
+use crate::support::{Harness, IMAGE, client, named, reached_directly};
 
 const ROUNDS: usize = 30;
 
@@ -115,6 +117,57 @@ async fn a_start_beside_a_bare_pod() {
     println!(
         "| sandbox: wished for → RUNNING | {median:.0} ms | {late:.0} ms | {ratio:.2} | ≤ 1.25 |"
     );
+}
+
+/// How long a command takes that does nothing, from the call to its exit.
+async fn command(backend: &KubeBackend, id: SandboxId) -> Duration {
+    let spec = ExecSpec {
+        command: vec!["/bin/true".to_owned()],
+        environment: BTreeMap::new(),
+        terminal: None,
+    };
+    let began = Instant::now();
+    let mut exec = backend.exec(id, spec).await.expect("it starts");
+    loop {
+        match exec.events.recv().await {
+            Some(ExecEvent::Exit(_)) => return began.elapsed(),
+            Some(ExecEvent::Started) => {}
+            other => unreachable!("it does nothing: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures: scripts/kube/bench.sh"]
+async fn a_command_past_the_server_beside_one_through_it() {
+    let (direct, through) = (Harness::with(reached_directly).await, Harness::new().await);
+    let mut figures = Vec::new();
+    let mut sandboxes = Vec::new();
+    for harness in [&direct, &through] {
+        let launch = running(harness).await;
+        // Everything that is done once is done.
+        command(&harness.open(), launch.id).await;
+        sandboxes.push((harness, launch.id));
+        figures.push(Vec::new());
+    }
+    for _ in 0..ROUNDS {
+        for ((harness, id), figures) in sandboxes.iter().zip(&mut figures) {
+            figures.push(command(&harness.open(), *id).await);
+        }
+    }
+    for (harness, id) in &sandboxes {
+        harness.open().remove(*id).await.expect("it can be removed");
+        harness.open().close().await;
+    }
+    println!("| `true` in a sandbox: call → exit | median | p90 |\n|---|---|---|");
+    for (name, mut figures) in ["past the API server", "through it"]
+        .into_iter()
+        .zip(figures)
+    {
+        figures.sort();
+        let (median, late) = (quantile(&figures, 50), quantile(&figures, 90));
+        println!("| {name} | {median:.1} ms | {late:.1} ms |");
+    }
 }
 
 /// Plays the node of an instance, for a runner in a process of its own, until a

@@ -8,6 +8,7 @@
 mod addresses;
 mod conformance;
 mod crashes;
+mod direct;
 mod faults;
 mod fields;
 mod figures;

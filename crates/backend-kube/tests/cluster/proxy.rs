@@ -1,9 +1,10 @@
-//! Something between a backend and the API server: it counts writes, refuses
-//! calls, breaks watches, and cuts a backend off in the middle of its work.
+//! Something between a backend and the API server: it counts calls, refuses
+//! them, breaks watches, and cuts a backend off in the middle of its work.
 //!
-//! It speaks HTTP/1.1 without upgrades, so that commands fail through it.
+//! Commands go through it as well; on demand, only those that an agent is started by,
+//! or that the backend stops a sandbox by.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +53,10 @@ struct State {
     /// Writes that were tried under the present plan.
     tries: AtomicUsize,
     watches: Mutex<CancellationToken>,
+    /// What was asked in all.
+    calls: AtomicUsize,
+    /// Whether commands of others are refused.
+    only_agents: AtomicBool,
 }
 
 /// The proxy; it ends when it is dropped.
@@ -89,6 +94,8 @@ impl Proxy {
             writes: Mutex::default(),
             tries: AtomicUsize::new(0),
             watches: Mutex::default(),
+            calls: AtomicUsize::new(0),
+            only_agents: AtomicBool::new(false),
         });
         let stop = CancellationToken::new();
         let work = serve(
@@ -132,6 +139,16 @@ impl Proxy {
         .await;
     }
 
+    /// How many calls there were at all.
+    pub(crate) fn calls(&self) -> usize {
+        self.state.calls.load(Ordering::Relaxed)
+    }
+
+    /// Refuses commands, files and ports, but for what starts an agent.
+    pub(crate) fn let_only_agents_through(&self) {
+        self.state.only_agents.store(true, Ordering::Relaxed);
+    }
+
     /// Breaks every watch that is open.
     pub(crate) fn break_watches(&self) {
         std::mem::take(&mut *lock(&self.state.watches)).cancel();
@@ -157,6 +174,7 @@ async fn serve(listener: TcpListener, state: Arc<State>, client: Client, stop: C
             let answer =
                 service_fn(move |request| forward(request, Arc::clone(&state), client.clone()));
             let served = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            let served = served.with_upgrades();
             stop.run_until_cancelled(served).await;
         });
     }
@@ -167,6 +185,10 @@ async fn forward(
     state: Arc<State>,
     client: Client,
 ) -> Result<Answer, Failure> {
+    state.calls.fetch_add(1, Ordering::Relaxed);
+    if request.headers().contains_key(http::header::UPGRADE) {
+        return upgrade(request, &state, client).await;
+    }
     let is_write = !matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
@@ -197,6 +219,38 @@ async fn forward(
         head,
         BodyExt::boxed_unsync(StreamBody::new(frames)),
     ))
+}
+
+/// Passes a command or a port on, once both sides speak the same protocol.
+async fn upgrade(
+    mut request: Request<Incoming>,
+    state: &State,
+    client: Client,
+) -> Result<Answer, Failure> {
+    let asked = request.uri().query().unwrap_or_default();
+    // The script that sends signals is the only one that looks for these.
+    let may_pass = asked.contains("palisade%2Finit") || asked.contains("cgroup");
+    if state.only_agents.load(Ordering::Relaxed) && !may_pass {
+        return Ok(refused(403));
+    }
+    let here = hyper::upgrade::on(&mut request);
+    let (mut head, _) = request.into_parts();
+    head.headers.remove("host");
+    let mut answer = client
+        .send(Request::from_parts(head, Body::empty()))
+        .await?;
+    let there = hyper::upgrade::on(&mut answer);
+    TaskTracker::new().spawn(async move {
+        let (Ok(here), Ok(there)) = tokio::join!(here, there) else {
+            return;
+        };
+        let (mut here, mut there) = (TokioIo::new(here), TokioIo::new(there));
+        // Either end may just be gone.
+        let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+    });
+    let (head, _) = answer.into_parts();
+    let body = Full::new(Bytes::new()).map_err(|never| match never {});
+    Ok(Response::from_parts(head, BodyExt::boxed_unsync(body)))
 }
 
 /// What a call is answered instead of being passed on.

@@ -11,21 +11,27 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use palisade_backend::conformance::{self, Job};
 use palisade_backend::{Attach, Backend};
-use palisade_backend_kube::settings::{Enforcement, Settings};
+use palisade_backend_kube::settings::{DirectExec, Enforcement, Settings};
 use palisade_backend_kube::{Cluster, KubeBackend, naming};
 use palisade_model::clock::{Clock, Timestamp};
 use palisade_model::id::SandboxId;
 
+use crate::proxy::Proxy;
 use crate::stand_in::StandIn;
 
 /// An image with a shell and the usual tools, in the registry of the node.
 pub(crate) const IMAGE: &str = "127.0.0.1:5000/busybox:1";
+
+/// The image out of which sandboxes get the program.
+pub(crate) const PROGRAM_IMAGE: &str = "127.0.0.1:5000/palisade:1";
 
 /// A backend under test.
 #[derive(Debug)]
 pub(crate) struct Harness {
     backend: Option<Arc<KubeBackend>>,
     pub(crate) settings: Settings,
+    /// What it goes through to the API server, if anything.
+    pub(crate) proxy: Option<Proxy>,
     /// Runs the pods where there is no node.
     _node: Option<StandIn>,
 }
@@ -39,8 +45,28 @@ impl Harness {
     /// The same, with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut harness = Self::unopened(change).await;
-        harness.backend = Some(open(&harness.settings).await);
+        harness.reopen().await;
         harness
+    }
+
+    /// A backend that reaches its sandboxes directly, and the server through a proxy.
+    pub(crate) async fn direct() -> Self {
+        let mut harness = Self::unopened(reached_directly).await;
+        harness.proxy = Some(Proxy::start().await);
+        harness.reopen().await;
+        harness
+    }
+
+    /// Opens the backend anew, under the settings that there are now.
+    pub(crate) async fn reopen(&mut self) {
+        if let Some(backend) = self.backend.take() {
+            backend.close().await;
+        }
+        let cluster = match &self.proxy {
+            Some(proxy) => proxy.cluster.clone(),
+            None => cluster().await,
+        };
+        self.backend = Some(open_at(&cluster, &self.settings).await);
     }
 
     /// An instance without a backend: what opens one of its own, through a proxy
@@ -66,6 +92,7 @@ impl Harness {
         Self {
             backend: None,
             settings,
+            proxy: None,
             _node: node,
         }
     }
@@ -87,8 +114,13 @@ pub(crate) fn is_whole() -> bool {
     std::env::var_os("PALISADE_TEST_KUBE_NODE").is_none_or(|kind| kind != "stand-in")
 }
 
-async fn open(settings: &Settings) -> Arc<KubeBackend> {
-    open_at(&cluster().await, settings).await
+/// Has sandboxes get an agent. That no policy would let the test in is no matter: the
+/// bridge of the test node lets everything through.
+pub(crate) fn reached_directly(settings: &mut Settings) {
+    let range = vec!["100.64.0.0/10".parse().expect("it is a range")];
+    let direct = DirectExec::new(DirectExec::PORT, None, range);
+    settings.direct_exec = Some(direct.expect("somebody may call"));
+    settings.program_image = Some(PROGRAM_IMAGE.to_owned());
 }
 
 /// A backend that reaches the cluster in this way.
@@ -170,10 +202,7 @@ impl conformance::Harness for Harness {
     }
 
     async fn crash_and_reopen(&mut self) {
-        if let Some(backend) = self.backend.take() {
-            backend.close().await;
-        }
-        self.backend = Some(open(&self.settings).await);
+        self.reopen().await;
     }
 
     async fn leftovers(&self, id: SandboxId) -> Vec<String> {

@@ -1,9 +1,12 @@
 //! What a cluster is to sandboxes, on the command line.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use palisade_backend_kube::settings::DirectExec;
 use palisade_model::cidr::Cidr;
+use palisade_model::label::{check_label_key, check_label_value};
 
 /// The cluster of a runner with `--backend kube`.
 #[derive(Args, Clone, Debug)]
@@ -35,9 +38,11 @@ pub(crate) struct KubeArgs {
     )]
     pub(crate) probe_image: String,
     /// The image of this program, out of which sandboxes get what `cwic sandbox profile verify`
-    /// measures with; without it they cannot be measured
+    /// measures with, and what --direct-exec talks to; without it there is neither
     #[arg(long, env = "PALISADE_PROGRAM_IMAGE", value_name = "IMAGE")]
     pub(crate) program_image: Option<String>,
+    #[command(flatten)]
+    pub(crate) direct: DirectArgs,
     /// How many seconds a namespace that was made for sandboxes is kept without any; 0 is for ever
     #[arg(
         long,
@@ -75,6 +80,53 @@ pub(crate) struct KubeArgs {
         default_value = "gpu.nvidia.com/class"
     )]
     pub(crate) gpu_type_label: String,
+}
+
+/// How commands, files and ports of sandboxes are reached past the API server.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DirectArgs {
+    /// Reach commands, files and ports of sandboxes past the API server: every sandbox gets an
+    /// init container with this program, and its policy lets this runner in at one port
+    #[arg(id = "direct_exec", long = "direct-exec", env = "PALISADE_DIRECT_EXEC")]
+    pub(crate) is_wanted: bool,
+    /// The port in sandboxes for --direct-exec; a sandbox that is given that port itself is
+    /// reached through the API server
+    #[arg(
+        id = "direct_exec_port",
+        long = "direct-exec-port",
+        env = "PALISADE_DIRECT_EXEC_PORT",
+        default_value_t = DirectExec::PORT,
+        value_name = "PORT"
+    )]
+    pub(crate) port: NonZeroU16,
+    /// A label of the pod that this runner is, as KEY=VALUE, for a runner in the cluster of its
+    /// sandboxes: policies let in pods of its namespace that have all of them; repeatable
+    #[arg(
+        id = "direct_exec_labels",
+        long = "direct-exec-label",
+        env = "PALISADE_DIRECT_EXEC_LABELS",
+        value_delimiter = ',',
+        value_name = "KEY=VALUE",
+        value_parser = label
+    )]
+    pub(crate) labels: Vec<(String, String)>,
+    /// A range that connections of this runner come from, for one outside of the cluster;
+    /// repeatable
+    #[arg(
+        id = "direct_exec_from",
+        long = "direct-exec-from",
+        env = "PALISADE_DIRECT_EXEC_FROM",
+        value_delimiter = ',',
+        value_name = "CIDR"
+    )]
+    pub(crate) from: Vec<Cidr>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("say KEY=VALUE")?;
+    check_label_key(key).map_err(|error| error.to_string())?;
+    check_label_value(value).map_err(|error| error.to_string())?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// What is done where network policies may have no effect.

@@ -9,6 +9,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: {{ .part }}
 {{- end }}
 
+{{/* The same as one word, for a variable. */}}
+{{- define "palisade.selectorWord" -}}
+{{- $pairs := list }}
+{{- range $key, $value := fromYaml (include "palisade.selector" .) }}
+{{- $pairs = append $pairs (printf "%s=%s" $key $value) }}
+{{- end }}
+{{- join "," $pairs -}}
+{{- end }}
+
 {{- define "palisade.labels" -}}
 {{ include "palisade.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

@@ -3,6 +3,7 @@
 use palisade_model::policy::{Door, EgressRules, Surroundings, Verdict};
 
 use super::*;
+use crate::settings::{DirectExec, RunnerPods};
 
 fn mode(block: Value) -> Launch {
     launch_under(json!({ "network": { "egress": { "default": "m", "modes": { "m": block } } } }))
@@ -357,4 +358,53 @@ fn workloads_of_others_need_a_namespace_that_bears_their_organization() {
         &labelled(naming::ORGANIZATION_ID, "acme"),
     ];
     assert_eq!(namespaces, expected);
+}
+
+/// Agents that the runner may call from a pod of its own, or from a range.
+fn direct() -> Settings {
+    let pods = RunnerPods {
+        namespace: "palisade".to_owned(),
+        labels: BTreeMap::from([("app".to_owned(), "runner".to_owned())]),
+    };
+    let ranges = vec!["192.0.2.1/32".parse().unwrap()];
+    Settings {
+        program_image: Some("palisade:1".to_owned()),
+        direct_exec: Some(DirectExec::new(DirectExec::PORT, Some(pods), ranges).unwrap()),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn the_runner_and_nobody_else_may_call_the_agent_of_a_sandbox() {
+    let launch = sample_launch();
+    let before = network_policy(&launch, &Settings::default(), &[]);
+    let policy = network_policy(&launch, &direct(), &[]);
+    let expected = json!([{
+        "from": [
+            {
+                "namespaceSelector": {
+                    "matchLabels": { "kubernetes.io/metadata.name": "palisade" },
+                },
+                "podSelector": { "matchLabels": { "app": "runner" } },
+            },
+            { "ipBlock": { "cidr": "192.0.2.1/32" } },
+        ],
+        "ports": [{ "protocol": "TCP", "port": 17717 }],
+    }]);
+    assert_eq!(policy["spec"]["ingress"], expected);
+    assert_eq!(policy["spec"]["egress"], before["spec"]["egress"]);
+    assert_eq!(before["spec"]["ingress"], json!([]));
+}
+
+#[test]
+fn what_a_sandbox_exposes_is_as_open_with_an_agent_as_without() {
+    let launch = exposed(json!({ "scope": "any" }), &[80]);
+    let before = network_policy(&launch, &Settings::default(), &[]);
+    let policy = network_policy(&launch, &direct(), &[]);
+    let rules = policy["spec"]["ingress"].as_array().unwrap();
+    assert_eq!(rules.len(), 2);
+    assert_eq!(rules[0], before["spec"]["ingress"][0]);
+    let taken = exposed(json!({ "scope": "any" }), &[DirectExec::PORT.get()]);
+    let policy = network_policy(&taken, &direct(), &[]);
+    assert_eq!(policy, network_policy(&taken, &Settings::default(), &[]));
 }
