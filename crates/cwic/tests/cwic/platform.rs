@@ -4,7 +4,6 @@
 //! The program reaches it through a wire that a test can cut.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +31,7 @@ use tonic::transport::Endpoint;
 use tower::ServiceExt as _;
 
 use crate::rig::{Parts, Plane, Ran};
+use crate::wire::Wire;
 
 /// The longest that any state is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,6 +60,8 @@ pub(crate) struct Platform {
     plane: Plane,
     /// The sandboxes, as they are simulated.
     pub(crate) world: Arc<World>,
+    /// Between the gateway and the runner.
+    pub(crate) link: Wire,
 }
 
 impl Deref for Platform {
@@ -143,7 +145,8 @@ impl Platform {
             instance_id: "instance-1".to_owned(),
         };
         let runs = Runner::new(config, backend.clone(), backend, clock);
-        let dial = dial(plane.address);
+        let link = Wire::to(plane.address);
+        let dial = dial(link.url());
         plane.tasks.spawn(async move {
             runs.run(dial, stop).await.unwrap();
         });
@@ -152,7 +155,7 @@ impl Platform {
             live.observe(uid).is_connected
         })
         .await;
-        Self { plane, world }
+        Self { plane, world, link }
     }
 
     /// The id of a sandbox that runs; its main process does what the words say,
@@ -202,10 +205,11 @@ async fn join_token(plane: &Plane) -> String {
     plane.token_for(grant).await
 }
 
-fn dial(address: SocketAddr) -> Dial {
+fn dial(url: String) -> Dial {
     Arc::new(move || {
+        let url = url.clone();
         Box::pin(async move {
-            let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+            let endpoint = Endpoint::from_shared(url)?;
             Ok(endpoint.connect().await?.into())
         })
     })

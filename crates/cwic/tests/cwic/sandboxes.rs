@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net;
 
 use crate::platform::{Platform, until};
 use crate::rig::Call;
@@ -154,9 +156,7 @@ async fn ports_are_reached_again_when_the_server_is_back() {
     let forward = platform.cwic(&format!("sandbox port-forward {id} :8080 -o json"));
     let mut forward = Going::start(forward.env("CWIC_SERVER", &wire.url()));
     let ends = tokio::task::spawn_blocking(move || {
-        let told: Value = serde_json::from_str(&forward.line()).unwrap();
-        assert_eq!(told["address"], "127.0.0.1");
-        let address = format!("127.0.0.1:{}", told["localPort"]);
+        let address = forwarded(&mut forward);
         let mut first = TcpStream::connect(&address).unwrap();
         assert_eq!(echoed(&mut first), "hello");
         wire.cut();
@@ -173,6 +173,55 @@ async fn ports_are_reached_again_when_the_server_is_back() {
         told.contains("a connection to port 8080 came to nothing"),
         "{told}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_are_reached_again_when_the_runner_is_back() {
+    let platform = Platform::start().await;
+    let id = platform.sandbox("fake echo 8080 until-stopped").await;
+    let forward = platform.cwic(&format!("sandbox port-forward {id} :8080 -o json"));
+    let mut forward = Going::start(forward);
+    let begun = tokio::task::spawn_blocking(move || {
+        let address = forwarded(&mut forward);
+        let mut first = TcpStream::connect(&address).unwrap();
+        assert_eq!(echoed(&mut first), "hello");
+        (forward, address, first)
+    });
+    let (mut forward, address, mut first) = begun.await.unwrap();
+    let links = platform.link.taken();
+    platform.link.cut();
+    let ended = tokio::task::spawn_blocking(move || first.read(&mut [0; 8]).unwrap_or(0));
+    assert_eq!(
+        ended.await.unwrap(),
+        0,
+        "what went through the lost link ends"
+    );
+    until("the runner dials again", async || {
+        platform.link.taken() > links
+    })
+    .await;
+    // Until it has joined, each connection comes to nothing.
+    until("the port is reached again", async || {
+        let mut stream = net::TcpStream::connect(&address).await.unwrap();
+        let mut back = [0; 5];
+        let sent = stream.write_all(b"hello").await;
+        sent.is_ok() && stream.read_exact(&mut back).await.is_ok() && &back == b"hello"
+    })
+    .await;
+    drop(forward.child.kill());
+    let told = tokio::task::spawn_blocking(move || forward.end().1);
+    let told = told.await.unwrap();
+    assert!(
+        told.contains("a connection to port 8080 came to nothing"),
+        "{told}"
+    );
+}
+
+/// Where a port is reached.
+fn forwarded(forward: &mut Going) -> String {
+    let told: Value = serde_json::from_str(&forward.line()).unwrap();
+    assert_eq!(told["address"], "127.0.0.1");
+    format!("127.0.0.1:{}", told["localPort"])
 }
 
 /// What comes back of a word.

@@ -20,8 +20,12 @@ impl Wire {
         let (open, taken): (Arc<Mutex<Vec<TcpStream>>>, Arc<Mutex<usize>>) = Default::default();
         let (opened, counted) = (open.clone(), taken.clone());
         thread::spawn(move || {
-            for near in listener.incoming() {
-                let (near, far) = (near.unwrap(), TcpStream::connect(server).unwrap());
+            // A server that is gone takes nobody.
+            let ends = listener.incoming().filter_map(|near| {
+                let far = TcpStream::connect(server).ok()?;
+                Some((near.unwrap(), far))
+            });
+            for (near, far) in ends {
                 *counted.lock().unwrap() += 1;
                 carry_both(&near, &far);
                 opened.lock().unwrap().extend([near, far]);
@@ -34,6 +38,7 @@ impl Wire {
         }
     }
 
+    /// Where it begins.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
