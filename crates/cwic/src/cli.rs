@@ -35,7 +35,9 @@ pub(crate) use live::{
     CopyArgs, DescribeSandboxArgs, ExecArgs, ForwardArgs, GetSandboxArgs, ListSandboxesArgs,
     LiveCommand, LogsArgs, PauseArgs, RemoveArgs, RunArgs, SessionArgs, StopArgs,
 };
-pub(crate) use output::{FORMATS, Format, ListArgs, OutcomeArgs, OutcomeFormat, OutputArgs};
+pub(crate) use output::{
+    AnswerArgs, AnswerFormat, FORMATS, Format, ListArgs, OutcomeArgs, OutcomeFormat, OutputArgs,
+};
 pub(crate) use profile::{
     DeleteProfilesArgs, DescribeProfileArgs, EditProfileArgs, GetProfilesArgs, ProfileCommand,
 };

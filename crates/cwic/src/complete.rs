@@ -119,6 +119,14 @@ pub(crate) fn formats() -> ArgValueCandidates {
     ArgValueCandidates::new(|| candidates(FORMATS.map(str::to_owned).to_vec()))
 }
 
+/// The words for formats of what has no names.
+pub(crate) fn answer_formats() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let formats = FORMATS.iter().filter(|format| **format != "name");
+        candidates(formats.map(|format| (*format).to_owned()).collect())
+    })
+}
+
 fn names(
     list: impl AsyncFnOnce(Client) -> Result<Vec<String>, CallError>,
 ) -> Vec<CompletionCandidate> {

@@ -139,25 +139,6 @@ impl Listing<'_> {
     }
 }
 
-/// Shows facts, one a line for people.
-pub(crate) fn write_facts(
-    lines: &[(&'static str, String)],
-    facts: &Value,
-    format: &Format,
-    out: &mut Out,
-) {
-    match format {
-        Format::Table | Format::Wide | Format::Name => {
-            for (name, fact) in lines {
-                out.line(format_args!("{name:<8}{fact}"));
-            }
-        }
-        Format::Json => out.json(facts),
-        Format::Yaml => out.yaml(facts),
-        Format::JsonPath(template) => out.exact(&format!("{}\n", template.render(facts))),
-    }
-}
-
 /// Documents one after the other, ready to be read with -f.
 fn write_yaml(items: &[Item], out: &mut Out) {
     for (place, item) in items.iter().enumerate() {

@@ -16,7 +16,7 @@ use palisade_wire::spelling::{Dialect, Shape, translate};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::Format;
+use crate::cli::AnswerFormat;
 use crate::escape;
 use crate::out::Out;
 
@@ -26,14 +26,30 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// Writes an answer for programs; `false` if it is people who are to read it.
-pub(crate) fn for_programs(format: &Format, answer: &impl Serialize, out: &mut Out) -> bool {
+pub(crate) fn for_programs(format: &AnswerFormat, answer: &impl Serialize, out: &mut Out) -> bool {
     match format {
-        Format::Json => out.json(&json(answer)),
-        Format::Yaml => out.yaml(&json(answer)),
-        Format::JsonPath(template) => out.exact(&format!("{}\n", template.render(&json(answer)))),
-        Format::Table | Format::Wide | Format::Name => return false,
+        AnswerFormat::Json => out.json(&json(answer)),
+        AnswerFormat::Yaml => out.yaml(&json(answer)),
+        AnswerFormat::JsonPath(template) => {
+            out.exact(&format!("{}\n", template.render(&json(answer))));
+        }
+        AnswerFormat::Table => return false,
     }
     true
+}
+
+/// Shows facts, one a line for people.
+pub(crate) fn write_facts(
+    lines: &[(&'static str, String)],
+    facts: &Value,
+    format: &AnswerFormat,
+    out: &mut Out,
+) {
+    if !for_programs(format, facts, out) {
+        for (name, fact) in lines {
+            out.line(format_args!("{name:<8}{fact}"));
+        }
+    }
 }
 
 /// An answer as the API gave it.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{OutputArgs, Secret};
+use super::{AnswerArgs, Secret};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
@@ -13,7 +13,7 @@ pub(crate) enum AuthCommand {
     Login(LoginArgs),
     /// Tell which server is used, and whether its token works
     #[command(after_help = "Examples:\n  cwic auth status\n  cwic auth status -o json")]
-    Status(OutputArgs),
+    Status(AnswerArgs),
     /// Forget the token
     #[command(after_help = "Example:\n  cwic auth logout")]
     Logout,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::{OutcomeArgs, OutputArgs};
+use super::{AnswerArgs, OutcomeArgs};
 use crate::complete;
 
 #[derive(Args, Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct RevisionsArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) limit: u16,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) output: AnswerArgs,
 }
 
 #[derive(Args, Debug)]
@@ -51,7 +51,7 @@ pub(crate) struct LintArgs {
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "error")]
     pub(crate) fail_on: FailOn,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) output: AnswerArgs,
 }
 
 /// From which severity on a finding makes a command fail.
@@ -72,7 +72,7 @@ pub(crate) struct ExplainProfileArgs {
     #[arg(long, value_name = "RUNNER-ID", add = complete::runners())]
     pub(crate) runner: String,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) output: AnswerArgs,
 }
 
 #[derive(Args, Debug)]
@@ -84,7 +84,7 @@ pub(crate) struct ExplainRequestArgs {
     #[arg(long)]
     pub(crate) checks: bool,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) output: AnswerArgs,
 }
 
 /// Two revisions.

@@ -24,6 +24,20 @@ pub(crate) struct OutputArgs {
     pub(crate) output: Format,
 }
 
+/// How an answer is written in which nothing has a name.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AnswerArgs {
+    /// How the result is written: table, wide, json, yaml or jsonpath=TEMPLATE
+    #[arg(
+        short,
+        long,
+        default_value = "table",
+        value_name = "FORMAT",
+        add = complete::answer_formats()
+    )]
+    pub(crate) output: AnswerFormat,
+}
+
 /// How what was done is written.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct OutcomeArgs {
@@ -78,6 +92,19 @@ pub(crate) enum Format {
     JsonPath(Template),
 }
 
+/// How an answer is written in which nothing has a name.
+#[derive(Clone, Debug)]
+pub(crate) enum AnswerFormat {
+    /// For people, who get all columns
+    Table,
+    /// As the API answers
+    Json,
+    /// The same in YAML
+    Yaml,
+    /// What a template makes of the JSON
+    JsonPath(Template),
+}
+
 impl Format {
     /// Whether it is a table, which people read.
     pub(crate) fn is_table(&self) -> bool {
@@ -94,6 +121,12 @@ pub(crate) enum BadFormat {
     /// Not one of the words.
     #[error("choose one of table, wide, json, yaml, name and jsonpath=TEMPLATE")]
     Unknown,
+    /// There are no names.
+    #[error("nothing has a name here; {}", Self::UnknownAnswer)]
+    Nameless,
+    /// Not one of the words, where there are no names.
+    #[error("choose one of table, wide, json, yaml and jsonpath=TEMPLATE")]
+    UnknownAnswer,
     /// What follows is no template.
     #[error("{0}")]
     Template(BadTemplate),
@@ -119,6 +152,22 @@ impl FromStr for Format {
                 let template = template.parse().map_err(BadFormat::Template)?;
                 Ok(Self::JsonPath(template))
             }
+        }
+    }
+}
+
+impl FromStr for AnswerFormat {
+    type Err = BadFormat;
+
+    fn from_str(text: &str) -> Result<Self, BadFormat> {
+        match text.parse() {
+            Ok(Format::Table | Format::Wide) => Ok(Self::Table),
+            Ok(Format::Json) => Ok(Self::Json),
+            Ok(Format::Yaml) => Ok(Self::Yaml),
+            Ok(Format::JsonPath(template)) => Ok(Self::JsonPath(template)),
+            Ok(Format::Name) => Err(BadFormat::Nameless),
+            Err(BadFormat::Unknown) => Err(BadFormat::UnknownAnswer),
+            Err(error) => Err(error),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::OutputArgs;
+use super::AnswerArgs;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct VersionArgs {
@@ -12,7 +12,7 @@ pub(crate) struct VersionArgs {
     #[arg(long)]
     pub(crate) client: bool,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) output: AnswerArgs,
 }
 
 #[derive(Args, Clone, Copy, Debug)]

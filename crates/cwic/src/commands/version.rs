@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::cli::VersionArgs;
 use crate::commands::Ended;
 use crate::error::CliError;
-use crate::listing::write_facts;
 use crate::out::Out;
+use crate::present::write_facts;
 use crate::settings::Settings;
 
 /// Runs the command. Without a server that it could ask, it tells of itself

@@ -66,6 +66,8 @@ async fn failures_about_words_and_documents() {
         "sandbox profle ls",
         "sandbox profile ls --wach",
         "sandbox profile ls -o toml",
+        "sandbox profile revisions x -o toml",
+        "sandbox profile revisions x -o name",
         "sandbox profile ls -o jsonpath={.items[",
         "sandbox profile ls -l ,",
         "sandbox profile ls --server nowhere",

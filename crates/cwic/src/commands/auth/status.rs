@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::OutputArgs;
+use crate::cli::AnswerArgs;
 use crate::commands::Ended;
-use crate::listing::write_facts;
 use crate::out::Out;
+use crate::present::write_facts;
 use crate::settings::Settings;
 
 /// Runs the command.
 pub(in crate::commands) async fn run(
-    args: &OutputArgs,
+    args: &AnswerArgs,
     settings: &Settings,
     out: &mut Out,
 ) -> Ended {
