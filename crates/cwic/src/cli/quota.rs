@@ -72,7 +72,7 @@ pub(crate) struct SetQuotaArgs {
 }
 
 /// The limits that change; `none` lifts one.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[group(id = "limits", multiple = true)]
 pub(crate) struct LimitArgs {
     /// CPU of one sandbox, such as 4 or 500m; none for no limit, as of all of these

@@ -80,17 +80,12 @@ impl<'a> Kind<'a> {
         };
         let mut etag = None;
         match kind {
-            Self::WholeProfile | Self::WholeRunner => etag = etag_of(&node)?,
-            Self::NewProfile
-            | Self::ProfileChange
-            | Self::NewRunner(_)
-            | Self::RunnerChange
-            | Self::StartRequest
-            | Self::Whole => {}
-        }
-        match kind {
-            Self::WholeProfile => strip(&mut node, &PROFILE, &profile_document::OUTPUT_ONLY),
+            Self::WholeProfile => {
+                etag = etag_of(&node)?;
+                strip(&mut node, &PROFILE, &profile_document::OUTPUT_ONLY);
+            }
             Self::WholeRunner => {
+                etag = etag_of(&node)?;
                 strip(&mut node, &RUNNER, &runner_document::OUTPUT_ONLY);
                 strip_second_name(&mut node);
             }

@@ -38,6 +38,14 @@ impl Plane {
         Self::over(Arc::new(World::default()))
     }
 
+    /// Ends the drivers; what they drove goes on.
+    async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        let ended = time::timeout(LIMIT, self.tasks.wait()).await;
+        ended.expect("drivers end");
+    }
+
     fn over(world: Arc<World>) -> Self {
         let outbox = Arc::new(Outbox::default());
         let tools = Tools {
@@ -195,11 +203,7 @@ async fn a_new_runner_leaves_what_is_paused_as_it_is() {
     let id = first.launch("fake until-stopped");
     first.registry.set_paused(id, true);
     first.told(|state| state == State::Paused).await;
-    first.stop.cancel();
-    first.tasks.close();
-    time::timeout(LIMIT, first.tasks.wait())
-        .await
-        .expect("drivers end");
+    first.end().await;
 
     let second = Plane::over(first.world.clone());
     second.registry.adopt().await.unwrap();
@@ -222,11 +226,7 @@ async fn a_new_runner_adopts_what_runs_and_tells_of_it() {
     let first = Plane::new();
     let id = first.launch("fake until-stopped");
     first.told(|state| state == State::Running).await;
-    first.stop.cancel();
-    first.tasks.close();
-    time::timeout(LIMIT, first.tasks.wait())
-        .await
-        .expect("drivers end");
+    first.end().await;
 
     let second = Plane::over(first.world.clone());
     assert_eq!(second.registry.adopt().await.unwrap(), 1);

@@ -24,7 +24,7 @@ const EACH_USER: &str = "each-user";
 
 /// Runs the command.
 pub(super) async fn run(args: &SetQuotaArgs, client: &Client, out: &mut Out) -> Ended {
-    if !args.remove && names_nothing(&args.limits) {
+    if !args.remove && args.limits == LimitArgs::default() {
         return Err(CliError::new(Exit::Usage, "no limit is named")
             .because("limits that are not named stay as they are")
             .next(
@@ -89,26 +89,6 @@ fn is_late(error: &CallError) -> bool {
     }
 }
 
-fn names_nothing(args: &LimitArgs) -> bool {
-    let LimitArgs {
-        cpu,
-        memory,
-        gpus,
-        sandboxes,
-        starts_per_minute,
-        snapshots,
-        snapshot_bytes,
-    } = args;
-    let is_named = cpu.is_some()
-        || memory.is_some()
-        || gpus.is_some()
-        || sandboxes.is_some()
-        || starts_per_minute.is_some()
-        || snapshots.is_some()
-        || snapshot_bytes.is_some();
-    !is_named
-}
-
 /// The limits with those changed that are named.
 fn applied(present: LimitSet, args: &LimitArgs) -> LimitSet {
     let LimitArgs {
@@ -171,13 +151,11 @@ mod tests {
             ..LimitSet::default()
         };
         let named = LimitArgs {
-            cpu: None,
             memory: Some(Most(Some(Amount("8Gi".to_owned())))),
             gpus: Some(Most(None)),
             sandboxes: Some(Most(Some(3))),
-            starts_per_minute: None,
-            snapshots: None,
             snapshot_bytes: Some(Most(Some(Bytes(7)))),
+            ..LimitArgs::default()
         };
         let expected = LimitSet {
             max_cpu: Some("4".to_owned()),
