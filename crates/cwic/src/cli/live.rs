@@ -50,7 +50,7 @@ pub(crate) enum LiveCommand {
     /// Copy files and directories to a sandbox or from it
     ///
     /// One side is `SANDBOX-ID:/PATH`. Into a directory that exists, the source is
-    /// put under its own name. Directories need a shell and tar in the sandbox.
+    /// put under its own name. Directories need a shell in the sandbox.
     #[command(
         after_help = "Examples:\n  cwic sandbox cp data.csv SANDBOX-ID:/work/\n  \
             cwic sandbox cp SANDBOX-ID:/work/results ."

@@ -1,8 +1,8 @@
 //! `cwic sandbox cp`: files and directories, to a sandbox or from it.
 //!
 //! Small files go by the calls for files, which need nothing in the sandbox.
-//! Large files go through a shell, directories through a shell and `tar`; if the
-//! image has none of it, that is said. What comes from a sandbox is not trusted:
+//! Large files go through a shell, directories through a shell and `tar`, or entry by
+//! entry if the image has no `tar`; if it has no shell, that is said. What comes from a sandbox is not trusted:
 //! it is written nowhere but below the destination, and a file or a new directory
 //! appears under its name only when it is complete.
 
@@ -19,9 +19,11 @@ use crate::words::Place;
 
 mod archive;
 mod download;
+mod listing;
 mod progress;
 mod script;
 mod upload;
+mod without_tar;
 
 /// What one call for a file carries; more goes through a shell.
 const CALL_BYTES_MAX: u64 = palisade_wire::v1beta2::FILE_BYTES_MAX;

@@ -15,7 +15,7 @@ use tokio::task;
 
 use super::progress::Progress;
 use super::script::{self, Script};
-use super::{CALL_BYTES_MAX, archive, local};
+use super::{CALL_BYTES_MAX, archive, local, without_tar};
 use crate::error::{CliError, Exit};
 use crate::out::Out;
 
@@ -152,10 +152,41 @@ fn keep(part: NamedTempFile, target: &Path, mode: u32) -> Result<(), CliError> {
     kept.map(|_| ()).map_err(|error| local(target, &error))
 }
 
-async fn receive(script: Script, pieces: mpsc::Sender<Bytes>) -> Result<script::Said, CliError> {
+pub(super) async fn receive(
+    script: Script,
+    pieces: mpsc::Sender<Bytes>,
+) -> Result<script::Said, CliError> {
     let (input, output) = script.split();
     let _ = input.close().await;
     script::follow(output, pieces).await
+}
+
+/// Unpacks what comes while it is sent; what is wrong with that counts first.
+async fn unpacked<T>(
+    (root, target, path): (&Path, &Path, &str),
+    mut received: mpsc::Receiver<Bytes>,
+    sent: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    let mut progress = Progress::new(path, None);
+    let (pieces, counted) = mpsc::channel::<Bytes>(PIECES_MAX);
+    let count = async {
+        while let Some(piece) = received.recv().await {
+            progress.add(piece.len());
+            if pieces.send(piece).await.is_err() {
+                break;
+            }
+        }
+        drop((pieces, received));
+    };
+    let folder = root.to_owned();
+    let unpacking = task::spawn_blocking(move || archive::unpack(&folder, counted));
+    let (sent, ()) = tokio::join!(sent, count);
+    let unpacked = unpacking
+        .await
+        .unwrap_or_else(|_| Err(io::Error::other("the copy came to an end")));
+    let sent = sent?;
+    unpacked.map_err(|error| local(target, &error))?;
+    Ok(sent)
 }
 
 /// Into a new directory, which appears when it is complete; or over one that
@@ -173,26 +204,16 @@ async fn tree(sandboxes: &Sandboxes, (id, path): (&str, &str), to: &Path) -> Res
         .map_err(|error| local(&target, &error))?;
     let root = if is_new { part.path() } else { &target };
     let script = script::start(sandboxes, id, script::SEND_TREE, &[path]).await?;
-    let mut progress = Progress::new(path, None);
-    let (pieces, received) = mpsc::channel::<Bytes>(PIECES_MAX);
-    let (counted, mut counting) = mpsc::channel::<Bytes>(PIECES_MAX);
-    let count = async {
-        while let Some(piece) = counting.recv().await {
-            progress.add(piece.len());
-            if pieces.send(piece).await.is_err() {
-                break;
-            }
-        }
-        drop(pieces);
-    };
-    let folder = root.to_owned();
-    let unpacking = task::spawn_blocking(move || archive::unpack(&folder, received));
-    let (said, ()) = tokio::join!(receive(script, counted), count);
-    let unpacked = unpacking
-        .await
-        .unwrap_or_else(|_| Err(io::Error::other("the copy came to an end")));
-    said?.check(path)?;
-    unpacked.map_err(|error| local(&target, &error))?;
+    let places = (root, &*target, path);
+    let (pieces, received) = mpsc::channel(PIECES_MAX);
+    let said = unpacked(places, received, receive(script, pieces)).await?;
+    if said.code == script::NO_TAR {
+        let (pieces, received) = mpsc::channel(PIECES_MAX);
+        let packing = without_tar::pack(sandboxes, (id, path), pieces);
+        unpacked(places, received, packing).await?;
+    } else {
+        said.check(path)?;
+    }
     if is_new {
         let permissions = Permissions::from_mode(0o755);
         let kept = std::fs::set_permissions(part.path(), permissions)

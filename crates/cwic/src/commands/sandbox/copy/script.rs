@@ -57,11 +57,59 @@ command -v tar > /dev/null || exit 24
 exec tar -cf - -C "$1" .
 "#;
 
+/// Tells of all that is below the directory $1 its mode, its size and its time, its
+/// path, and of a link what it says.
+pub(super) const LIST_TREE: &str = r#"
+cd "$1" || exit 23
+stat -c %f . > /dev/null && command -v readlink > /dev/null || exit 127
+walk() {
+  [ -r "$1" ] && [ -x "$1" ] || { echo "$1 cannot be read" >&2; exit 1; }
+  for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    stat -c '%f %s %Y' "$entry" 2> /dev/null || continue
+    printf '%s\000' "$entry"
+    if [ -L "$entry" ]; then
+      readlink "$entry"
+      printf '\000'
+    elif [ -d "$entry" ]; then
+      walk "$entry"
+    fi
+  done
+}
+walk .
+"#;
+
+/// Makes the directory $1, or $2 below it if it exists, and tells which.
+pub(super) const MAKE_TREE: &str = r#"
+if [ -d "$1" ]; then target="${1%/}/$2"; else target="$1"; fi
+mkdir -p "$target" && printf %s "$target"
+"#;
+
+/// Makes all directories that are named behind $1, below it.
+pub(super) const MAKE_DIRECTORIES: &str = r#"cd "$1" && shift && exec mkdir -p -- "$@""#;
+
+/// Makes links below $1, of each of which is named what it says and where it is.
+pub(super) const MAKE_LINKS: &str = r#"
+cd "$1" && shift || exit 1
+while [ $# -gt 1 ]; do
+  ln -s -f -n -- "$1" "./$2" || exit 1
+  shift 2
+done
+"#;
+
+/// Sets modes below $1, of each of which is named what it is and where.
+pub(super) const SET_MODES: &str = r#"
+cd "$1" && shift || exit 1
+while [ $# -gt 1 ]; do
+  chmod "$1" "./$2" || exit 1
+  shift 2
+done
+"#;
+
 /// What the scripts end with when something is not as it should be.
 pub(super) const IS_DIRECTORY: i32 = 21;
 const CUT: i32 = 22;
 const NOT_FOUND: i32 = 23;
-const NO_TAR: i32 = 24;
+pub(super) const NO_TAR: i32 = 24;
 const NO_SHELL: i32 = 127;
 
 /// The most that is kept of what a script says when it fails.
@@ -69,7 +117,7 @@ const WORDS_BYTES_MAX: usize = 4 * 1024;
 /// How long a script may take that moves no bytes.
 const LIMIT: Duration = Duration::from_mins(1);
 /// How many pieces of output may wait.
-const PIECES_MAX: usize = 4;
+pub(super) const PIECES_MAX: usize = 4;
 
 /// How a script ended, and what it said.
 #[derive(Debug)]
@@ -111,7 +159,17 @@ pub(super) async fn run(
     script: &str,
     arguments: &[&str],
 ) -> Result<(Said, Vec<u8>), CliError> {
-    let ended = time::timeout(LIMIT, try_run(sandboxes, id, script, arguments)).await;
+    told(sandboxes, id, script, (arguments, WORDS_BYTES_MAX)).await
+}
+
+/// The same, with a bound of its own for what is written.
+pub(super) async fn told(
+    sandboxes: &Sandboxes,
+    id: &str,
+    script: &str,
+    bounded: (&[&str], usize),
+) -> Result<(Said, Vec<u8>), CliError> {
+    let ended = time::timeout(LIMIT, try_run(sandboxes, id, script, bounded)).await;
     ended.unwrap_or_else(|_| {
         Err(CliError::new(Exit::TimedOut, "nothing was copied")
             .because("the shell of the sandbox does not come to an end")
@@ -125,7 +183,7 @@ async fn try_run(
     sandboxes: &Sandboxes,
     id: &str,
     script: &str,
-    arguments: &[&str],
+    (arguments, bytes_max): (&[&str], usize),
 ) -> Result<(Said, Vec<u8>), CliError> {
     let Script { input, output } = start(sandboxes, id, script, arguments).await?;
     let _ = input.close().await;
@@ -133,7 +191,7 @@ async fn try_run(
     let mut written = Vec::new();
     let gather = async {
         while let Some(piece) = received.recv().await {
-            let room = WORDS_BYTES_MAX.saturating_sub(written.len());
+            let room = bytes_max.saturating_sub(written.len());
             let piece: &Bytes = &piece;
             written.extend_from_slice(&piece[..piece.len().min(room)]);
         }
@@ -189,9 +247,6 @@ impl Said {
             IS_DIRECTORY => failed(Exit::Failure, "it is a directory in the sandbox"),
             CUT => failed(Exit::Failure, "not all of it arrived"),
             NOT_FOUND => failed(Exit::NotFound, "it does not exist in the sandbox"),
-            NO_TAR => Err(CliError::new(Exit::Failure, what)
-                .because("a directory needs tar in the sandbox, and its image has none")
-                .next("copy the files one by one, or use an image with tar")),
             NO_SHELL => Err(CliError::new(Exit::Failure, what)
                 .because("it needs a shell in the sandbox, and its image lacks it or a tool")
                 .because(text(&words))

@@ -14,9 +14,10 @@ use tokio::task;
 
 use super::progress::Progress;
 use super::script::{self, Script};
-use super::{CALL_BYTES_MAX, archive, local};
+use super::{CALL_BYTES_MAX, archive, local, without_tar};
 use crate::error::{CliError, Exit};
 use crate::out::Out;
+use crate::present::printable;
 
 /// How much is read at once.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -35,7 +36,7 @@ pub(super) async fn run(
     let metadata = std::fs::metadata(from).map_err(|error| local(from, &error))?;
     let name = name_of(from)?;
     if metadata.is_dir() {
-        return tree(sandboxes, (from, &name), (id, path)).await;
+        return tree(sandboxes, (from, &name), (id, path), out).await;
     }
     if !metadata.is_file() {
         let error = io::Error::other("it is neither a file nor a directory");
@@ -69,6 +70,22 @@ fn name_of(from: &Path) -> Result<String, CliError> {
         let error = io::Error::other("it has no name, or one that is no text");
         local(from, &error)
     })
+}
+
+/// Writes a file where no directory may be.
+pub(super) async fn file_at(
+    sandboxes: &Sandboxes,
+    from: (&Path, &Metadata),
+    (id, path): (&str, &str),
+    out: &mut Out,
+) -> Result<(), CliError> {
+    match file(sandboxes, from, (id, path), out).await? {
+        Put::Done => Ok(()),
+        Put::IsDirectory => {
+            let what = format!("{} was not copied", printable(path));
+            Err(CliError::new(Exit::Failure, what).because("it is a directory in the sandbox"))
+        }
+    }
 }
 
 async fn file(
@@ -142,6 +159,7 @@ async fn tree(
     sandboxes: &Sandboxes,
     (from, name): (&Path, &str),
     (id, path): (&str, &str),
+    out: &mut Out,
 ) -> Result<(), CliError> {
     let arguments = [path, name];
     let script = script::start(sandboxes, id, script::RECEIVE_TREE, &arguments).await?;
@@ -154,7 +172,11 @@ async fn tree(
         CliError::new(Exit::Failure, "nothing was copied").because("the copy came to an end")
     })?;
     // What the sandbox says counts first: without it nobody takes the rest.
-    said?.check(path)?;
+    let said = said?;
+    if said.code == script::NO_TAR {
+        return without_tar::unpack(sandboxes, (from, name), (id, path), out).await;
+    }
+    said.check(path)?;
     packed.map_err(|error| local(from, &error))
 }
 
