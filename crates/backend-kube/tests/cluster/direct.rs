@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use palisade_backend::conformance::{self, Job};
@@ -16,6 +17,7 @@ use palisade_model::sandbox::{Exit, Launch};
 use serde_json::json;
 use tokio::time;
 
+use crate::network::nft;
 use crate::parts::{LIMIT, running, runs, wait_for};
 use crate::profile::launch_under;
 use crate::support::{Harness, client};
@@ -227,6 +229,51 @@ async fn a_sandbox_from_before_agents_is_reached_through_the_server() {
     harness.settings.direct_exec = direct;
     harness.reopen().await;
     assert_eq!(run(&harness.open(), launch.id, "echo here").await, "here\n");
+    remove(&harness, launch.id).await;
+}
+
+/// Closes the port of an agent, as a policy would that does not know the runner, until
+/// it is dropped.
+struct Closed {
+    table: String,
+}
+
+impl Closed {
+    async fn to(launch: &Launch) -> Self {
+        let pods: Api<Pod> = Api::namespaced(client().await, launch.namespace.name.as_str());
+        let pod = pods.get(&launch.id.to_string()).await;
+        let address = pod.expect("there is a pod").status.and_then(|it| it.pod_ip);
+        let address = address.expect("it has an address");
+        let table = format!("ip closed_{}", launch.id.to_string().replace('-', "_"));
+        let port = DirectExec::PORT;
+        nft(&format!(
+            "table {table} {{\n chain agents {{\n type filter hook forward priority 0\n \
+             ip daddr {address} tcp dport {port} drop\n }}\n}}\n"
+        ));
+        Self { table }
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        nft(&format!("delete table {}\n", self.table));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_cannot_be_reached_is_talked_to_through_the_server() {
+    let harness = Harness::direct().await;
+    let launch = running(&harness).await;
+    let backend = harness.open();
+    let closed = Closed::to(&launch).await;
+    assert_eq!(run(&backend, launch.id, "echo here").await, "here\n");
+    // The next ones do not try, and do not wait.
+    let proxy = harness.proxy.as_ref().expect("it has one");
+    let (before, began) = (proxy.calls(), time::Instant::now());
+    assert_eq!(run(&backend, launch.id, "echo here").await, "here\n");
+    assert_eq!(proxy.calls(), before + 1);
+    assert!(began.elapsed() < Duration::from_secs(3), "{began:?}");
+    drop(closed);
     remove(&harness, launch.id).await;
 }
 

@@ -168,11 +168,15 @@ fn filter(table: &str, address: Option<&str>) {
         )
     });
     let anew = format!("table bridge {table}\ndelete table bridge {table}\n");
-    let rules = format!("{anew}{}\n", chain.unwrap_or_default());
+    nft(&format!("{anew}{}\n", chain.unwrap_or_default()));
+}
+
+/// Loads rules on the test node.
+pub(crate) fn nft(rules: &str) {
     let node = "/run/netns/$PALISADE_TEST_KUBE_NETNS";
     let script = format!("printf '%s' \"$1\" | nsenter --net=\"{node}\" nft -f -");
     let run = Command::new("sh")
-        .args(["-c", &script, "sh", &rules])
+        .args(["-c", &script, "sh", rules])
         .output();
     let run = run.expect("there is a shell");
     let said = String::from_utf8_lossy(&run.stderr).into_owned();
