@@ -340,6 +340,8 @@ fn ending() -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn owner(user: &str) -> Owner {
@@ -406,8 +408,8 @@ mod tests {
         let mut serving = queue.serving("acme".parse().unwrap());
         assert!(!serving.close_if_empty());
         drop(serving);
-        let refusal = place.outcome().await.unwrap_err().refusal;
-        assert_eq!(refusal.reason, Reason::BackendUnavailable);
+        let told = place.outcome().now_or_never().expect("it is told at once");
+        assert_eq!(told.unwrap_err().refusal.reason, Reason::BackendUnavailable);
 
         // Who closed his line leaves the next one alone.
         let mut serving = queue.serving("acme".parse().unwrap());
