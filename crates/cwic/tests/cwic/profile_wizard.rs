@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::pty::{CTRL_C, CTRL_D, DOWN, Desk, Session, erase};
+use crate::pty::{CTRL_C, DOWN, Desk, Session, erase, leave_at_each};
 use crate::rig::Plane;
 
 const CREATE: &str = "sandbox profile create";
@@ -92,25 +92,16 @@ async fn leaving_at_any_prompt_leaves_nothing_behind() {
         ("? Default egress mode", "\r"),
         ("? Create profile agents?", ""),
     ];
-    for (at, key) in (0..steps.len()).zip([CTRL_C, CTRL_D].into_iter().cycle()) {
-        let desk = Desk::new(&plane, &[]);
-        let mut session = desk.sit(CREATE);
-        for (question, keys) in &steps[..at] {
-            session.see(question);
-            session.press(keys);
-        }
-        session.see(steps[at].0);
-        session.press(key);
-        let ended = session.end();
-        assert_eq!(ended.code, 130, "{}", ended.screen);
-        assert!(
-            ended.screen.contains("no profile was created"),
-            "{}",
-            ended.screen
-        );
-        assert_eq!(desk.left(), Vec::<std::path::PathBuf>::new());
-        assert_eq!(desk.profiles().await, "");
-    }
+    leave_at_each(
+        (&plane, CREATE),
+        &steps,
+        "no profile was created",
+        async || {
+            let profiles = plane.cwic("sandbox profile ls -o name").run().await;
+            assert_eq!(profiles.ok(), "");
+        },
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

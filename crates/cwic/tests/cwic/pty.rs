@@ -234,6 +234,31 @@ fn draw(mut master: File, screen: Screen) {
     });
 }
 
+/// Sits down once for each question, answers those before it, and leaves there: this is
+/// told, nothing is left behind, and `look` finds nothing changed.
+pub(crate) async fn leave_at_each(
+    (plane, arguments): (&Plane, &str),
+    steps: &[(&str, &str)],
+    told: &str,
+    look: impl AsyncFn(),
+) {
+    for (at, key) in (0..steps.len()).zip([CTRL_C, CTRL_D].into_iter().cycle()) {
+        let desk = Desk::new(plane, &[]);
+        let mut session = desk.sit(arguments);
+        for (question, keys) in &steps[..at] {
+            session.see(question);
+            session.press(keys);
+        }
+        session.see(steps[at].0);
+        session.press(key);
+        let ended = session.end();
+        assert_eq!(ended.code, 130, "{}", ended.screen);
+        assert!(ended.screen.contains(told), "{}", ended.screen);
+        assert_eq!(desk.left(), Vec::<PathBuf>::new());
+        look().await;
+    }
+}
+
 /// A person with a scripted editor and a place for temporary files.
 pub(crate) struct Desk<'a> {
     pub(crate) plane: &'a Plane,

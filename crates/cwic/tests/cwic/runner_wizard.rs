@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use crate::pty::{CTRL_C, CTRL_D, DOWN, Desk, Session, erase};
+use crate::pty::{CTRL_C, DOWN, Desk, Session, erase, leave_at_each};
 use crate::rig::Plane;
 
 async fn yaml(plane: &Plane) -> String {
@@ -92,24 +92,8 @@ async fn leaving_at_any_prompt_makes_no_runner() {
         ("? Default profile", "\r"),
         ("? Create runner local?", ""),
     ];
-    for (at, key) in (0..steps.len()).zip([CTRL_D, CTRL_C].into_iter().cycle()) {
-        let desk = Desk::new(&plane, &[]);
-        let mut session = desk.sit("sandbox runner create");
-        for (question, keys) in &steps[..at] {
-            session.see(question);
-            session.press(keys);
-        }
-        session.see(steps[at].0);
-        session.press(key);
-        let ended = session.end();
-        assert_eq!(ended.code, 130, "{}", ended.screen);
-        assert!(
-            ended.screen.contains("no runner was created"),
-            "{}",
-            ended.screen
-        );
-        assert_eq!(desk.left(), Vec::<std::path::PathBuf>::new());
-    }
+    let create = (&plane, "sandbox runner create");
+    leave_at_each(create, &steps, "no runner was created", async || {}).await;
     assert_eq!(plane.cwic("sandbox runner ls -o name").run().await.ok(), "");
 }
 
@@ -131,22 +115,11 @@ async fn leaving_at_any_prompt_of_edit_changes_nothing() {
         ("? Default profile", "\r"),
         ("? Change runner local?", ""),
     ];
-    for (at, key) in (0..steps.len()).zip([CTRL_C, CTRL_D].into_iter().cycle()) {
-        let desk = Desk::new(&plane, &[]);
-        let mut session = desk.sit("sandbox runner edit local");
-        for (question, keys) in &steps[..at] {
-            session.see(question);
-            session.press(keys);
-        }
-        session.see(steps[at].0);
-        session.press(key);
-        let ended = session.end();
-        assert_eq!(ended.code, 130, "{}", ended.screen);
-        let is_told = ended.screen.contains("the runner was not changed");
-        assert!(is_told, "{}", ended.screen);
-        assert_eq!(desk.left(), Vec::<std::path::PathBuf>::new());
+    let edit = (&plane, "sandbox runner edit local");
+    leave_at_each(edit, &steps, "the runner was not changed", async || {
         assert_eq!(yaml(&plane).await, before);
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

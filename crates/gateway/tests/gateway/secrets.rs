@@ -114,6 +114,17 @@ impl Scene {
         let client = gateway.client(&self.caller).await;
         (gateway, runner, client)
     }
+
+    /// A sandbox with a secret, of which the gateway and the machine of its runner are
+    /// gone.
+    async fn ran(&self) -> String {
+        let (gateway, runner, client) = self.begin().await;
+        let started = client.start(asking("team", "token")).await.unwrap();
+        client.runs(&started.sandbox_id).await;
+        runner.end();
+        gateway.kill();
+        started.sandbox_id
+    }
 }
 
 async fn environment(client: &Client, id: &str) -> String {
@@ -170,15 +181,7 @@ async fn what_is_not_there_is_refused_before_anything_is_recorded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_launch_that_is_sent_again_brings_the_values_of_then() {
     let scene = Scene::new().await;
-    let (gateway, runner, client) = scene.begin().await;
-    let id = client
-        .start(asking("team", "token"))
-        .await
-        .unwrap()
-        .sandbox_id;
-    client.runs(&id).await;
-    runner.end();
-    gateway.kill();
+    let id = scene.ran().await;
     let changed = SecretValue::new(b"changed".to_vec()).unwrap();
     let secrets = &scene.vault.secrets;
     let acme = "acme".parse().unwrap();
@@ -193,15 +196,7 @@ async fn a_launch_that_is_sent_again_brings_the_values_of_then() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_gone_before_the_launch_fails_the_sandbox_and_says_so() {
     let scene = Scene::new().await;
-    let (gateway, runner, client) = scene.begin().await;
-    let id = client
-        .start(asking("team", "token"))
-        .await
-        .unwrap()
-        .sandbox_id;
-    client.runs(&id).await;
-    runner.end();
-    gateway.kill();
+    let id = scene.ran().await;
     let acme = "acme".parse().unwrap();
     let store = team();
     let deleted = scene.vault.secrets.delete_store(&acme, &store);
