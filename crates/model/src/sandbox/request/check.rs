@@ -158,6 +158,7 @@ impl StartRequest {
                 ),
             ));
         }
+        let all: BTreeSet<_> = self.mounted_files.iter().map(|file| &*file.path).collect();
         let mut seen = BTreeSet::new();
         for (index, file) in self.mounted_files.iter().enumerate() {
             let path = FieldPath::from(["mounted_files"]).index(index);
@@ -167,6 +168,9 @@ impl StartRequest {
             } else if !seen.insert(file.path.as_str()) {
                 let description = "is the path of another file, too";
                 violations.push(Violation::new(path, ViolationKind::Duplicate, description));
+            } else if let Some(above) = folders(&file.path).find(|above| all.contains(above)) {
+                let description = format!("is below {above}, which is the path of another file");
+                violations.push(Violation::new(path, ViolationKind::Conflict, description));
             }
         }
         violations
@@ -231,6 +235,12 @@ impl StartRequest {
 
 fn invalid(path: FieldPath, description: &str) -> Violation {
     Violation::new(path, ViolationKind::Invalid, description)
+}
+
+/// The folders above a path, the root left out.
+fn folders(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(end, _)| end);
+    ends.filter(|end| *end > 0).map(|end| &path[..end])
 }
 
 /// A path that names a file, from the root down.

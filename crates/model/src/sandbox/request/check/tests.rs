@@ -85,6 +85,27 @@ fn mounted_files_have_absolute_paths_that_lead_nowhere_else() {
 }
 
 #[test]
+fn a_mounted_file_is_no_folder_of_another_one() {
+    let request = |paths: [&str; 3]| StartRequest {
+        mounted_files: paths
+            .into_iter()
+            .map(|path| MountedFile {
+                path: path.to_owned(),
+                content: Vec::new(),
+            })
+            .collect(),
+        ..StartRequest::default()
+    };
+    // Whichever of the two is listed first.
+    let refused = request(["/x/a/b/c", "/x/ab", "/x/a"]);
+    assert_eq!(wrong(&refused), ["mounted_files[0].mount_path"]);
+    assert!(refused.violations()[0].description.contains("/x/a,"));
+    let refused = request(["/x/a", "/y", "/x/a/b"]);
+    assert_eq!(wrong(&refused), ["mounted_files[2].mount_path"]);
+    assert_eq!(wrong(&request(["/x/a", "/x/ab", "/x/a.b/c"])), [""; 0]);
+}
+
+#[test]
 fn amounts_that_no_machine_can_be_told_are_refused() {
     let mut request = StartRequest::default();
     request.requests.cpu = Some("9E".parse().unwrap());
