@@ -396,6 +396,29 @@ def test_large_frames_of_bytes_that_are_no_text_come_back(calls, box):
     assert last.exit.exit_code == 0
 
 
+def test_a_frame_may_be_as_large_as_any_message(calls, box):
+    data = bytes(range(256)) * (90 * 4096)
+    stream = calls.exec(box, "sha256sum")
+    stream.stdin(data)
+    stream.stdin(data[:5 * MIB])
+    stream.end_input()
+    import hashlib
+    output, last = stream.rest()
+    assert output.startswith(hashlib.sha256(data + data[:5 * MIB]).hexdigest().encode())
+    assert last.exit.exit_code == 0
+
+
+@pytest.mark.parametrize("method", [
+    "GatewayService/List", "DiscoveryService/ListProfiles", "SecretStoreService/ListSecretStores",
+])
+def test_every_call_takes_large_messages(calls, channel, method):
+    # A field that nobody knows, which is passed over.
+    size = 20 * MIB
+    padding = b"\xfa\x7f" + bytes([size & 0x7f | 0x80, size >> 7 & 0x7f | 0x80, size >> 14 & 0x7f | 0x80, size >> 21])
+    call = channel.unary_unary(f"/coreweave.sandbox.v1beta2.{method}")
+    call(padding + bytes(size), metadata=calls.metadata, timeout=60)
+
+
 def test_each_write_is_a_frame_of_its_own(calls, box):
     told = ended(calls, box, "sh", "-c", "for i in 1 2 3 4 5; do echo $i; sleep 0.1; done")
     assert [frame.output.data for kind, frame in told if kind == "output"] == [b"%d\n" % n for n in range(1, 6)]

@@ -6,8 +6,11 @@
 //! not read is still with their clients. How many wait is bounded too, and nobody
 //! waits, or takes to arrive, for longer than a call may take.
 //!
+//! A stream is in memory a message at a time ([`messages`]), with room of its own.
+//!
 //! Invariant: nothing of a request is handed on beyond what is small before its berth
-//! is there. With the largest messages all berths together hold 3.2 GiB.
+//! is there. With the largest messages all berths together hold 3.2 GiB, and as much
+//! for streams.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -31,12 +34,16 @@ use tonic::Status;
 use crate::context::status;
 use crate::rest::PREFIX_LEN;
 
+mod messages;
+
 /// What nobody has to wait with.
 const SMALL: usize = 64 * 1024;
 /// How many large ones are taken in at once.
 const AT_ONCE: usize = 32;
 /// How many of them may be of one organization.
 const OF_ONE: usize = AT_ONCE / 2;
+/// How many of them on streams: a command that does not read its input holds on to one.
+const OF_ONE_ON_STREAMS: usize = AT_ONCE / 8;
 /// How many of one organization may wait; more are refused at once.
 const WAITING_OF_ONE: usize = 256;
 /// How long a caller is told to wait when there was no room.
@@ -46,6 +53,8 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Bulk {
     all: Arc<Semaphore>,
+    /// How much of it one organization may have.
+    of_one: usize,
     each: Arc<Mutex<HashMap<OrganizationId, Weak<Own>>>>,
 }
 
@@ -125,14 +134,24 @@ impl Drop for Waiter {
 
 impl Default for Bulk {
     fn default() -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(AT_ONCE)),
-            each: Arc::default(),
-        }
+        Self::new(OF_ONE)
     }
 }
 
 impl Bulk {
+    /// The room for large messages of streams.
+    pub(crate) fn on_streams() -> Self {
+        Self::new(OF_ONE_ON_STREAMS)
+    }
+
+    fn new(of_one: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(AT_ONCE)),
+            of_one,
+            each: Arc::default(),
+        }
+    }
+
     /// The same body, which waits before it is large; and the berth that it then has.
     pub(crate) fn measure(&self, body: Body, measure: Measure) -> (Body, Berth) {
         let berth = Berth::default();
@@ -176,7 +195,7 @@ impl Bulk {
         // Who has nothing large any more is forgotten.
         each.retain(|_, own| own.strong_count() > 0);
         let own = Arc::new(Own {
-            berths: Arc::new(Semaphore::new(OF_ONE)),
+            berths: Arc::new(Semaphore::new(self.of_one)),
             waiting: AtomicUsize::new(0),
         });
         each.insert(organization.clone(), Arc::downgrade(&own));
@@ -229,13 +248,16 @@ impl Refused {
     }
 }
 
-impl Measured {
+impl Measure {
+    /// What is read instead of the rest of a body.
     fn refused(&self, refusal: Refusal) -> Poll<Piece> {
-        let status = status(&refusal.clone().into(), &self.measure.request_id);
+        let status = status(&refusal.clone().into(), &self.request_id);
         let refused = Refused { refusal, status };
         Poll::Ready(Some(Err(refused.into())))
     }
+}
 
+impl Measured {
     /// How large it is known to be: what came, and what it says that will come, for
     /// which whoever reads it makes room at once.
     fn weigh(&mut self, data: &Bytes) {
@@ -289,7 +311,7 @@ impl http_body::Body for Measured {
             let Poll::Ready(piece) = Pin::new(&mut self.body).poll_frame(context) else {
                 ready!(self.late.as_mut().poll(context));
                 let limit = self.measure.limit;
-                return self.refused(too_late(limit));
+                return self.measure.refused(too_late(limit));
             };
             let piece: Piece = piece.map(|frame| frame.map_err(Into::into));
             if let Some(Ok(frame)) = &piece
@@ -302,10 +324,10 @@ impl http_body::Body for Measured {
         }
         match self.poll_room(context) {
             Poll::Ready(Ok(())) => Poll::Ready(self.held.take().flatten()),
-            Poll::Ready(Err(refusal)) => self.refused(refusal),
+            Poll::Ready(Err(refusal)) => self.measure.refused(refusal),
             Poll::Pending => {
                 ready!(self.late.as_mut().poll(context));
-                self.refused(no_room())
+                self.measure.refused(no_room())
             }
         }
     }

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::access::Access;
 use crate::config::SessionLimits;
 use crate::error::ApiResult;
+use crate::gateway::MESSAGE_BYTES_MAX;
 use crate::tools::Tools;
 
 mod answers;
@@ -47,9 +48,8 @@ use room::Room;
 use sessions::Sessions;
 use ways::Ways;
 
-/// The largest message of a stream: what peers of gRPC take by default. Clients send input
-/// in pieces of at most one MiB.
-const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The largest message of a tunnel: what peers of gRPC take by default.
+const TUNNEL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Serves commands, logs, files and tunnels. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl DataPlane {
     /// The service for tunnels, with its limits.
     pub(crate) fn tunnels(&self) -> TunnelServiceServer<Self> {
         TunnelServiceServer::new(self.clone())
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_decoding_message_size(TUNNEL_BYTES_MAX)
             .max_encoding_message_size(usize::MAX)
     }
 

@@ -50,7 +50,7 @@ use crate::tools::Tools;
 use crate::upkeep::Upkeep;
 
 /// The largest message in either direction.
-const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// How long tasks may take to end when the gateway ends.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -301,8 +301,12 @@ fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX),
     )
-    .merge(serving(DiscoveryServiceServer::new(discovery)))
-    .merge(serving(SecretStoreServiceServer::new(stores)));
+    .merge(serving(
+        DiscoveryServiceServer::new(discovery).max_decoding_message_size(MESSAGE_BYTES_MAX),
+    ))
+    .merge(serving(
+        SecretStoreServiceServer::new(stores).max_decoding_message_size(MESSAGE_BYTES_MAX),
+    ));
     let rest = rest::router(calls.clone(), guard.clone());
     let calls = calls.layer(from_fn_with_state(guard.clone(), guard::call));
     let streams = serving(data.streaming()).merge(serving(data.tunnels()));

@@ -62,6 +62,8 @@ pub(crate) struct Guard {
     gate: Gate,
     places: Arc<Semaphore>,
     bulk: Bulk,
+    /// Of messages on streams.
+    bulk_on_streams: Bulk,
     call_time: Duration,
 }
 
@@ -86,6 +88,7 @@ impl Guard {
             gate,
             places: Arc::new(Semaphore::new(tools.config.calls_max)),
             bulk: Bulk::default(),
+            bulk_on_streams: Bulk::on_streams(),
             call_time: tools.config.call_time,
         }
     }
@@ -98,24 +101,36 @@ impl Guard {
         })
     }
 
-    /// Holds a large body back until there is room for it, which is taken for as long as
-    /// somebody has what is returned. A handler finds it in the extensions.
-    fn measure(&self, request: &mut Request, id: &str) -> Berth {
-        let Some(context) = request.extensions().get::<Context>() else {
-            return Berth::default();
-        };
+    fn measured(&self, request: &Request, id: &str) -> Option<Measure> {
+        let context = request.extensions().get::<Context>()?;
         let kind = request.headers().get(CONTENT_TYPE);
-        let measure = Measure {
+        Some(Measure {
             organization: context.caller.organization.clone(),
             limit: self.call_time,
             request_id: id.to_owned(),
             is_prefixed: headers::is_grpc(kind.map(HeaderValue::as_bytes)),
+        })
+    }
+
+    /// Holds a large body back until there is room for it, which is taken for as long as
+    /// somebody has what is returned. A handler finds it in the extensions.
+    fn measure(&self, request: &mut Request, id: &str) -> Berth {
+        let Some(measure) = self.measured(request, id) else {
+            return Berth::default();
         };
         let body = std::mem::take(request.body_mut());
         let (body, berth) = self.bulk.measure(body, measure);
         *request.body_mut() = body;
         request.extensions_mut().insert(berth.clone());
         berth
+    }
+
+    /// Holds large messages of a stream back until there is room for each.
+    fn measure_messages(&self, request: &mut Request, id: &str) {
+        if let Some(measure) = self.measured(request, id) {
+            let body = std::mem::take(request.body_mut());
+            *request.body_mut() = self.bulk_on_streams.measure_messages(body, measure);
+        }
     }
 
     async fn admit(&self, request: &mut Request, id: &str) -> ApiResult<OwnedSemaphorePermit> {
@@ -170,7 +185,10 @@ async fn enter(guard: Guard, mut request: Request, next: Next, bounds: Bounds) -
             Err(error) => return refuse(&error, &id),
         };
         let (limit, is_long, berth) = match bounds {
-            Bounds::Open => (None, true, Berth::default()),
+            Bounds::Open => {
+                guard.measure_messages(&mut request, &id);
+                (None, true, Berth::default())
+            }
             Bounds::Once { limit, is_long } => (limit, is_long, guard.measure(&mut request, &id)),
         };
         // Whoever serves a long one knows for how long it is large.

@@ -109,7 +109,7 @@ async fn a_frame_beyond_the_limit_ends_the_stream() {
     let mut hand = plane.puppet();
     let mut stream = plane.stream(&hand.id, words(&["cat"])).await;
     let (_, strings) = hand.exec().await;
-    let too_large = vec![0; crate::data::MESSAGE_BYTES_MAX + 1];
+    let too_large = vec![0; crate::gateway::MESSAGE_BYTES_MAX + 1];
     let _ = stream
         .frames
         .send(pb::ExecStreamRequest {
