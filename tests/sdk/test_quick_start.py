@@ -1,5 +1,6 @@
 """What the SDK's own quick start does, unmodified."""
 
+import hashlib
 import os
 import time
 
@@ -78,6 +79,13 @@ def test_more_than_one_call_carries_falls_back_to_streaming(sandbox):
     assert sandbox.read_file("/tmp/larger.bin").result() == content
 
 
+def test_a_file_streams_in_pieces_as_large_as_the_caller_likes(sandbox):
+    pieces = [bytes([number]) * (9 * 1024 * 1024) for number in range(4)]
+    sandbox.write_file_streaming("/tmp/pieces.bin", iter(pieces)).result()
+    told = sandbox.exec(["sha256sum", "/tmp/pieces.bin"]).result().stdout
+    assert told.split()[0] == hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
 def test_a_missing_file_says_so(sandbox):
     with pytest.raises(SandboxFileError) as caught:
         sandbox.read_file("/no/such/file").result()
@@ -96,6 +104,11 @@ def test_a_terminal_is_a_terminal(sandbox):
     text = b"".join(session.output)
     assert b"/dev/pts/" in text and b"33 111" in text
     assert session.result(timeout=20).returncode == 7
+
+
+def test_a_terminal_has_a_kind_unless_somebody_says_which(sandbox):
+    session = sandbox.shell(["/bin/sh", "-c", "echo $TERM; TERM=dumb; echo $TERM"])
+    assert b"".join(session.output).split() == [b"xterm", b"dumb"]
 
 
 def test_a_command_is_killed_with_its_children_when_time_is_up(sandbox):

@@ -76,7 +76,7 @@ impl Attach for KubeBackend {
     async fn exec(&self, id: SandboxId, spec: ExecSpec) -> Result<Exec, AttachError> {
         let target = self.running(id)?;
         if let Some(way) = direct::open(&self.shared, id, &target).await {
-            return direct::exec(way, spec, &self.shared).await;
+            return palisade_init_client::exec(way, spec, &self.shared.attached).await;
         }
         match spec.terminal {
             Some(size) => terminal::start(target, spec, size).await,

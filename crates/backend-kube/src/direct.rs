@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use palisade_backend::{AttachError, Exec, ExecSpec};
 use palisade_model::id::SandboxId;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -39,10 +38,6 @@ pub(crate) use way::Way;
 /// the limit with each time that it does not.
 const SHUN: Duration = Duration::from_mins(1);
 const SHUN_MAX: Duration = Duration::from_mins(30);
-
-/// What terminals are unless a request says something else, as for commands that the
-/// container runtime starts.
-const TERM: (&str, &str) = ("TERM", "xterm");
 
 /// The place for the agent of a sandbox. It is locked while one is started, which has a
 /// limit: there is never a second one.
@@ -94,20 +89,6 @@ pub(crate) async fn open(shared: &Arc<Shared>, id: SandboxId, target: &Target) -
             None
         }
     }
-}
-
-/// Starts a command at the end of this way.
-pub(crate) async fn exec(
-    way: Way,
-    mut spec: ExecSpec,
-    shared: &Shared,
-) -> Result<Exec, AttachError> {
-    if spec.terminal.is_some() {
-        let (name, value) = TERM;
-        let variables = spec.environment.entry(name.to_owned());
-        variables.or_insert_with(|| value.to_owned());
-    }
-    palisade_init_client::exec(way, spec, &shared.attached).await
 }
 
 /// Where the agent of a pod listens.

@@ -10,6 +10,9 @@ use palisade_init_protocol::config::{Config, Limits};
 use palisade_init_protocol::request::Exec;
 use palisade_init_protocol::text::{AbsolutePath, Command, SignalNumber, UserName, Variable};
 
+/// What a terminal is unless somebody says something else, as container runtimes do.
+const TERMINAL: (&str, &str) = ("TERM", "xterm");
+
 /// What holds for everything that is started.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -90,17 +93,23 @@ impl Settings {
         }
     }
 
-    /// What a request stands for. The terminal is somebody else's.
+    /// What a request stands for. The terminal itself is somebody else's.
     pub(crate) fn program(&self, exec: Exec) -> Program {
         let Exec {
             command,
             environment,
             directory,
             user,
-            terminal: _,
+            terminal,
         } = exec;
         let mut all = self.environment.clone();
         all.extend(environment.into_iter().map(Variable::into_parts));
+        let (name, kind) = TERMINAL;
+        let is_said = self.inherits && std::env::var_os(name).is_some();
+        if terminal.is_some() && !is_said {
+            let variable = all.entry(name.to_owned());
+            variable.or_insert_with(|| kind.to_owned());
+        }
         Program {
             command,
             environment: all,
