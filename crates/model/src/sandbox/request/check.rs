@@ -27,6 +27,10 @@ pub const PROCESS_WORDS_MAX: usize = 16_384;
 /// each word has a zero byte at its end. Linux takes no more in any case.
 pub const PROCESS_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// The most bytes of one word, or of one variable with its name, with the zero byte at
+/// its end. Linux takes no more in any case.
+const WORD_BYTES_MAX: usize = 128 * 1024;
+
 /// The most bytes that all mounted files hold together. They are kept with the
 /// record of the sandbox and sent to its runner as one message.
 pub const MOUNTED_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -51,19 +55,18 @@ impl StartRequest {
             ("profile_names", &self.selectors.profiles),
             ("runner_ids", &self.selectors.runners),
         ];
-        selectors
-            .into_iter()
-            .filter(|(_, list)| list.len() > SELECTORS_MAX)
-            .map(|(field, list)| {
+        let mut violations = Vec::new();
+        for (field, list) in selectors {
+            let path = FieldPath::from([field]);
+            if list.len() > SELECTORS_MAX {
                 let len = list.len();
                 let description = format!("has {len} items; at most {SELECTORS_MAX} can be named");
-                Violation::new(
-                    FieldPath::from([field]),
-                    ViolationKind::TooMany,
-                    description,
-                )
-            })
-            .collect()
+                violations.push(Violation::new(path, ViolationKind::TooMany, description));
+            } else if list.iter().any(String::is_empty) {
+                violations.push(invalid(path, "names one by nothing; leave it out for any"));
+            }
+        }
+        violations
     }
 
     fn exposure_violations(&self) -> Vec<Violation> {
@@ -123,13 +126,14 @@ impl StartRequest {
         }
         let mut violations = Vec::new();
         for (index, word) in self.command.iter().enumerate() {
+            let path = || match index.checked_sub(1) {
+                None => FieldPath::from(["command"]),
+                Some(index) => FieldPath::from(["args"]).index(index),
+            };
             if word.contains('\0') {
-                let path = match index.checked_sub(1) {
-                    None => FieldPath::from(["command"]),
-                    Some(index) => FieldPath::from(["args"]).index(index),
-                };
-                violations.push(invalid(path, "contains a NUL character"));
+                violations.push(invalid(path(), "contains a NUL character"));
             }
+            violations.extend(too_long(path, word.len() + 1));
         }
         let variables = FieldPath::from(["environment_variables"]);
         for (name, value) in &self.environment {
@@ -141,6 +145,7 @@ impl StartRequest {
             if value.contains('\0') {
                 violations.push(invalid(path(), "contains a NUL character"));
             }
+            violations.extend(too_long(path, name.len() + value.len() + 2));
         }
         violations
     }
@@ -231,6 +236,17 @@ impl StartRequest {
         }
         violations
     }
+}
+
+/// What is longer than a word that the kernel hands to a process.
+fn too_long(path: impl Fn() -> FieldPath, bytes: usize) -> Option<Violation> {
+    (bytes > WORD_BYTES_MAX).then(|| {
+        let description = format!(
+            "has {bytes} bytes with its name and end; at most {WORD_BYTES_MAX} are possible, \
+             and a mounted file may hold more"
+        );
+        invalid(path(), &description)
+    })
 }
 
 fn invalid(path: FieldPath, description: &str) -> Violation {

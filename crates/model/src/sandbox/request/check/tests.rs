@@ -136,6 +136,14 @@ fn more_names_than_anybody_needs_are_refused() {
     assert_eq!(wrong(&request), ["runner_ids"]);
 }
 
+#[test]
+fn a_name_that_is_empty_is_refused() {
+    let mut request = StartRequest::default();
+    request.selectors.profiles = vec!["a".to_owned(), String::new()];
+    request.selectors.runners = vec![String::new()];
+    assert_eq!(wrong(&request), ["profile_names", "runner_ids"]);
+}
+
 fn command(words: usize, len: usize) -> StartRequest {
     StartRequest {
         command: vec!["x".repeat(len); words],
@@ -147,8 +155,22 @@ fn command(words: usize, len: usize) -> StartRequest {
 fn a_command_has_a_bound_of_words_and_bytes() {
     assert_eq!(wrong(&command(PROCESS_WORDS_MAX, 1)), [""; 0]);
     assert_eq!(wrong(&command(PROCESS_WORDS_MAX + 1, 1)), ["command"]);
-    assert_eq!(wrong(&command(1, PROCESS_BYTES_MAX - 1)), [""; 0]);
-    assert_eq!(wrong(&command(1, PROCESS_BYTES_MAX)), ["command"]);
+    let words = PROCESS_BYTES_MAX / WORD_BYTES_MAX;
+    assert_eq!(wrong(&command(words, WORD_BYTES_MAX - 1)), [""; 0]);
+    assert_eq!(wrong(&command(words + 1, WORD_BYTES_MAX - 1)), ["command"]);
+}
+
+#[test]
+fn a_word_and_a_variable_have_a_bound_of_bytes() {
+    assert_eq!(wrong(&command(2, WORD_BYTES_MAX)), ["command", "args[0]"]);
+    let variable = |len| StartRequest {
+        environment: [("NAME".to_owned(), "x".repeat(len))].into(),
+        ..StartRequest::default()
+    };
+    let longest = WORD_BYTES_MAX - "NAME=\0".len();
+    assert_eq!(wrong(&variable(longest)), [""; 0]);
+    let expected = ["environment_variables.NAME"];
+    assert_eq!(wrong(&variable(longest + 1)), expected);
 }
 
 #[test]
