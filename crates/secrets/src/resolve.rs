@@ -130,7 +130,10 @@ fn no_secret(store: &SecretStoreName, address: &SecretAddress, at: &FieldPath) -
     let (field, what) = match &address.field {
         None => (
             "path",
-            format!("the secret store {store} has no secret {address}"),
+            format!(
+                "the secret store {store} has no secret {address} without a field; \
+                 where it has fields, say which"
+            ),
         ),
         Some(_) => (
             "field",
