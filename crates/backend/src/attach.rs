@@ -338,8 +338,11 @@ pub enum FileError {
         /// How large it may be.
         bytes_max: u64,
     },
-    /// The path is not an absolute path, or leads through or to what is no file.
-    #[error("leads to no file: it must be absolute, and all but its end directories")]
+    /// What is there is a device or a pipe, say, or the path is not an absolute
+    /// path, or leads through what is no directory.
+    #[error(
+        "is not a regular file; its path must be absolute, and all but the end of it directories"
+    )]
     BadPath,
     /// Anything else that the kernel said.
     #[error("{message}")]

@@ -125,7 +125,7 @@ pub enum FileFailure {
         /// How much, as far as is known.
         size_bytes: u64,
     },
-    /// The path cannot be that of a file.
+    /// The path cannot be that of a file, or is that of a device or a pipe.
     BadPath,
     /// Anything else.
     Io(Reason),

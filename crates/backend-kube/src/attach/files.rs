@@ -83,9 +83,7 @@ fn failed(path: &str, code: i32, ran: &Ran, bytes_max: u64) -> AttachError {
         46 => FileError::Io {
             message: "it did not arrive whole".to_owned(),
         },
-        47 => FileError::Io {
-            message: "is not a regular file".to_owned(),
-        },
+        47 => FileError::BadPath,
         _ => FileError::Io {
             message: said
                 .lines()

@@ -47,6 +47,7 @@ pub(super) const WRITE: &str = r#"
 p=$1
 [ -d "$p" ] && exit 42
 [ -L "$p" ] && p=$(readlink -f -- "$p")
+[ -e "$p" ] && [ ! -f "$p" ] && exit 47
 d=${p%/*}
 mkdir -p -- "${d:-/}" || exit 45
 t=$p.$$.palisade

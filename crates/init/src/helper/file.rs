@@ -193,7 +193,7 @@ fn only_regular(file: &File) -> Result<u64, FileFailure> {
         return Err(FileFailure::IsDirectory);
     }
     if !metadata.is_file() {
-        return Err(FileFailure::Io(Reason::new("not a regular file")));
+        return Err(FileFailure::BadPath);
     }
     Ok(metadata.len())
 }

@@ -147,6 +147,11 @@ fn a_file_is_written_whole_or_not_at_all() {
         assert_eq!(write(&shell, &path, b"abd", 3, ABC), Some(46), "{shell:?}");
         assert_eq!(std::fs::read(&path).unwrap(), b"abc");
         assert_eq!(write(&shell, folder.path(), b"abc", 3, ABC), Some(42));
+        // It would be replaced by a file.
+        let pipe = folder.path().join("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        assert_eq!(write(&shell, &pipe, b"abc", 3, ABC), Some(47), "{shell:?}");
         let names = std::fs::read_dir(path.parent().unwrap()).unwrap();
         assert_eq!(names.count(), 1, "nothing else is left behind");
     }

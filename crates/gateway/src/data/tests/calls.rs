@@ -285,6 +285,7 @@ fn every_problem_with_a_file_has_its_own_reason_and_the_path() {
         (FileError::NotFound, Reason::FileNotFound),
         (FileError::IsDirectory, Reason::FileIsDirectory),
         (FileError::PermissionDenied, Reason::FilePermissionDenied),
+        (FileError::BadPath, Reason::FileIoFailed),
         (
             FileError::Io {
                 message: "EIO".into(),
@@ -299,4 +300,21 @@ fn every_problem_with_a_file_has_its_own_reason_and_the_path() {
             (reason, "/tmp/x")
         );
     }
+}
+
+/// A refusal that is no fault of ours has no cause, and is not logged as an error.
+#[test]
+fn what_is_no_regular_file_is_in_the_way_of_the_caller() {
+    let error = AttachError::File {
+        path: "/dev/null".to_owned(),
+        error: FileError::BadPath,
+    };
+    let refusal = crate::error::attach_refusal(error, "read");
+    let code = palisade_model::reason::Code::FailedPrecondition;
+    assert_eq!(refusal.code, code);
+    assert_eq!(refusal.reason, Reason::FileIoFailed);
+    assert!(
+        refusal.message.contains("not a regular file"),
+        "{refusal:?}"
+    );
 }

@@ -11,7 +11,6 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use palisade_init_protocol::answer::FileFailure;
-use palisade_init_protocol::text::Reason;
 use rustix::fs::{Access, AtFlags, CWD, Gid, Mode, Uid, accessat, fchmod, fchown};
 
 use super::failure;
@@ -140,7 +139,7 @@ fn old(place: &Path) -> Result<Option<Old>, FileFailure> {
         return Err(FileFailure::IsDirectory);
     }
     if !metadata.is_file() {
-        return Err(FileFailure::Io(Reason::new("not a regular file")));
+        return Err(FileFailure::BadPath);
     }
     // Renaming asks only whether the directory may be written.
     accessat(CWD, place, Access::WRITE_OK, AtFlags::EACCESS)
