@@ -18,6 +18,7 @@ mod mounts;
 mod probe;
 mod seccomp;
 mod spawn;
+mod words;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -182,11 +183,13 @@ fn on_this_thread(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> 
     let handover = Handover::open(&start.state.paths(), start.config.clone());
     let handover = handover.map_err(step("prepare what process 1 is given"))?;
     laps.end(Lap::Bundle);
+    let places = words::Places::new(&root, &start.state.host_places());
     let started = spawn::run(&spawn::Plan {
         runtime: start.runtime,
         id: start.launch.id,
         bundle: &place,
         log: &start.state.runtime_log(),
+        places: &places,
         passed: &handover.descriptors(),
         held: start.starting.as_fd(),
     });

@@ -293,6 +293,13 @@ impl SandboxState {
         self.directory.join("runtime.log")
     }
 
+    /// Directories of the runner that nobody has to know of who sees the sandbox.
+    pub(crate) fn host_places(&self) -> [&Path; 2] {
+        // The sandbox is in a directory of all of them, which is in that of the state.
+        let state = self.directory.ancestors().nth(2);
+        [state.unwrap_or(&self.directory), &self.run]
+    }
+
     /// The file system that the sandbox has to itself.
     pub(crate) fn file_system(&self) -> PathBuf {
         self.directory.join(FILE_SYSTEM)

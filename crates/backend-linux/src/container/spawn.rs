@@ -17,6 +17,7 @@ use palisade_model::id::SandboxId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 
+use super::words::Places;
 use super::{Passed, Runtime, StartError};
 use crate::config::HandlerKind;
 
@@ -35,6 +36,8 @@ pub(super) struct Plan<'a> {
     pub(super) bundle: &'a Path,
     /// Where it tells what went wrong.
     pub(super) log: &'a Path,
+    /// What of that is not for everybody.
+    pub(super) places: &'a Places,
     pub(super) passed: &'a Passed<'a>,
     /// One more descriptor that it keeps open.
     pub(super) held: BorrowedFd<'a>,
@@ -52,7 +55,7 @@ pub(super) fn run(plan: &Plan<'_>) -> Result<(), StartError> {
     }
     Err(StartError::Runtime {
         class: plan.runtime.class.to_owned(),
-        message: message(plan.log),
+        message: message(plan.log, plan.places),
     })
 }
 
@@ -147,16 +150,32 @@ fn wait(child: Pid) -> io::Result<bool> {
     Ok(status.is_some_and(|status| status.exit_status() == Some(0)))
 }
 
-/// The last line that a runtime wrote, in plain text and not too long.
-fn message(log: &Path) -> String {
+/// The last line that a runtime wrote, in plain text, not too long, and without
+/// paths of the host.
+fn message(log: &Path, places: &Places) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    let last = places.leave_out(last.unwrap_or("it does not say why"));
     let mut message: String = last
-        .unwrap_or("it does not say why")
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_told_without_paths_of_the_host() {
+        let place = tempfile::tempdir().unwrap();
+        let (log, root) = (place.path().join("log"), place.path().join("root"));
+        let shown = root.display();
+        fs::write(&log, format!("first\nopen `{shown}/x/a`: no\u{7}\n\n")).unwrap();
+        let places = Places::new(&root, &[place.path()]);
+        assert_eq!(message(&log, &places), "open `/x/a`: no ");
+    }
 }

@@ -368,6 +368,23 @@ async fn a_file_that_cannot_be_put_in_place_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_runtime_refuses_is_told_without_paths_of_the_host() {
+    let harness = Harness::new().await;
+    let mut launch = launch(&harness, "true");
+    // The gateway refuses that; a runtime only finds it when it mounts.
+    launch.mounted_files = vec![mounted("/x/a"), mounted("/x/a/b")];
+    harness.open().ensure(&launch).await.unwrap();
+    let View::Failed { reason, .. } = wait_until_over(&harness, launch.id).await else {
+        panic!("it cannot be started");
+    };
+    assert!(reason.contains("x/a/b"), "{reason}");
+    for of_the_host in ["mount/root", "/run/palisade", "disk/files"] {
+        assert!(!reason.contains(of_the_host), "{reason}");
+    }
+    harness.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_are_looked_up_at_the_runner_or_nowhere() {
     let harness = Harness::new().await;
     let backend = harness.open();
