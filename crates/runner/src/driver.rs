@@ -150,7 +150,7 @@ impl Driver {
         }
         let view = seen.map(|sighting| sighting.view).or(self.refused.clone());
         if let Some(view) = &view {
-            self.tell(plan::report(view, wanted.max_lifetime));
+            self.tell(plan::report(view, wanted));
         }
         let now = self.tools.clock.now();
         match plan::plan(wanted, view.as_ref(), self.told, now) {

@@ -9,6 +9,7 @@ mod attach;
 mod connection;
 mod denials;
 mod driver;
+mod ending;
 mod outbox;
 mod plan;
 mod registry;

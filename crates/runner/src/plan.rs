@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use palisade_backend::View;
 use palisade_model::clock::Timestamp;
-use palisade_model::sandbox::{Exit, State};
+use palisade_model::sandbox::State;
+
+use crate::ending::Ending;
 
 /// How long the main process may take to end when its lifetime is over.
 pub(crate) const LIFETIME_GRACE: Duration = Duration::from_secs(10);
@@ -131,7 +133,7 @@ pub(crate) struct Report {
 }
 
 /// Puts a view into the words of the gateway.
-pub(crate) fn report(view: &View, max_lifetime: Option<Duration>) -> Report {
+pub(crate) fn report(view: &View, wanted: Wanted) -> Report {
     let plain = |state, reason: &str, started_at| Report {
         state,
         reason: reason.to_owned(),
@@ -157,13 +159,14 @@ pub(crate) fn report(view: &View, max_lifetime: Option<Duration>) -> Report {
             reason,
             stopped,
         } => {
-            let lifetime_over = *stopped && outlived(*since, *at, max_lifetime);
-            let (state, reason) = ended(
-                *exit,
-                reason,
-                *stopped,
-                lifetime_over.then_some(max_lifetime).flatten(),
-            );
+            let ending = Ending {
+                exit: *exit,
+                stopped: *stopped,
+                is_overdue: wanted.stop_by.is_some_and(|by| by <= *at),
+            };
+            let lifetime_over = *stopped && outlived(*since, *at, wanted.max_lifetime);
+            let lifetime = wanted.max_lifetime.filter(|_| lifetime_over);
+            let (state, reason) = ended(ending, reason, lifetime);
             plain(state, &reason, *since)
         }
     }
@@ -180,19 +183,19 @@ fn outlived(since: Option<Timestamp>, at: Timestamp, max_lifetime: Option<Durati
     }
 }
 
-fn ended(
-    exit: Option<Exit>,
-    reason: &str,
-    stopped: bool,
-    lifetime: Option<Duration>,
-) -> (State, String) {
+fn ended(ending: Ending, reason: &str, lifetime: Option<Duration>) -> (State, String) {
+    let exit = ending.exit;
     if let Some(lifetime) = lifetime {
         let reason = format!("ended at its maximum lifetime of {} s", lifetime.as_secs());
         return (State::Terminated(exit), reason);
     }
+    let told = match reason {
+        "" => ending.words(),
+        reason => reason.to_owned(),
+    };
     match exit {
-        Some(exit) => (State::Completed(exit), reason.to_owned()),
-        None if stopped => (State::Terminated(None), reason.to_owned()),
+        Some(exit) => (State::Completed(exit), told),
+        None if ending.stopped => (State::Terminated(None), told),
         None if reason.is_empty() => {
             let reason = "the main process vanished without an exit code";
             (State::Failed(None), reason.to_owned())
@@ -203,6 +206,7 @@ fn ended(
 
 #[cfg(test)]
 mod tests {
+    use palisade_model::sandbox::Exit;
     use proptest::prelude::*;
 
     use super::*;
@@ -343,21 +347,49 @@ mod tests {
 
     #[test]
     fn an_exit_code_makes_a_sandbox_complete() {
-        let report = report(&ended_view(Some(Exit(3)), false), None);
+        let report = report(&ended_view(Some(Exit(3)), false), Wanted::default());
         assert_eq!(report.state, State::Completed(Exit(3)));
+        assert_eq!(report.reason, "the main process ended with exit code 3");
+    }
+
+    #[test]
+    fn what_the_backend_says_of_an_end_is_kept() {
+        let mut view = ended_view(Some(Exit(137)), true);
+        if let View::Ended { reason, .. } = &mut view {
+            "out of memory".clone_into(reason);
+        }
+        let report = report(&view, Wanted::default());
+        assert_eq!(report.reason, "out of memory");
+    }
+
+    #[test]
+    fn a_kill_at_the_end_of_the_grace_is_told_as_one() {
+        let reason = |by| {
+            let wanted = Wanted {
+                stop_by: Some(by),
+                ..Wanted::default()
+            };
+            report(&ended_view(Some(Exit(137)), true), wanted).reason
+        };
+        assert!(reason(NOW).contains("grace"), "{}", reason(NOW));
+        let later = NOW.saturating_add(Duration::from_secs(1));
+        assert!(reason(later).contains("signal 9"), "{}", reason(later));
     }
 
     #[test]
     fn the_end_of_a_lifetime_is_told_as_such() {
-        let lifetime = Some(Duration::from_mins(1));
-        let report = report(&ended_view(Some(Exit(143)), true), lifetime);
+        let wanted = Wanted {
+            max_lifetime: Some(Duration::from_mins(1)),
+            ..Wanted::default()
+        };
+        let report = report(&ended_view(Some(Exit(143)), true), wanted);
         assert_eq!(report.state, State::Terminated(Some(Exit(143))));
         assert!(report.reason.contains("60 s"), "{}", report.reason);
     }
 
     #[test]
     fn an_unknown_end_is_a_failure_with_a_reason() {
-        let report = report(&ended_view(None, false), None);
+        let report = report(&ended_view(None, false), Wanted::default());
         assert_eq!(report.state, State::Failed(None));
         assert!(!report.reason.is_empty());
     }
@@ -394,7 +426,8 @@ mod tests {
                 ..Wanted::default()
             };
             prop_assert_eq!(plan(wanted, Some(&view), None, NOW), Action::WaitUntil(None));
-            prop_assert!(report(&view, None).state.is_terminal());
+            let report = report(&view, wanted);
+            prop_assert!(report.state.is_terminal() && !report.reason.is_empty());
         }
     }
 }

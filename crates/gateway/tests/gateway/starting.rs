@@ -68,6 +68,8 @@ async fn the_exit_of_the_main_process_is_told_and_stays() {
     let seen = client.is_over(&started.sandbox_id).await;
     assert_eq!(seen.sandbox_status(), SandboxStatus::Completed);
     assert_eq!(seen.exit_code, Some(3));
+    let reason = "the main process ended with exit code 3";
+    assert_eq!(seen.status_reason, reason);
     let live = client.list(pb::ListSandboxesRequest::default()).await;
     assert!(live.unwrap().sandboxes.is_empty());
     let all = client.list(pb::ListSandboxesRequest {
