@@ -17,6 +17,7 @@ use tokio::time;
 use tonic::{Request, Response, Status};
 
 use super::absent::not_implemented;
+use super::addressed::Patience;
 use super::pause::Pausing;
 use super::start::Admission;
 use crate::access::Access;
@@ -103,6 +104,7 @@ impl GatewayService for SandboxService {
             let key = request.metadata().get(KEY_HEADER);
             let key = key.map(|text| text.as_bytes().to_vec());
             let mut message = request.into_inner();
+            let patience = Patience::of(deadline, message.max_timeout_seconds);
             let wait = take_wait(header.as_deref(), &mut message)?;
             let key = take_key(key.as_deref(), &mut message)?;
             // So that a client that waits less is told why, and not that time is up.
@@ -117,7 +119,7 @@ impl GatewayService for SandboxService {
             let admitted = self.admission.admit(&context.caller, asked, wait);
             let admitted = time::timeout(limit, admitted).await;
             let sandbox = admitted.unwrap_or_else(|_| Err(guard::too_slow()))?;
-            let sandbox = self.addressed(&context.caller, sandbox).await;
+            let sandbox = self.addressed(&context.caller, sandbox, patience).await;
             Ok(start_response(&sandbox))
         };
         context.tell(outcome.await)
