@@ -144,6 +144,16 @@ def test_a_closed_terminal_leaves_nothing_with_rm(cwic, on_terminal, tag):
     cwic.wait_until_gone(tag)
 
 
+def test_a_terminal_that_says_more_than_once_that_it_goes_leaves_nothing_with_rm(cwic, tag):
+    command = cwic.words("run", "--rm", "--tag", tag, "--", *UP)
+    run = subprocess.Popen(command, env=cwic.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert run.stdout.readline() == b"up\n"
+    while run.poll() is None:
+        run.send_signal(signal.SIGHUP)
+    run.stdout.close()
+    cwic.wait_until_gone(tag)
+
+
 def test_without_rm_a_sandbox_that_is_left_stops_and_is_named(cwic, on_terminal, tag):
     run = on_terminal("run", "--tag", tag, "--", *UP)
     run.expect("up")

@@ -225,11 +225,11 @@ impl Owned<'_> {
     }
 
     /// Leaves nothing that nobody knows of: removes the sandbox, or has it stop.
-    /// Another signal ends the attempt.
+    /// Another signal ends the attempt, unless it is the terminal's end.
     async fn leave(&self, ended: &Result<Outcome, CliError>, signals: &mut Signals, out: &mut Out) {
         let left = tokio::select! {
             left = time::timeout(LEAVE_LIMIT, self.remove_or_stop()) => left.unwrap_or(false),
-            _ = signals.next() => false,
+            _ = signals.haste() => false,
         };
         let id = &self.id;
         if !left {

@@ -58,6 +58,18 @@ impl Signals {
             _ = self.quit.recv() => Ending::Quit,
         }
     }
+
+    /// The next one of somebody who does not want to wait for the end. A terminal that
+    /// goes away says so to its leader and to its group, one after the other: that is
+    /// nobody's haste.
+    pub(super) async fn haste(&mut self) -> Ending {
+        loop {
+            let ending = self.next().await;
+            if ending != Ending::Hangup {
+                return ending;
+            }
+        }
+    }
 }
 
 impl Ending {
