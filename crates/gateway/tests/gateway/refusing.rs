@@ -220,7 +220,7 @@ async fn frames_that_cannot_be_read_end_a_stream_with_the_reason() {
         assert_eq!(reason(&refusal), "CWSANDBOX_INVALID_REQUEST");
         assert!(refusal.message().contains("frame"), "{refusal:?}");
         let huge = pb::ExecStreamData {
-            data: vec![0; 5 << 20].into(),
+            data: vec![0; 120 << 20].into(),
         };
         let refusal = gateway.call(&token, path, huge).await.unwrap_err();
         assert_eq!(reason(&refusal), "CWSANDBOX_REQUEST_TOO_LARGE");
