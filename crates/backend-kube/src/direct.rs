@@ -73,17 +73,15 @@ pub(crate) async fn open(shared: &Arc<Shared>, id: SandboxId, target: &Target) -
     let seen = sandbox.seen();
     let settings = program::agent(seen.launch.as_deref()?, &shared.settings)?;
     let address = address(seen.pod.as_deref()?, settings)?;
-    match sandbox.seat.agent(target, address).await? {
-        Ok(agent) => match agent.open().await {
-            Ok(way) => {
-                sandbox.seat.0.lock().await.failures = 0;
-                Some(way)
-            }
-            Err(failure) => {
-                sandbox.seat.shun(id, &failure).await;
-                None
-            }
-        },
+    let opened = match sandbox.seat.agent(target, address).await? {
+        Ok(agent) => agent.open().await,
+        Err(failure) => Err(failure),
+    };
+    match opened {
+        Ok(way) => {
+            sandbox.seat.0.lock().await.failures = 0;
+            Some(way)
+        }
         Err(failure) => {
             sandbox.seat.shun(id, &failure).await;
             None

@@ -11,12 +11,10 @@ use palisade_model::sandbox::{Sandbox, State};
 use palisade_model::tenant::Principal;
 use tokio::time::{self, Instant};
 
-use super::sandbox::SandboxService;
+use super::sandbox::{MARGIN, SandboxService};
 
 /// How long the answer waits.
 const WAIT: Duration = Duration::from_secs(5);
-/// What is left of a client's time for the answer itself.
-const MARGIN: Duration = Duration::from_secs(1);
 /// How soon it is looked again, at first and at last.
 const LOOK_FIRST: Duration = Duration::from_millis(20);
 const LOOK_LAST: Duration = Duration::from_millis(500);

@@ -32,7 +32,7 @@ use crate::snapshots::Snapshots;
 use crate::tools::Tools;
 
 /// What is left of a client's deadline for the answer to a start that waited.
-const MARGIN: Duration = Duration::from_secs(1);
+pub(super) const MARGIN: Duration = Duration::from_secs(1);
 
 /// Serves sandboxes. Cheap to clone.
 #[derive(Clone, Debug)]
