@@ -6,7 +6,8 @@
 //! not read is still with their clients. How many wait is bounded too, and nobody
 //! waits, or takes to arrive, for longer than a call may take.
 //!
-//! A stream is in memory a message at a time ([`messages`]), with room of its own.
+//! A stream is in memory a message at a time, with room of its own. What grows large in
+//! a body of either kind is told by [`request`] and [`messages`]; [`held`] waits for it.
 //!
 //! Invariant: nothing of a request is handed on beyond what is small before its berth
 //! is there. With the largest messages all berths together hold 3.2 GiB, and as much
@@ -18,26 +19,18 @@ use std::iter::successors;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use palisade_model::name::OrganizationId;
-use palisade_model::reason::{Code, Reason};
+use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{self, Sleep};
 use tonic::Status;
 
-use crate::context::status;
-use crate::rest::PREFIX_LEN;
-
+mod held;
 mod messages;
+mod request;
 
-/// What nobody has to wait with.
-const SMALL: usize = 64 * 1024;
 /// How many large ones are taken in at once.
 const AT_ONCE: usize = 32;
 /// How many of them may be of one organization.
@@ -107,21 +100,6 @@ pub(crate) struct Measure {
 }
 
 type Turn = Pin<Box<dyn Future<Output = Option<Taken>> + Send>>;
-type Piece = Option<Result<Frame<Bytes>, axum::BoxError>>;
-
-/// A body that waits for room before it grows large.
-struct Measured {
-    body: Body,
-    seen: usize,
-    /// Read, and not handed on yet.
-    held: Option<Piece>,
-    /// Set when it has to be large, until it may.
-    turn: Option<Turn>,
-    berth: Berth,
-    late: Pin<Box<Sleep>>,
-    bulk: Bulk,
-    measure: Measure,
-}
 
 /// One of those who wait; no more once it is dropped.
 struct Waiter(Arc<Own>);
@@ -150,22 +128,6 @@ impl Bulk {
             of_one,
             each: Arc::default(),
         }
-    }
-
-    /// The same body, which waits before it is large; and the berth that it then has.
-    pub(crate) fn measure(&self, body: Body, measure: Measure) -> (Body, Berth) {
-        let berth = Berth::default();
-        let measured = Measured {
-            body,
-            seen: 0,
-            held: None,
-            turn: None,
-            berth: berth.clone(),
-            late: Box::pin(time::sleep(measure.limit)),
-            bulk: self.clone(),
-            measure,
-        };
-        (Body::new(measured), berth)
     }
 
     /// A turn that comes when there is room; none if too many wait already.
@@ -221,13 +183,6 @@ pub(crate) fn no_room() -> Refusal {
     Refusal::new(Reason::Overloaded, text).retry_after(RETRY)
 }
 
-/// What is said to whoever took too long to send a request.
-fn too_late(limit: Duration) -> Refusal {
-    let seconds = limit.as_secs();
-    let text = format!("the request did not arrive whole within {seconds} s; nothing was done");
-    Refusal::new(Reason::BackendUnavailable, text).with_code(Code::DeadlineExceeded)
-}
-
 /// A body that was not read to its end, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("the body was refused")]
@@ -247,103 +202,3 @@ impl Refused {
         causes.find_map(|cause| Some(cause.downcast_ref::<Self>()?.refusal.clone()))
     }
 }
-
-impl Measure {
-    /// What is read instead of the rest of a body.
-    fn refused(&self, refusal: Refusal) -> Poll<Piece> {
-        let status = status(&refusal.clone().into(), &self.request_id);
-        let refused = Refused { refusal, status };
-        Poll::Ready(Some(Err(refused.into())))
-    }
-}
-
-impl Measured {
-    /// How large it is known to be: what came, and what it says that will come, for
-    /// which whoever reads it makes room at once.
-    fn weigh(&mut self, data: &Bytes) {
-        let is_first = self.seen == 0;
-        self.seen = self.seen.saturating_add(data.len());
-        if let [_, a, b, c, d, ..] = data[..]
-            && self.measure.is_prefixed
-            && is_first
-        {
-            let says = u32::from_be_bytes([a, b, c, d]);
-            let says = usize::try_from(says).unwrap_or(usize::MAX);
-            self.seen = self.seen.max(says.saturating_add(PREFIX_LEN));
-        }
-    }
-
-    /// Waits for room if it is needed; an error if too many do already.
-    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        if self.seen <= SMALL || self.berth.taken.get().is_some() {
-            return Poll::Ready(Ok(()));
-        }
-        if self.turn.is_none() {
-            self.turn = self.bulk.turn(&self.measure.organization);
-        }
-        let Some(turn) = &mut self.turn else {
-            return Poll::Ready(Err(no_room()));
-        };
-        let Poll::Ready(taken) = turn.as_mut().poll(context) else {
-            self.berth.wait.set(true);
-            return Poll::Pending;
-        };
-        self.turn = None;
-        let Some(taken) = taken else {
-            // Nobody closes it.
-            return Poll::Ready(Err(no_room()));
-        };
-        self.berth.wait.set(false);
-        // Nobody else sets it.
-        drop(self.berth.taken.set(taken));
-        // What we held back is not the client's delay.
-        self.late = Box::pin(time::sleep(self.measure.limit));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl http_body::Body for Measured {
-    type Data = Bytes;
-    type Error = axum::BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Piece> {
-        if self.held.is_none() {
-            let Poll::Ready(piece) = Pin::new(&mut self.body).poll_frame(context) else {
-                ready!(self.late.as_mut().poll(context));
-                let limit = self.measure.limit;
-                return self.measure.refused(too_late(limit));
-            };
-            let piece: Piece = piece.map(|frame| frame.map_err(Into::into));
-            if let Some(Ok(frame)) = &piece
-                && let Some(data) = frame.data_ref()
-            {
-                let data = data.clone();
-                self.weigh(&data);
-            }
-            self.held = Some(piece);
-        }
-        match self.poll_room(context) {
-            Poll::Ready(Ok(())) => Poll::Ready(self.held.take().flatten()),
-            Poll::Ready(Err(refusal)) => self.measure.refused(refusal),
-            Poll::Pending => {
-                ready!(self.late.as_mut().poll(context));
-                self.measure.refused(no_room())
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.held.is_none() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // What is held was counted off by the body already.
-        if self.held.is_some() {
-            return SizeHint::default();
-        }
-        self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests;

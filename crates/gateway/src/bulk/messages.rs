@@ -4,18 +4,12 @@
 //! be larger waits until there is room for it, and has that until the next one is
 //! asked for: whoever serves the stream is done with it then.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
-
 use axum::body::Body;
-use bytes::Bytes;
-use http_body::Frame;
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
-use tokio::time::{self, Sleep};
 
-use super::{Bulk, Measure, Piece, Taken, Turn, no_room};
+use super::held::Scale;
+use super::{Bulk, Measure, Taken};
 use crate::rest::PREFIX_LEN;
 
 /// What no message has to wait with: what peers of gRPC take by default.
@@ -64,116 +58,47 @@ impl Prefixes {
     }
 }
 
-/// A body whose messages wait for room before they grow large.
+/// The messages of a stream, and the room of the one that is under way.
+#[derive(Default)]
 struct Messages {
-    body: Body,
     prefixes: Prefixes,
-    /// Read, and not handed on yet.
-    held: Option<Piece>,
-    /// Set when there has to be room, until there is.
-    turn: Option<Turn>,
     taken: Option<Taken>,
-    /// When a large message has to have room, and then to have arrived.
-    late: Option<Pin<Box<Sleep>>>,
-    bulk: Bulk,
-    measure: Measure,
 }
 
 impl Bulk {
     /// The same body, whose messages wait before they are large.
     pub(crate) fn measure_messages(&self, body: Body, measure: Measure) -> Body {
-        Body::new(Messages {
-            body,
-            prefixes: Prefixes::default(),
-            held: None,
-            turn: None,
-            taken: None,
-            late: None,
-            bulk: self.clone(),
-            measure,
-        })
+        Body::new(self.hold_back(body, Messages::default(), measure))
     }
 }
 
-/// What is said to whoever took too long to send a message.
-fn too_late(limit: Duration) -> Refusal {
-    let seconds = limit.as_secs();
-    let text = format!("a frame did not arrive whole within {seconds} s; send smaller ones");
-    Refusal::new(Reason::BackendUnavailable, text).with_code(Code::DeadlineExceeded)
-}
-
-impl Messages {
-    fn is_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut self.late {
-            Some(late) => late.as_mut().poll(context),
-            None => Poll::Pending,
+impl Scale for Messages {
+    fn is_done(&mut self) -> bool {
+        let is_done = !self.prefixes.are_in_a_large_one();
+        if is_done {
+            self.taken = None;
         }
+        is_done
     }
 
-    fn begin_to_wait(&mut self) {
-        self.late = Some(Box::pin(time::sleep(self.measure.limit)));
+    fn weigh(&mut self, data: &[u8]) {
+        self.prefixes.pass(data);
     }
 
-    /// Waits for room if it is needed; an error if too many do already.
-    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        if !self.prefixes.are_in_a_large_one() || self.taken.is_some() {
-            return Poll::Ready(Ok(()));
-        }
-        if self.turn.is_none() {
-            self.turn = self.bulk.turn(&self.measure.organization);
-            self.begin_to_wait();
-        }
-        let Some(turn) = &mut self.turn else {
-            return Poll::Ready(Err(no_room()));
-        };
-        let taken = ready!(turn.as_mut().poll(context));
-        self.turn = None;
-        self.taken = taken;
-        // What we held back is not the client's delay.
-        self.begin_to_wait();
-        match self.taken {
-            Some(_) => Poll::Ready(Ok(())),
-            // Nobody closes it.
-            None => Poll::Ready(Err(no_room())),
-        }
-    }
-}
-
-impl http_body::Body for Messages {
-    type Data = Bytes;
-    type Error = axum::BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Piece> {
-        if self.held.is_none() {
-            if !self.prefixes.are_in_a_large_one() {
-                (self.taken, self.late) = (None, None);
-            }
-            let Poll::Ready(piece) = Pin::new(&mut self.body).poll_frame(context) else {
-                ready!(self.is_late(context));
-                return self.measure.refused(too_late(self.measure.limit));
-            };
-            let piece: Piece = piece.map(|frame| frame.map_err(Into::into));
-            if let Some(Ok(data)) = piece
-                .as_ref()
-                .map(|frame| frame.as_ref().map(Frame::data_ref))
-                && let Some(data) = data.cloned()
-            {
-                self.prefixes.pass(&data);
-            }
-            self.held = Some(piece);
-        }
-        match self.poll_room(context) {
-            Poll::Ready(Ok(())) => Poll::Ready(self.held.take().flatten()),
-            Poll::Ready(Err(refusal)) => self.measure.refused(refusal),
-            Poll::Pending => {
-                ready!(self.is_late(context));
-                self.measure.refused(no_room())
-            }
-        }
+    fn needs_room(&self) -> bool {
+        self.prefixes.are_in_a_large_one() && self.taken.is_none()
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.held.is_none() && self.body.is_end_stream()
+    /// Nobody asks: a stream has no limit that it would count against.
+    fn set_waiting(&mut self, _is_waiting: bool) {}
+
+    fn take(&mut self, taken: Taken) {
+        self.taken = Some(taken);
+    }
+
+    fn too_late(&self, seconds: u64) -> Refusal {
+        let text = format!("a frame did not arrive whole within {seconds} s; send smaller ones");
+        Refusal::new(Reason::BackendUnavailable, text).with_code(Code::DeadlineExceeded)
     }
 }
 

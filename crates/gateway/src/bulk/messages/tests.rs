@@ -1,9 +1,13 @@
 //! Streams with large messages, side by side, in paused time.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use futures_util::{FutureExt as _, stream};
 use http_body_util::BodyExt as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tokio::time;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 

@@ -1,9 +1,15 @@
 //! Bodies that grow large, side by side, in paused time.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http_body_util::BodyExt as _;
+use tokio::time;
+use tonic::Status;
 use tonic_types::StatusExt as _;
 
+use super::super::{AT_ONCE, OF_ONE, WAITING_OF_ONE};
 use super::*;
 
 const LIMIT: Duration = Duration::from_mins(1);
