@@ -6,7 +6,7 @@
 //! tells the runner what follows. So a fresh request, a lost connection and a
 //! restart take the same way, and what waits is a set of ids and no queue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use crate::tools::Tools;
 mod attach;
 mod denials;
 mod drive;
+mod holds;
 mod join;
 mod pending;
 mod plan;
@@ -42,6 +43,7 @@ mod wishes;
 pub(crate) use join::RunnerGate;
 
 use denials::DenialBook;
+use holds::Holds;
 use pending::Pending;
 use remote::RemoteAttach;
 use session::Session;
@@ -59,8 +61,8 @@ struct Inner {
     pending: Pending,
     denials: DenialBook,
     runners: Mutex<BTreeMap<RunnerUid, Known>>,
-    /// Sandboxes whose runner is told nothing until a reply has been sent.
-    held: Mutex<BTreeSet<SandboxId>>,
+    /// Sandboxes whose runner is told nothing until so many replies have been sent.
+    held: Mutex<Holds>,
     /// Nothing is known of the time before.
     since: Timestamp,
 }
@@ -88,7 +90,7 @@ pub(crate) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        lock(&self.hub.inner.held).remove(&self.id);
+        lock(&self.hub.inner.held).give_back(self.id);
         self.hub.look(self.runner, self.id);
     }
 }
@@ -143,7 +145,7 @@ impl Hub {
 
     /// Holds back what would be told about a sandbox, until a reply is sent.
     pub(crate) fn hold(&self, runner: RunnerUid, id: SandboxId) -> Held {
-        lock(&self.inner.held).insert(id);
+        lock(&self.inner.held).take(id);
         Held {
             hub: self.clone(),
             runner,
@@ -152,7 +154,7 @@ impl Hub {
     }
 
     fn is_held(&self, id: SandboxId) -> bool {
-        lock(&self.inner.held).contains(&id)
+        lock(&self.inner.held).are_on(id)
     }
 
     /// Tells a runner to take no new sandboxes, and places none there.
