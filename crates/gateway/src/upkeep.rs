@@ -1,9 +1,9 @@
 //! The task that keeps the store from growing and nobody waiting for ever.
 //!
 //! Inputs: the clock and the store. Outputs: old records and changes are gone;
-//! sandboxes that were asked to end on a runner that does not come back count
-//! as over. Lifetimes are kept by the runners, which may be alone. It ends when
-//! it is cancelled, at any point without harm.
+//! sandboxes that were asked to end, or whose lifetime is over, on a runner that does
+//! not come back count as over. While a runner is there it keeps lifetimes itself. It
+//! ends when it is cancelled, at any point without harm.
 
 use palisade_model::clock::Timestamp;
 use palisade_model::runner::Runner;
@@ -62,44 +62,52 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Nobody will report the end of what was asked to end on a runner that is
-    /// gone. Whatever comes back is removed there.
+    /// Nobody will report the end of what has to end on a runner that is gone. Whatever comes back is removed there.
     async fn close_lost(&self) -> Result<(), Fault> {
         let fleet = self.picture.fleet();
         for member in fleet.iter() {
             let away = self.hub.away_for(member.runner().uid, self.tools.now());
             if away.is_some_and(|away| away >= self.tools.config.lost_after) {
-                self.close_stopped(member.runner()).await?;
+                self.close_ended(member.runner()).await?;
             }
         }
         Ok(())
     }
 
-    async fn close_stopped(&self, runner: &Runner) -> Result<(), Fault> {
+    async fn close_ended(&self, runner: &Runner) -> Result<(), Fault> {
         let store = &self.tools.store;
         let (organization, uid) = (&runner.organization, runner.uid);
         let live = |page| store.list_sandboxes_of_runner(organization, uid, page);
-        let to_end = each(live, |it| Some(it).filter(|it| it.status.stop.is_some()));
+        let now = self.tools.now();
+        let to_end = each(live, |it| {
+            let end = end_of(&it, now)?;
+            Some((it, end))
+        });
         let lost = to_end.await?;
         if lost.is_empty() {
             return Ok(());
         }
         let count = lost.len();
         warn!(runner.id = %runner.id, count, "sandboxes that should have ended count as over");
-        let changes = lost.iter().map(|it| (it.id, self.closed(it))).collect();
+        let changes = lost.iter().map(|(it, end)| {
+            let reason = format!("{end} while runner {} could not be reached", runner.id);
+            let state = State::Terminated(None);
+            (it.id, StatusChange::Closed { state, reason, now })
+        });
+        let changes = changes.collect();
         store.change_statuses(organization, changes).await?;
-        for sandbox in lost {
+        for (sandbox, _) in lost {
             self.picture.release(sandbox.id);
         }
         Ok(())
     }
+}
 
-    fn closed(&self, sandbox: &Sandbox) -> StatusChange {
-        let runner = &sandbox.placement.runner_id;
-        StatusChange::Closed {
-            state: State::Terminated(None),
-            reason: format!("stopped while runner {runner} could not be reached"),
-            now: self.tools.now(),
-        }
+/// Why a sandbox has to be over by now.
+fn end_of(sandbox: &Sandbox, now: Timestamp) -> Option<&'static str> {
+    if sandbox.status.stop.is_some() {
+        return Some("stopped");
     }
+    let (since, lifetime) = (sandbox.status.started_at?, sandbox.launch.max_lifetime?);
+    (since.saturating_add(lifetime) <= now).then_some("its lifetime ended")
 }

@@ -126,6 +126,7 @@ macro_rules! conformance_tests {
             a_snapshot_reads_back_as_it_became,
             nothing_of_another_organization_is_seen_or_changed,
             a_key_names_one_snapshot_of_an_organization,
+            one_snapshot_at_a_time_is_taken_before_the_end_of_a_sandbox,
             snapshots_beyond_a_limit_are_refused,
             bytes_beyond_a_limit_are_refused,
             the_quota_of_snapshots_stands_before_the_limits_of_the_server,

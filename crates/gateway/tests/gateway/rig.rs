@@ -69,8 +69,8 @@ struct TestClock(time::Instant);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        let start = Timestamp::from_micros(1_700_000_000_000_000);
-        start.saturating_add(self.0.elapsed())
+        // As that of a `World`, so that ages can be told.
+        Timestamp::EPOCH.saturating_add(self.0.elapsed())
     }
 }
 

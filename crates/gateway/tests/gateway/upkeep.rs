@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use palisade_gateway::{Gateway, GatewayConfig, TaskError};
 use palisade_model::clock::{Clock, Timestamp};
+use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::SandboxStatus;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -55,8 +56,14 @@ async fn what_should_have_ended_on_a_lost_runner_counts_as_over() {
     let client = gateway.client(&stage.token("acme").await).await;
     let stopped = client.start(running("fake until-stopped")).await.unwrap();
     let lives = client.start(running("fake until-stopped")).await.unwrap();
+    let aged = pb::StartSandboxRequest {
+        max_lifetime_seconds: 4,
+        ..running("fake until-stopped")
+    };
+    let aged = client.start(aged).await.unwrap();
     client.runs(&stopped.sandbox_id).await;
     client.runs(&lives.sandbox_id).await;
+    client.runs(&aged.sandbox_id).await;
     let world = runner.world.clone();
     runner.end();
     gateway.disconnected(record.uid).await;
@@ -64,11 +71,22 @@ async fn what_should_have_ended_on_a_lost_runner_counts_as_over() {
     let seen = client.is_over(&stopped.sandbox_id).await;
     assert_eq!(seen.sandbox_status(), SandboxStatus::Terminated);
     assert!(seen.status_reason.contains("runner local"));
+    let seen = client.is_over(&aged.sandbox_id).await;
+    assert_eq!(seen.sandbox_status(), SandboxStatus::Terminated);
+    let said = seen.status_reason;
+    assert!(said.contains("lifetime ended while runner local"), "{said}");
     let seen = client.get(&lives.sandbox_id).await.unwrap();
     assert_eq!(seen.sandbox_status(), SandboxStatus::Running);
     // The runner that comes back has what counts as over taken away from it.
     let _again = stage.runner(&join, &world);
-    until("only what lives is left", async || world.ids().len() == 1).await;
+    let holds = |id: &str| world.ids().iter().any(|held| held.to_string() == id);
+    until("what was stopped is gone", async || {
+        !holds(&stopped.sandbox_id)
+    })
+    .await;
+    assert!(holds(&lives.sandbox_id));
+    let seen = client.get(&lives.sandbox_id).await.unwrap();
+    assert_eq!(seen.sandbox_status(), SandboxStatus::Running);
 }
 
 /// A clock that breaks whoever looks at it from some moment on.

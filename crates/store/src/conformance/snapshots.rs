@@ -143,6 +143,34 @@ pub async fn a_key_names_one_snapshot_of_an_organization(harness: &mut dyn Harne
     add(&*store, &creating(&acme)).await;
 }
 
+pub async fn one_snapshot_at_a_time_is_taken_before_the_end_of_a_sandbox(
+    harness: &mut dyn Harness,
+) {
+    let store = harness.store();
+    let acme = organization(&*store, "acme").await;
+    let other = organization(&*store, "other").await;
+    let source = creating(&acme).source;
+    let wanted = |organization: &OrganizationId, trigger| Snapshot {
+        trigger,
+        source,
+        ..creating(organization)
+    };
+    add(&*store, &wanted(&acme, Trigger::Manual)).await;
+    let first = wanted(&acme, Trigger::Stop);
+    add(&*store, &first).await;
+    add(&*store, &wanted(&acme, Trigger::Manual)).await;
+    add(&*store, &wanted(&other, Trigger::Stop)).await;
+    let again = store
+        .insert_snapshot(wanted(&acme, Trigger::Stop), ROOM)
+        .await;
+    assert_eq!(again.unwrap(), Inserted::Known(Box::new(first.clone())));
+    // One that came to nothing stands in nobody's way.
+    let failed = SnapshotChange::Failed("no reason".to_owned());
+    let failed = store.change_snapshot(&acme, first.id, failed, now());
+    failed.await.unwrap();
+    add(&*store, &wanted(&acme, Trigger::Stop)).await;
+}
+
 pub async fn snapshots_beyond_a_limit_are_refused(harness: &mut dyn Harness) {
     const ROOM_FOR: usize = 3;
     let handles = [harness.store(), harness.second_handle().await];

@@ -22,6 +22,8 @@ use crate::snapshot::{Bucket, Deletion, Described, InsertSnapshotError, Inserted
 
 const EXISTS: &str = "SELECT 1 FROM snapshots WHERE id = $1";
 const BY_KEY: &str = "SELECT * FROM snapshots WHERE organization = $1 AND idempotency_key = $2";
+const BEFORE_STOP: &str = "SELECT * FROM snapshots
+    WHERE organization = $1 AND source = $2 AND caused_by = $3 AND status = 'creating'";
 const COUNT: &str = "SELECT count(*) AS all_of_them,
         count(CASE WHEN status = 'creating' THEN 1 END) AS in_flight,
         coalesce(sum(bytes), 0) AS bytes
@@ -70,6 +72,9 @@ impl Snapshots for SqliteStore {
             return Err(InsertSnapshotError::IdTaken);
         }
         if let Some(known) = by_key(&mut write, &snapshot).await? {
+            return Ok(Inserted::Known(Box::new(known)));
+        }
+        if let Some(known) = before_stop(&mut write, &snapshot).await? {
             return Ok(Inserted::Known(Box::new(known)));
         }
         let usage = usage(&mut write, &snapshot).await?;
@@ -348,6 +353,19 @@ async fn by_key(write: &mut Write, wanted: &Snapshot) -> Result<Option<Snapshot>
     let query = sqlx::query(BY_KEY)
         .bind(wanted.organization.as_str())
         .bind(wanted.idempotency_key.as_str());
+    let row = query.fetch_optional(write.connection()).await;
+    row.map_err(fault)?.as_ref().map(snapshot).transpose()
+}
+
+/// The snapshot that is already being taken before the same sandbox is stopped.
+async fn before_stop(write: &mut Write, wanted: &Snapshot) -> Result<Option<Snapshot>, Fault> {
+    if wanted.trigger != Trigger::Stop {
+        return Ok(None);
+    }
+    let query = sqlx::query(BEFORE_STOP)
+        .bind(wanted.organization.as_str())
+        .bind(wanted.source.to_string())
+        .bind(Trigger::Stop.as_str());
     let row = query.fetch_optional(write.connection()).await;
     row.map_err(fault)?.as_ref().map(snapshot).transpose()
 }
