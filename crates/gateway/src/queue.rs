@@ -56,6 +56,10 @@ struct Ticket {
     since: Instant,
     /// Why there was no room when it was tried last.
     last: Refusal,
+    /// Whether it is tried at this moment.
+    is_tried: bool,
+    /// Whether its time is up, so that the try under way is the last one.
+    is_leaving: bool,
     told: oneshot::Sender<ApiResult<Sandbox>>,
 }
 
@@ -129,6 +133,8 @@ impl Queue {
             request,
             since: Instant::now(),
             last,
+            is_tried: false,
+            is_leaving: false,
             told,
         };
         line.tickets.insert(turn, ticket);
@@ -164,10 +170,12 @@ impl Queue {
             .unwrap_or_default()
     }
 
-    /// Whose turn this is; `None` if nobody waits at it any more.
+    /// Whose turn this is; `None` if nobody waits at it any more. It counts as tried
+    /// until it is kept or told.
     pub(crate) fn served(&self, organization: &OrganizationId, turn: Turn) -> Option<Served> {
-        let lines = self.lock();
-        let ticket = lines.get(organization)?.tickets.get(&turn)?;
+        let mut lines = self.lock();
+        let ticket = lines.get_mut(organization)?.tickets.get_mut(&turn)?;
+        ticket.is_tried = true;
         let seconds = ticket.since.elapsed().as_secs_f32();
         Some(Served {
             owner: ticket.owner.clone(),
@@ -176,12 +184,23 @@ impl Queue {
         })
     }
 
-    /// There is still no room for it.
+    /// There is still no room for it. If its time is up, it is told so.
     pub(crate) fn keep(&self, organization: &OrganizationId, turn: Turn, last: Refusal) {
         let mut lines = self.lock();
-        let line = lines.get_mut(organization);
-        if let Some(ticket) = line.and_then(|line| line.tickets.get_mut(&turn)) {
-            ticket.last = last;
+        let Some(line) = lines.get_mut(organization) else {
+            return;
+        };
+        let Some(ticket) = line.tickets.get_mut(&turn) else {
+            return;
+        };
+        ticket.last = last;
+        ticket.is_tried = false;
+        if ticket.is_leaving
+            && let Some(refusal) = line.in_vain(turn)
+            && let Some(ticket) = line.tickets.remove(&turn)
+        {
+            // It may have left just now.
+            let _ = ticket.told.send(Err(refusal.into()));
         }
     }
 
@@ -270,6 +289,23 @@ impl Line {
             number: self.numbers,
         }
     }
+
+    /// What is told to somebody in it who waited for nothing.
+    fn in_vain(&self, turn: Turn) -> Option<Refusal> {
+        let ticket = self.tickets.get(&turn)?;
+        let place = self.tickets.range(..=turn).count();
+        let (len, waited) = (self.tickets.len(), ticket.since.elapsed().as_secs());
+        let mut refusal = ticket.last.clone();
+        refusal.message = format!(
+            "{}; waited {waited} s, at place {place} of {len} in the line",
+            refusal.message
+        );
+        let refusal = refusal
+            .with("waited_seconds", waited.to_string())
+            .with("queue_position", place.to_string())
+            .with("queue_length", len.to_string());
+        Some(refusal)
+    }
 }
 
 impl Waiting {
@@ -281,26 +317,22 @@ impl Waiting {
         }
     }
 
-    /// What is told to somebody who waited for nothing.
-    pub(crate) fn refusal(&self) -> Refusal {
-        let lines = self.queue.lock();
-        let line = lines.get(&self.organization);
-        let Some((line, ticket)) =
-            line.and_then(|line| Some((line, line.tickets.get(&self.turn)?)))
-        else {
-            return ending().refusal;
+    /// Stops waiting: what is told to somebody who waited for nothing, or `None` while it
+    /// is tried once more. That is the last try, and how it went is the outcome.
+    pub(crate) fn give_up(&self) -> Option<Refusal> {
+        let mut lines = self.queue.lock();
+        let Some(line) = lines.get_mut(&self.organization) else {
+            return Some(ending().refusal);
         };
-        let place = line.tickets.range(..=self.turn).count();
-        let (len, waited) = (line.tickets.len(), ticket.since.elapsed().as_secs());
-        let mut refusal = ticket.last.clone();
-        refusal.message = format!(
-            "{}; waited {waited} s, at place {place} of {len} in the line",
-            refusal.message
-        );
+        // Without a ticket the outcome was told just now.
+        let ticket = line.tickets.get_mut(&self.turn)?;
+        ticket.is_leaving = true;
+        if ticket.is_tried {
+            return None;
+        }
+        let refusal = line.in_vain(self.turn);
+        line.tickets.remove(&self.turn);
         refusal
-            .with("waited_seconds", waited.to_string())
-            .with("queue_position", place.to_string())
-            .with("queue_length", len.to_string())
     }
 }
 
@@ -455,7 +487,7 @@ mod tests {
     async fn whoever_waited_for_nothing_is_told_where_and_for_what() {
         let queue = Queue::default();
         let (_first, second) = (join(&queue, "ada"), join(&queue, "bob"));
-        let refusal = second.refusal();
+        let refusal = second.give_up().unwrap();
         assert!(
             refusal.message.contains("place 2 of 2"),
             "{}",
@@ -463,6 +495,32 @@ mod tests {
         );
         assert!(refusal.message.contains("full"), "{}", refusal.message);
         assert_eq!(refusal.metadata["queue_position"], "2");
+    }
+
+    #[tokio::test]
+    async fn whoever_is_tried_as_time_runs_out_is_told_how_that_went() {
+        let (queue, acme) = (Queue::default(), "acme".parse().unwrap());
+        let mut waiting = join(&queue, "ada");
+        let turn = queue.turns(&acme)[0];
+        queue.served(&acme, turn).unwrap();
+        assert_eq!(waiting.give_up(), None);
+        assert!(waiting.outcome().now_or_never().is_none());
+        queue.keep(&acme, turn, no_room());
+        let told = waiting
+            .outcome()
+            .now_or_never()
+            .expect("it is told at once");
+        assert_eq!(told.unwrap_err().refusal.metadata["queue_position"], "1");
+        assert!(queue.turns(&acme).is_empty());
+
+        let mut waiting = join(&queue, "ada");
+        let turn = queue.turns(&acme)[0];
+        queue.served(&acme, turn).unwrap();
+        let done = Refusal::new(Reason::Internal, "something else");
+        queue.tell(&acme, turn, Err(done.into()));
+        assert_eq!(waiting.give_up(), None, "it was told already");
+        let told = waiting.outcome().now_or_never().expect("it was told");
+        assert_eq!(told.unwrap_err().refusal.reason, Reason::Internal);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod absent;
 mod addressed;
+mod budget;
 mod discovery;
 mod list;
 mod pause;

@@ -38,12 +38,22 @@ impl Patience {
         }
     }
 
+    /// So much time, or as much as the client gives.
+    pub(super) fn at_most(self, time: Duration) -> Duration {
+        self.limit.map_or(time, |limit| time.min(limit))
+    }
+
+    /// The same, if it still has to be answered afterwards.
+    pub(super) fn with_margin(self, time: Duration) -> Duration {
+        let limit = self.limit.map(|limit| limit.saturating_sub(MARGIN));
+        limit.map_or(time, |limit| time.min(limit))
+    }
+
     /// When it has to be answered, whatever is known: who has waited in vain does not
     /// know that there is a sandbox.
     fn end(self) -> Instant {
-        let last = Instant::now() + WAIT;
-        let limit = self.limit.map(|limit| limit.saturating_sub(MARGIN));
-        limit.map_or(last, |limit| last.min(self.began + limit))
+        let spent = self.began.elapsed();
+        self.began + self.with_margin(spent + WAIT)
     }
 }
 

@@ -11,7 +11,7 @@ use palisade_model::tenant::Principal;
 use palisade_store::PageRequest;
 use palisade_store::sandbox::{ListError, ProfileTerm, SandboxFilter};
 use palisade_wire::proto::v1beta2 as pb;
-use palisade_wire::v1beta2::{call_limit, phase_filter, sandbox_summary};
+use palisade_wire::v1beta2::{phase_filter, sandbox_summary};
 
 use super::absent::not_implemented;
 use super::sandbox::SandboxService;
@@ -64,7 +64,8 @@ fn query(request: pb::ListSandboxesRequest) -> ApiResult<Query> {
         profile_ids,
         runner_ids,
         profile_names,
-        max_timeout_seconds,
+        // The whole call has it.
+        max_timeout_seconds: _,
         include_stopped,
         page_size,
         page_token,
@@ -73,7 +74,6 @@ fn query(request: pb::ListSandboxesRequest) -> ApiResult<Query> {
     if !volume_ids.is_empty() {
         return Err(not_implemented("volume_ids", "volumes"));
     }
-    call_limit(max_timeout_seconds)?;
     let page = PageRequest {
         after: after(&page_token)?,
         size: page::size(page_size)?,

@@ -10,14 +10,14 @@ use palisade_model::sandbox::Sandbox;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::gateway_service_server::GatewayService;
 use palisade_wire::v1beta2::{
-    KEY_HEADER, WAIT_HEADER, call_limit, sandbox_response, start_request, start_response, take_key,
-    take_wait,
+    KEY_HEADER, WAIT_HEADER, sandbox_response, start_request, start_response, take_key, take_wait,
 };
 use tokio::time;
 use tonic::{Request, Response, Status};
 
 use super::absent::not_implemented;
 use super::addressed::Patience;
+use super::budget::within;
 use super::pause::Pausing;
 use super::start::Admission;
 use crate::access::Access;
@@ -31,7 +31,7 @@ use crate::picture::Picture;
 use crate::snapshots::Snapshots;
 use crate::tools::Tools;
 
-/// What is left of a client's deadline for the answer to a start that waited.
+/// What is left of a client's time for the answer to a start that waited.
 pub(super) const MARGIN: Duration = Duration::from_secs(1);
 
 /// Serves sandboxes. Cheap to clone.
@@ -108,14 +108,13 @@ impl GatewayService for SandboxService {
             let wait = take_wait(header.as_deref(), &mut message)?;
             let key = take_key(key.as_deref(), &mut message)?;
             // So that a client that waits less is told why, and not that time is up.
-            let wait = wait.map(|wait| {
-                deadline.map_or(wait, |deadline| wait.min(deadline.saturating_sub(MARGIN)))
-            });
+            let wait = wait.map(|wait| patience.with_margin(wait));
             let mut asked = start_request(message)?;
             asked.key = key;
             // What waits in line is bounded there, and would hold up others meanwhile.
             let _berth = berth.filter(|_| wait.is_none());
             let limit = self.tools.config.call_time + wait.unwrap_or_default();
+            let limit = patience.at_most(limit);
             let admitted = self.admission.admit(&context.caller, asked, wait);
             let admitted = time::timeout(limit, admitted).await;
             let sandbox = admitted.unwrap_or_else(|_| Err(guard::too_slow()))?;
@@ -139,18 +138,17 @@ impl GatewayService for SandboxService {
 
     async fn get(&self, request: Request<pb::GetSandboxRequest>) -> Answer<pb::GetSandboxResponse> {
         let context = Context::of(&request)?;
-        let outcome = async {
-            let pb::GetSandboxRequest {
-                sandbox_id,
-                max_timeout_seconds,
-            } = request.into_inner();
-            call_limit(max_timeout_seconds)?;
+        let pb::GetSandboxRequest {
+            sandbox_id,
+            max_timeout_seconds,
+        } = request.into_inner();
+        let found = async {
             let found = self.access.sandbox(&context.caller, &sandbox_id).await?;
             let sandbox = self.as_seen_now(found);
             let usage = self.hub.usage(sandbox.placement.runner_uid, sandbox.id);
             Ok(sandbox_response(&sandbox, usage))
         };
-        context.tell(outcome.await)
+        context.tell(within(max_timeout_seconds, found).await)
     }
 
     async fn list(
@@ -158,8 +156,10 @@ impl GatewayService for SandboxService {
         request: Request<pb::ListSandboxesRequest>,
     ) -> Answer<pb::ListSandboxesResponse> {
         let context = Context::of(&request)?;
-        let listed = self.list_sandboxes(&context.caller, request.into_inner());
-        context.tell(listed.await)
+        let request = request.into_inner();
+        let seconds = request.max_timeout_seconds;
+        let listed = self.list_sandboxes(&context.caller, request);
+        context.tell(within(seconds, listed).await)
     }
 
     async fn delete(
@@ -167,8 +167,10 @@ impl GatewayService for SandboxService {
         request: Request<pb::DeleteSandboxRequest>,
     ) -> Answer<pb::DeleteSandboxResponse> {
         let context = Context::of(&request)?;
-        let ended = self.end_at_once(&context.caller, request.into_inner());
-        context.tell(ended.await)
+        let request = request.into_inner();
+        let seconds = request.max_timeout_seconds;
+        let ended = self.end_at_once(&context.caller, request);
+        context.tell(within(seconds, ended).await)
     }
 
     async fn exec(
@@ -264,8 +266,10 @@ impl GatewayService for SandboxService {
         request: Request<pb::GetFileSystemSnapshotRequest>,
     ) -> Answer<pb::FileSystemSnapshot> {
         let context = Context::of(&request)?;
-        let done = self.snapshots.get(&context.caller, request.into_inner());
-        context.tell(done.await)
+        let request = request.into_inner();
+        let seconds = request.max_timeout_seconds;
+        let found = self.snapshots.get(&context.caller, request);
+        context.tell(within(seconds, found).await)
     }
 
     async fn list_file_system_snapshots(
@@ -273,8 +277,10 @@ impl GatewayService for SandboxService {
         request: Request<pb::ListFileSystemSnapshotsRequest>,
     ) -> Answer<pb::ListFileSystemSnapshotsResponse> {
         let context = Context::of(&request)?;
-        let done = self.snapshots.list(&context.caller, request.into_inner());
-        context.tell(done.await)
+        let request = request.into_inner();
+        let seconds = request.max_timeout_seconds;
+        let listed = self.snapshots.list(&context.caller, request);
+        context.tell(within(seconds, listed).await)
     }
 
     async fn delete_file_system_snapshot(
@@ -282,8 +288,10 @@ impl GatewayService for SandboxService {
         request: Request<pb::DeleteFileSystemSnapshotRequest>,
     ) -> Answer<pb::DeleteFileSystemSnapshotResponse> {
         let context = Context::of(&request)?;
-        let done = self.snapshots.delete(&context.caller, request.into_inner());
-        context.tell(done.await)
+        let request = request.into_inner();
+        let seconds = request.max_timeout_seconds;
+        let deleted = self.snapshots.delete(&context.caller, request);
+        context.tell(within(seconds, deleted).await)
     }
 
     async fn get_file_system_snapshot_bucket_config(

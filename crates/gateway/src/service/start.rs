@@ -77,7 +77,6 @@ impl Admission {
             organization: caller.organization.clone(),
             user: caller.user.clone(),
         };
-        self.check_secrets(&owner, &request).await?;
         let request = Arc::new(request);
         let Some(wait) = wait else {
             return self.try_once(&owner, &request, None).await;
@@ -115,6 +114,12 @@ impl Admission {
         if !self.queue.is_waited_in(&owner.organization) {
             return self.try_once(owner, request, None).await;
         }
+        // What was admitted before needs no room.
+        let claim = self.claim(owner, request).await;
+        if let Some(known) = self.known(owner, claim.as_ref()).await? {
+            return Ok(known);
+        }
+        self.check_secrets(owner, request).await?;
         // What can never be admitted is told so and need not wait for that.
         let id = SandboxId::new(self.tools.ids.uuid());
         drop(self.place(id, owner, request).await?);
@@ -137,7 +142,11 @@ impl Admission {
         }
         match time::timeout(wait, waiting.outcome()).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(waiting.refusal().into()),
+            Err(_) => match waiting.give_up() {
+                Some(refusal) => Err(refusal.into()),
+                // What is under way is told as it goes: it may be admitted just now.
+                None => waiting.outcome().await,
+            },
         }
     }
 
@@ -212,17 +221,15 @@ impl Admission {
         request: &StartRequest,
         note: Option<String>,
     ) -> ApiResult<Sandbox> {
-        let claim = match &request.key {
-            Some(key) => Some(self.repeats.claim(owner, key, self.tools.now()).await),
-            None => None,
-        };
+        let claim = self.claim(owner, request).await;
+        // Before all that may have changed since it was admitted.
+        if let Some(known) = self.known(owner, claim.as_ref()).await? {
+            return Ok(known);
+        }
+        self.check_secrets(owner, request).await?;
         let (organization, wish) = (&owner.organization, request.file_system.as_ref());
         let file_system = self.snapshots.file_system(organization, wish).await?;
         for _ in 0..TRIES_MAX {
-            // Whenever a choice is stale, another gateway may have had the key.
-            if let Some(known) = self.known(owner, claim.as_ref()).await? {
-                return Ok(known);
-            }
             let id = match &claim {
                 Some(claim) => claim.ids[0],
                 None => SandboxId::new(self.tools.ids.uuid()),
@@ -253,12 +260,22 @@ impl Admission {
                 }
                 Recorded::Stale => self.catch_up().await?,
             }
+            // Whenever a choice is stale, another gateway may have had the key.
+            if let Some(known) = self.known(owner, claim.as_ref()).await? {
+                return Ok(known);
+            }
         }
         let refusal = Refusal::new(
             Reason::BackendUnavailable,
             "the configuration changes too fast to place a sandbox; try again",
         );
         Err(refusal.retry_after(STARTING_RETRY).into())
+    }
+
+    /// Waits for the turn of the key, if there is one.
+    async fn claim(&self, owner: &Owner, request: &StartRequest) -> Option<Claim> {
+        let key = request.key.as_ref()?;
+        Some(self.repeats.claim(owner, key, self.tools.now()).await)
     }
 
     /// What the same start was answered with before.

@@ -15,9 +15,10 @@ use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_store::GetError;
 use palisade_store::sandbox::{StatusChange, StatusChanged};
 use palisade_wire::proto::v1beta2 as pb;
-use palisade_wire::v1beta2::{call_limit, sandbox_not_found};
+use palisade_wire::v1beta2::sandbox_not_found;
 use tracing::info;
 
+use super::budget::within;
 use super::sandbox::SandboxService;
 use crate::error::{ApiError, ApiResult};
 use crate::hub::Held;
@@ -75,7 +76,7 @@ impl SandboxService {
             grace,
             at: self.tools.now(),
         });
-        self.change(caller, sandbox.id, wish).await?;
+        within(max_timeout_seconds, self.change(caller, sandbox.id, wish)).await?;
         info!(sandbox.id = %sandbox.id, grace_ms = grace.as_millis(), "stop was asked for");
         let answer = pb::StopSandboxResponse {
             success: true,
@@ -150,9 +151,9 @@ impl SandboxService {
     ) -> ApiResult<pb::DeleteSandboxResponse> {
         let pb::DeleteSandboxRequest {
             sandbox_id,
-            max_timeout_seconds,
+            // The whole call has it.
+            max_timeout_seconds: _,
         } = request;
-        call_limit(max_timeout_seconds)?;
         let sandbox = self.access.sandbox(caller, &sandbox_id).await?;
         self.close(caller, &sandbox).await?;
         self.picture.release(sandbox.id);

@@ -75,9 +75,9 @@ impl Snapshots {
     ) -> ApiResult<pb::FileSystemSnapshot> {
         let pb::GetFileSystemSnapshotRequest {
             file_system_snapshot_id,
-            max_timeout_seconds,
+            // The whole call has it.
+            max_timeout_seconds: _,
         } = request;
-        call_limit(max_timeout_seconds)?;
         self.settings()?;
         let snapshot = self.find(caller, &file_system_snapshot_id).await?;
         Ok(snapshot_message(&snapshot))
@@ -97,9 +97,9 @@ impl Snapshots {
         let pb::ListFileSystemSnapshotsRequest {
             page_size,
             page_token,
-            max_timeout_seconds,
+            // The whole call has it.
+            max_timeout_seconds: _,
         } = request;
-        call_limit(max_timeout_seconds)?;
         self.settings()?;
         let page = PageRequest {
             after: after(&page_token)?,
@@ -120,9 +120,9 @@ impl Snapshots {
     ) -> ApiResult<pb::DeleteFileSystemSnapshotResponse> {
         let pb::DeleteFileSystemSnapshotRequest {
             file_system_snapshot_id: text,
-            max_timeout_seconds,
+            // The whole call has it.
+            max_timeout_seconds: _,
         } = request;
-        call_limit(max_timeout_seconds)?;
         self.settings()?;
         let snapshot = self.find(caller, &text).await?;
         // What lies where this server cannot reach would be left there.

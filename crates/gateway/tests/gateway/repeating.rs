@@ -74,6 +74,11 @@ async fn other_keys_other_users_and_no_key_are_other_starts() {
 async fn a_key_is_never_taken_for_another_start() {
     let (_stage, _gateway, _runner, client) = Stage::usual().await;
     id(&client, keyed("k")).await;
+    let hasty = pb::StartSandboxRequest {
+        max_timeout_seconds: 7,
+        ..keyed("k")
+    };
+    assert_eq!(id(&client, hasty).await, id(&client, keyed("k")).await);
     let other = pb::StartSandboxRequest {
         tags: vec!["other".to_owned()],
         ..keyed("k")

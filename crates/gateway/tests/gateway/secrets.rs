@@ -10,6 +10,7 @@ use palisade_secrets::{KeyFile, SecretSettings, Secrets};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::SandboxStatus;
 use palisade_wire::proto::v1beta2::secret_store_service_client::SecretStoreServiceClient;
+use palisade_wire::v1beta2::KEY_ANNOTATION;
 use tempfile::TempDir;
 use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
@@ -176,6 +177,23 @@ async fn what_is_not_there_is_refused_before_anything_is_recorded() {
     assert!(refused.message().contains(place), "{refused:?}");
     let listed = client.list(pb::ListSandboxesRequest::default()).await;
     assert!(listed.unwrap().sandboxes.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_repeated_needs_its_secrets_no_more() {
+    let scene = Scene::new().await;
+    let (_gateway, _runner, client) = scene.begin().await;
+    let asking = || pb::StartSandboxRequest {
+        pod_annotations: [(KEY_ANNOTATION.to_owned(), "k".to_owned())].into(),
+        ..asking("team", "token")
+    };
+    let first = client.start(asking()).await.unwrap().sandbox_id;
+    client.runs(&first).await;
+    let acme = "acme".parse().unwrap();
+    let deleted = scene.vault.secrets.delete_store(&acme, &team()).await;
+    deleted.unwrap();
+    let again = client.start(asking()).await.unwrap().sandbox_id;
+    assert_eq!(again, first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,11 @@ use std::time::Duration;
 use palisade_model::quota::{Limits, Quota};
 use palisade_store::Organizations as _;
 use palisade_wire::proto::v1beta2 as pb;
-use palisade_wire::v1beta2::{WAIT_ANNOTATION, WAIT_HEADER};
+use palisade_wire::v1beta2::{KEY_ANNOTATION, WAIT_ANNOTATION, WAIT_HEADER};
 use tokio::time::{self, Instant};
 use tonic::{Code, Request};
 
-use crate::rig::{Client, PATIENCE, Stage, fact, parsed, reason, running, tick};
+use crate::rig::{Client, PATIENCE, Stage, fact, parsed, reason, running, tick, until};
 
 fn waiting(seconds: &str) -> pb::StartSandboxRequest {
     let annotation = (WAIT_ANNOTATION.to_owned(), seconds.to_owned());
@@ -86,6 +86,35 @@ async fn the_deadline_of_the_call_ends_the_wait_with_the_reason() {
     request.set_timeout(Duration::from_secs(3));
     let refusal = client.sandboxes.clone().start(request).await.unwrap_err();
     assert_eq!(reason(&refusal), "CWSANDBOX_QUOTA_EXCEEDED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_that_the_request_gives_itself_ends_the_wait_with_the_reason() {
+    let (_stage, _gateway, _runner, client, _first) = full().await;
+    let hasty = pb::StartSandboxRequest {
+        max_timeout_seconds: 3,
+        ..waiting("300")
+    };
+    let refusal = client.start(hasty).await.unwrap_err();
+    assert_eq!(reason(&refusal), "CWSANDBOX_QUOTA_EXCEEDED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_repeated_while_others_wait_is_answered_at_once() {
+    let (stage, _gateway, _runner, client) = Stage::usual().await;
+    set(&stage, 1).await;
+    let keyed = || {
+        let mut request = waiting("300");
+        let key = (KEY_ANNOTATION.to_owned(), "k".to_owned());
+        request.pod_annotations.extend([key]);
+        request
+    };
+    let first = client.start(keyed()).await.unwrap().sandbox_id;
+    let (other, mut starts) = (client.clone(), tokio::task::JoinSet::new());
+    starts.spawn(async move { other.start(waiting("300")).await });
+    until("somebody waits", async || others_in_line(&client).await > 0).await;
+    let again = client.start(keyed()).await.unwrap().sandbox_id;
+    assert_eq!(again, first);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,14 +69,17 @@ fn wrong(path: &[&str], kind: ViolationKind, text: impl Into<String>) -> Refusal
     Refusal::invalid(vec![Violation::new(path, kind, text)])
 }
 
-/// The same for equal requests, whoever wrote them: maps have no order on the wire.
+/// The same for equal requests, whoever wrote them: maps have no order on the wire, and
+/// how long a client waits this time is no part of what it asks for.
 fn digest(message: &mut pb::StartSandboxRequest) -> [u8; 32] {
+    let seconds = mem::take(&mut message.max_timeout_seconds);
     let environment = mem::take(&mut message.environment_variables);
     let annotations = mem::take(&mut message.pod_annotations);
     let mut hasher = Sha256::new();
     add(&mut hasher, &message.encode_to_vec());
     add_map(&mut hasher, &environment);
     add_map(&mut hasher, &annotations);
+    message.max_timeout_seconds = seconds;
     message.environment_variables = environment;
     message.pod_annotations = annotations;
     hasher.finalize().into()
@@ -145,6 +148,14 @@ mod tests {
         assert_eq!(digest(&variables), digest(&backwards));
         assert_ne!(digest(&[("A", "1B")]), digest(&[("A1", "B")]));
         assert_ne!(digest(&variables), digest(&variables[1..]));
+    }
+
+    #[test]
+    fn how_long_a_client_waits_is_no_part_of_what_it_asks_for() {
+        let mut hasty = keyed("k", &[]);
+        hasty.max_timeout_seconds = 7;
+        assert_eq!(taken(&mut hasty), taken(&mut keyed("k", &[])));
+        assert_eq!(hasty.max_timeout_seconds, 7);
     }
 
     #[test]
