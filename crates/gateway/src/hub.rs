@@ -72,6 +72,8 @@ struct Inner {
 struct Known {
     session: Option<Arc<Session>>,
     version: String,
+    /// When its last connection began.
+    connected_at: Timestamp,
     last_heard: Timestamp,
 }
 
@@ -202,9 +204,14 @@ impl Hub {
         self.session(runner)?.surroundings()
     }
 
-    /// Since when a runner is connected.
+    pub(crate) fn is_connected(&self, runner: RunnerUid) -> bool {
+        self.session(runner).is_some()
+    }
+
+    /// Since when a runner is connected, or when it last was; `None` if that was before
+    /// this gateway.
     pub(crate) fn connected_at(&self, runner: RunnerUid) -> Option<Timestamp> {
-        self.session(runner).map(|session| session.connected_at)
+        self.runners().get(&runner).map(|known| known.connected_at)
     }
 
     /// How long a runner has been away; `None` if it is there.
@@ -279,6 +286,7 @@ impl Hub {
         let known = Known {
             session: Some(session.clone()),
             version: session.version.clone(),
+            connected_at: session.connected_at,
             last_heard: session.connected_at,
         };
         runners.insert(session.uid, known);

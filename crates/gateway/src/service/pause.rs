@@ -76,7 +76,7 @@ impl SandboxService {
     fn can_pause(&self, sandbox: &Sandbox) -> ApiResult<()> {
         let placed = &sandbox.placement;
         let runner = placed.runner_id.as_str();
-        if self.hub.connected_at(placed.runner_uid).is_none() {
+        if !self.hub.is_connected(placed.runner_uid) {
             return Err(runner_unavailable(runner));
         }
         if self.picture.can_pause(placed.runner_uid) {
@@ -123,7 +123,7 @@ impl SandboxService {
     fn unfollowed(&self, sandbox: &Sandbox, wish: Pausing, limit: Duration) -> ApiError {
         let placed = &sandbox.placement;
         let runner = placed.runner_id.as_str();
-        if self.hub.connected_at(placed.runner_uid).is_none() {
+        if !self.hub.is_connected(placed.runner_uid) {
             return runner_unavailable(runner);
         }
         let message = format!(

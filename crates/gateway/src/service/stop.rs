@@ -27,7 +27,7 @@ use crate::snapshots::{Wanted, limit};
 /// The longest time that a sandbox may take to end by itself.
 const GRACE_MAX: Duration = Duration::from_hours(1);
 
-/// The same, if a snapshot is taken first.
+/// The same, if a snapshot is taken first; the contract cuts it down.
 const SNAPSHOT_GRACE_MAX: Duration = Duration::from_mins(5);
 /// How long it may take then if nobody says.
 const SNAPSHOT_GRACE_DEFAULT: Duration = Duration::from_secs(30);
@@ -100,15 +100,10 @@ impl SandboxService {
             idempotency_key,
             is_waited_for,
         } = wish;
-        if grace > SNAPSHOT_GRACE_MAX {
-            let most = SNAPSHOT_GRACE_MAX.as_secs();
-            let description = format!("must be at most {most} with a snapshot");
-            return Err(wrong_grace(description));
-        }
         let grace = if grace.is_zero() {
             SNAPSHOT_GRACE_DEFAULT
         } else {
-            grace
+            grace.min(SNAPSHOT_GRACE_MAX)
         };
         let (id, runner) = (sandbox.id, sandbox.placement.runner_uid);
         let wanted = Wanted {

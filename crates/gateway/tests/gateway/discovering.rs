@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use palisade_wire::proto::v1beta2 as pb;
 use tonic::Code;
 
-use crate::rig::{Client, Stage, reason, running};
+use crate::rig::{Begun, Client, Stage, config, reason, running};
 
 async fn runners(
     client: &Client,
@@ -100,4 +102,56 @@ async fn runners_of_another_organization_are_not_told_of() {
     let stranger = gateway.client(&stage.token("globex").await).await;
     let seen = runners(&stranger, pb::ListAvailableRunnersRequest::default()).await;
     assert!(seen.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_is_away_is_not_healthy_and_was_connected_at_some_time() {
+    let Begun {
+        gateway,
+        runner,
+        client,
+        uid,
+        ..
+    } = Begun::usual().await;
+    let before = runners(&client, pb::ListAvailableRunnersRequest::default()).await;
+    runner.end();
+    gateway.disconnected(uid).await;
+    let all = runners(&client, pb::ListAvailableRunnersRequest::default()).await;
+    assert!(!all[0].healthy);
+    assert!(all[0].connected_at.is_some());
+    assert_eq!(all[0].connected_at, before[0].connected_at);
+    let healthy = pb::ListAvailableRunnersRequest {
+        healthy_only: true,
+        ..Default::default()
+    };
+    assert!(runners(&client, healthy).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_that_of_the_first_runner_unless_one_is_named() {
+    let (stage, record, join) = Stage::awaiting_runner().await;
+    let profile = stage.profile("shared").await;
+    let second = stage.runner_record("another", profile.id).await;
+    let third = stage.runner_record("zone", profile.id).await;
+    let gateway = stage.gateway(config()).await;
+    let mut processes = vec![stage.runner(&join, &Arc::default())];
+    for (id, record) in [("another", &second), ("zone", &third)] {
+        let join = stage.join_token(id).await;
+        processes.push(stage.runner(&join, &Arc::default()));
+        gateway.connected(record.uid).await;
+    }
+    gateway.connected(record.uid).await;
+    let client = gateway.client(&stage.token("acme").await).await;
+    let named = async |runner: &str| {
+        let request = pb::GetProfileRequest {
+            profile_name: "shared".to_owned(),
+            runner_id: runner.to_owned(),
+        };
+        let found = client.discovery.clone().get_profile(request).await;
+        found.map(|found| found.into_inner().runner_id)
+    };
+    assert_eq!(named("").await.unwrap(), "another");
+    assert_eq!(named("zone").await.unwrap(), "zone");
+    let elsewhere = named("local").await.unwrap_err();
+    assert_eq!(reason(&elsewhere), "CWSANDBOX_PROFILE_NOT_FOUND");
 }
