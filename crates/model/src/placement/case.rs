@@ -1,26 +1,30 @@
 //! One runner and one profile before the bar.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use crate::id::ProfileId;
 use crate::image::ImageReference;
-use crate::name::{ModeName, RuntimeClass};
+use crate::name::{ModeName, ProfileName, RuntimeClass};
 use crate::profile::{EgressMode, Exposure};
 use crate::resolve::ResolvedSpec;
 use crate::sandbox::StartRequest;
 
 use super::amounts::Amounts;
 use super::asking::Asking;
-use super::fleet::{Member, Report};
+use super::fleet::{Fleet, Member, Report};
 use super::offer::{Lacks, Offer};
 
 /// A request with its selectors read once.
 #[derive(Clone, Debug)]
 pub(super) struct Wish<'a> {
     pub(super) asking: Asking<'a>,
+    pub(super) fleet: &'a Fleet,
     runners: BTreeSet<&'a str>,
     profiles: BTreeSet<&'a str>,
     profile_ids: BTreeSet<ProfileId>,
+    /// Those of the profiles that some runner has under this name, once they are asked for.
+    taken: OnceCell<BTreeSet<ProfileName>>,
 }
 
 /// A runner, one of its offers, and the request that they may serve.
@@ -36,14 +40,16 @@ pub(super) struct Case<'a> {
 }
 
 impl<'a> Wish<'a> {
-    pub(super) fn new(asking: Asking<'a>) -> Self {
+    pub(super) fn new(fleet: &'a Fleet, asking: Asking<'a>) -> Self {
         let selectors = &asking.request.selectors;
         let profiles = selectors.profiles.iter().map(String::as_str);
         Self {
             asking,
+            fleet,
             runners: selectors.runners.iter().map(String::as_str).collect(),
             profile_ids: profiles.clone().filter_map(|id| id.parse().ok()).collect(),
             profiles: profiles.collect(),
+            taken: OnceCell::new(),
         }
     }
 
@@ -71,11 +77,26 @@ impl<'a> Wish<'a> {
 
     /// Whether the profile is one that the request means, by its id, by its
     /// name on the runner or by its display name.
+    ///
+    /// A display name that no runner shows is looked for only if no runner shows another
+    /// profile under that name: whoever reads a name somewhere means what has it there.
     pub(super) fn accepts_profile(&self, offer: &Offer) -> bool {
+        let hidden = &offer.display_name;
         self.profiles.is_empty()
             || self.profile_ids.contains(&offer.profile)
             || self.profiles.contains(offer.name.as_str())
-            || self.profiles.contains(offer.display_name.as_str())
+            || (self.profiles.contains(hidden.as_str()) && !self.taken().contains(hidden))
+    }
+
+    fn taken(&self) -> &BTreeSet<ProfileName> {
+        self.taken.get_or_init(|| {
+            let members = self.fleet.members(&self.asking.owner.organization);
+            let names = members
+                .flat_map(|member| member.offers())
+                .map(|offer| &offer.name);
+            let taken = names.filter(|name| self.profiles.contains(name.as_str()));
+            taken.cloned().collect()
+        })
     }
 }
 

@@ -166,7 +166,7 @@ impl Closest {
             request: &request,
             ..case.wish.asking
         };
-        let wish = Wish::new(asking);
+        let wish = Wish::new(case.wish.fleet, asking);
         request.violations().is_empty() && check::first_gap(&case.under(&wish)).is_none()
     }
 

@@ -15,7 +15,7 @@ pub fn select(fleet: &Fleet, asking: &Asking<'_>) -> Result<Placement, Refused> 
     if !violations.is_empty() {
         return Err(Refused::Invalid(violations));
     }
-    let wish = Wish::new(*asking);
+    let wish = Wish::new(fleet, *asking);
     match best(fleet, &wish) {
         Some(admitted) => admitted.place().map_err(Refused::Invalid),
         None => Err(Refused::unplaced(fleet, &wish)),
@@ -24,7 +24,7 @@ pub fn select(fleet: &Fleet, asking: &Asking<'_>) -> Result<Placement, Refused> 
 
 /// Judges every candidate by every constraint, and says what [`select`] would.
 pub fn explain(fleet: &Fleet, asking: &Asking<'_>) -> Explanation {
-    let wish = Wish::new(*asking);
+    let wish = Wish::new(fleet, *asking);
     let mut members = fleet
         .members(&asking.owner.organization)
         .collect::<Vec<_>>();

@@ -38,10 +38,11 @@ pub(super) fn ingress(case: &Case<'_>) -> Option<LevelName> {
 fn can_expose(case: &Case<'_>, level: &LevelName) -> bool {
     let mut request = StartRequest::default();
     request.network.ingress_mode = Some(level.clone());
-    let wish = Wish::new(Asking {
+    let asking = Asking {
         request: &request,
         ..case.wish.asking
-    });
+    };
+    let wish = Wish::new(case.wish.fleet, asking);
     let changed = case.under(&wish);
     INGRESS
         .iter()

@@ -114,6 +114,38 @@ fn a_profile_is_named_by_id_alias_or_display_name() {
 }
 
 #[test]
+fn a_name_that_some_runner_shows_means_what_has_it_there() {
+    let profiles: Vec<_> = (0..2)
+        .map(|number| Arc::new(sample_profile(number, plain())))
+        .collect();
+    let mut fleet = Fleet::default();
+    // On the first runner, profile-0 is called ci; on the second, profile-1 is called profile-0.
+    for (number, alias) in [(0_u8, "ci"), (1, "profile-0")] {
+        let mut runner = sample_runner(number.into(), &[number.into()]);
+        let mut binding = runner.bindings.as_slice()[0].clone();
+        binding.alias = Some(alias.parse().unwrap());
+        runner.bindings = crate::runner::Bindings::new(vec![binding]).unwrap();
+        let (organization, uid) = (runner.organization.clone(), runner.uid);
+        fleet.put(Arc::new(runner), |id| {
+            profiles.iter().find(|profile| profile.id == id).cloned()
+        });
+        fleet.update(&organization, uid, |live| *live = sample_live());
+    }
+    let selected = |profile: &str, runners: Vec<String>| {
+        let mut request = StartRequest::default();
+        request.selectors.profiles = vec![profile.to_owned()];
+        request.selectors.runners = runners;
+        Caller::new(request).select(&fleet)
+    };
+    let chosen = |name: &str| selected(name, Vec::new()).unwrap().profile_id;
+    assert_eq!(chosen("profile-0"), profiles[1].id);
+    assert_eq!(chosen("ci"), profiles[0].id);
+    // Nobody shows this one, so that it can be meant by its display name.
+    assert_eq!(chosen("profile-1"), profiles[1].id);
+    assert!(selected("profile-0", vec!["runner-0".to_owned()]).is_err());
+}
+
+#[test]
 fn runners_are_filled_one_after_the_other() {
     let mut plan = plan(vec![plain()], 3);
     plan.runners[1].live.usage = Usage::default().with(Resources {

@@ -207,7 +207,7 @@ proptest! {
         caller in caller(),
     ) {
         let fleet = plan.build();
-        let wish = case::Wish::new(caller.asking());
+        let wish = case::Wish::new(&fleet, caller.asking());
         for candidate in explain(&fleet, &caller.asking()).candidates {
             let member = fleet.member(&caller.owner.organization, candidate.runner_uid).unwrap();
             let case = case::Case::all_of(&wish, member)
@@ -234,7 +234,7 @@ proptest! {
         caller in caller(),
     ) {
         let fleet = plan.build();
-        let wish = case::Wish::new(caller.asking());
+        let wish = case::Wish::new(&fleet, caller.asking());
         for failure in diagnosis::Diagnosis::new(&fleet, &wish).failures {
             for &constraint in Constraint::ALL {
                 let gap = check::gap(&failure.case, constraint);
