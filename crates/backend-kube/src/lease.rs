@@ -100,6 +100,11 @@ impl Lease {
         })
     }
 
+    /// The same for as long as the cluster keeps the Lease, whoever holds it.
+    pub fn home_id(&self) -> String {
+        self.object.metadata.uid.clone().unwrap_or_default()
+    }
+
     /// Renews it until told to stop, and gives it back then. Ends before only if
     /// somebody else took it.
     pub async fn keep(mut self, stop: CancellationToken) -> Result<(), LeaseError> {

@@ -44,6 +44,7 @@ pub struct World {
     sandboxes: Mutex<BTreeMap<SandboxId, Entry>>,
     hints: Mutex<BTreeMap<SandboxId, watch::Sender<u64>>>,
     uploads: uploads::Uploads,
+    are_starts_held: watch::Sender<bool>,
     tasks: TaskTracker,
     started: tokio::time::Instant,
 }
@@ -81,6 +82,7 @@ impl Default for World {
             sandboxes: Mutex::default(),
             hints: Mutex::default(),
             uploads: uploads::Uploads::default(),
+            are_starts_held: watch::Sender::default(),
             tasks: TaskTracker::new(),
             started: tokio::time::Instant::now(),
         }
@@ -183,6 +185,11 @@ impl World {
     /// What is here, for a test to look at.
     pub fn ids(&self) -> Vec<SandboxId> {
         self.lock().keys().copied().collect()
+    }
+
+    /// Lets no main process begin, as an image that takes long; or lets them.
+    pub fn hold_starts(&self, are_held: bool) {
+        self.are_starts_held.send_replace(are_held);
     }
 
     /// Holds up files that are written, as a slow disk would; or lets go of them.
@@ -314,6 +321,12 @@ impl World {
 
     /// The life of one simulated main process.
     async fn live(self: Arc<Self>, id: SandboxId, acts: Vec<Act>, kill: CancellationToken) {
+        let mut are_held = self.are_starts_held.subscribe();
+        tokio::select! {
+            // The sender is here as long as this is.
+            _ = are_held.wait_for(|are_held| !are_held) => {}
+            () = kill.cancelled() => return,
+        }
         let since = self.now();
         self.update(id, |entry| {
             entry.view = View::Running {

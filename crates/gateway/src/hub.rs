@@ -30,6 +30,7 @@ mod attach;
 mod denials;
 mod drive;
 mod holds;
+mod homes;
 mod join;
 mod pending;
 mod plan;
@@ -44,6 +45,7 @@ pub(crate) use join::RunnerGate;
 
 use denials::DenialBook;
 use holds::Holds;
+use homes::Barred;
 use pending::Pending;
 use remote::RemoteAttach;
 use session::Session;
@@ -72,14 +74,12 @@ struct Inner {
 struct Known {
     session: Option<Arc<Session>>,
     version: String,
+    /// Where it keeps its sandboxes; empty if it does not say.
+    home: String,
     /// When its last connection began.
     connected_at: Timestamp,
     last_heard: Timestamp,
 }
-
-/// A later start of the same runner is connected.
-#[derive(Clone, Copy, Debug)]
-struct LaterStart;
 
 /// Holds back what would be told to a runner about one sandbox. Dropping it
 /// lets that go.
@@ -267,25 +267,27 @@ impl Hub {
 
     /// Gives a session its place, and says what is known of its runner now.
     ///
-    /// A session of a later start of the same runner keeps its place.
+    /// A session of a later start of the same runner keeps its place, and so does one
+    /// that may have what the newcomer lacks.
     fn enter(
         &self,
         session: &Arc<Session>,
+        lacking: usize,
         said: impl FnOnce(&mut Live),
-    ) -> Result<(), LaterStart> {
+    ) -> Result<(), Barred> {
         let mut runners = self.runners();
-        let present = runners
-            .get(&session.uid)
-            .and_then(|known| known.session.clone());
-        if let Some(present) = present {
+        let known = runners.get(&session.uid);
+        self.may_lack(known, session, lacking)?;
+        if let Some(present) = known.and_then(|known| known.session.clone()) {
             if present.is_newer_than(session) {
-                return Err(LaterStart);
+                return Err(Barred::LaterStart);
             }
             present.end();
         }
         let known = Known {
             session: Some(session.clone()),
             version: session.version.clone(),
+            home: session.home.clone(),
             connected_at: session.connected_at,
             last_heard: session.connected_at,
         };

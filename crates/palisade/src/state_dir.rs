@@ -9,6 +9,9 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use palisade_model::clock::Ids as _;
+
+use crate::system::KernelIds;
 
 /// Nobody but the owner.
 const PRIVATE_DIRECTORY: u32 = 0o700;
@@ -79,6 +82,17 @@ impl StateDir {
         self.0.join("tokens").join(name)
     }
 
+    /// What tells this directory from others, as long as it is there. Made at first.
+    pub(crate) fn home_id(&self) -> anyhow::Result<String> {
+        let path = self.0.join("home.id");
+        if let Some(known) = read_secret(&path)?.filter(|text| !text.is_empty()) {
+            return Ok(known);
+        }
+        let id = KernelIds.uuid().to_string();
+        write_secret(&path, &id)?;
+        Ok(id)
+    }
+
     /// The directory itself.
     pub(crate) fn path(&self) -> &Path {
         &self.0
@@ -134,6 +148,17 @@ mod tests {
         assert!(refused.contains("--state-dir"), "{refused}");
         drop(first);
         let _second = state.claim().unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_told_from_others_for_as_long_as_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        let id = state.home_id().unwrap();
+        assert_eq!(state.home_id().unwrap(), id);
+        let other = tempfile::tempdir().unwrap();
+        let other = StateDir::open(other.path()).unwrap();
+        assert_ne!(other.home_id().unwrap(), id);
     }
 
     #[test]

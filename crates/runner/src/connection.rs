@@ -210,6 +210,7 @@ impl Connection {
             protocol: PROTOCOL,
             version: self.config.version.clone(),
             instance_id: self.config.instance_id.clone(),
+            home_id: self.config.home_id.clone(),
             capabilities,
             capacity,
             surroundings,

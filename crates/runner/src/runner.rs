@@ -36,6 +36,8 @@ pub struct RunnerConfig {
     pub version: String,
     /// Changes with every start.
     pub instance_id: String,
+    /// Where sandboxes are kept: the same for as long as they are there.
+    pub home_id: String,
 }
 
 impl Debug for RunnerConfig {
@@ -44,6 +46,7 @@ impl Debug for RunnerConfig {
         f.debug_struct("RunnerConfig")
             .field("version", &self.version)
             .field("instance_id", &self.instance_id)
+            .field("home_id", &self.home_id)
             .finish_non_exhaustive()
     }
 }

@@ -143,6 +143,7 @@ impl Platform {
             join_token: join_token(&plane).await,
             version: "0.0.1-test".to_owned(),
             instance_id: "instance-1".to_owned(),
+            home_id: String::new(),
         };
         let runs = Runner::new(config, backend.clone(), backend, clock);
         let link = Wire::to(plane.address);

@@ -20,6 +20,7 @@ use tokio::time;
 use tracing::{error, warn};
 
 use super::Hub;
+use super::homes::is_lost;
 use super::join::Loss;
 use super::plan::{Say, Told, plan};
 use super::secrets;
@@ -60,7 +61,7 @@ impl Driver {
     }
 
     /// Greets the runner and tells it what it should hold.
-    pub(super) async fn welcome(&mut self, held: &[String]) -> Result<(), Loss> {
+    pub(super) async fn welcome(&mut self, held: &BTreeSet<SandboxId>) -> Result<(), Loss> {
         let interval = self.hub.inner.tools.config.heartbeat.as_millis();
         let welcome = pb::Welcome {
             protocol: PROTOCOL,
@@ -68,9 +69,8 @@ impl Driver {
             heartbeat_interval_ms: u32::try_from(interval).unwrap_or(u32::MAX),
         };
         self.session.send(Message::Welcome(welcome)).await?;
-        let held: BTreeSet<SandboxId> = held.iter().filter_map(|id| id.parse().ok()).collect();
         let desired = loop {
-            match self.desired(&held).await {
+            match self.desired(held).await {
                 Ok(desired) => break desired,
                 Err(fault) => self.store_failed(&fault).await,
             }
@@ -82,7 +82,7 @@ impl Driver {
     }
 
     /// What the runner should hold: all that lives, and of what is over that
-    /// whose logs are still kept.
+    /// whose logs are still kept. What has started and is not there is over.
     async fn desired(&mut self, held: &BTreeSet<SandboxId>) -> Result<BTreeSet<SandboxId>, Fault> {
         let (tools, session) = (&self.hub.inner.tools, &self.session);
         let (organization, uid) = (&session.organization, session.uid);
@@ -96,8 +96,12 @@ impl Driver {
             let may_lack = secrets::may_lack(&sandbox);
             Some((sandbox.id, sandbox.status, may_lack))
         });
-        let mut desired = BTreeSet::new();
+        let (mut desired, mut lost) = (BTreeSet::new(), Vec::new());
         for (id, status, may_lack) in live.await? {
+            if is_lost(&status, held.contains(&id)) {
+                lost.push(id);
+                continue;
+            }
             // What is held and has not started yet may wait for its secrets.
             let launch = held.contains(&id) && !may_lack;
             self.told.insert(
@@ -112,6 +116,7 @@ impl Driver {
             }
             desired.insert(id);
         }
+        self.hub.give_up(session, &lost).await?;
         for id in held.difference(&desired.clone()) {
             if let Some(until) = self.kept_until(*id).await? {
                 session.wishes.remove_at(*id, until);

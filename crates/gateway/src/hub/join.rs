@@ -5,11 +5,12 @@
 //! it must know. Nothing is lost with them: the runner begins every connection
 //! with everything that it knows, and so does the gateway.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use palisade_model::id::SandboxId;
 use palisade_model::placement::{Presence, Report};
 use palisade_model::policy::Surroundings;
 use palisade_model::reason::Reason;
@@ -158,7 +159,7 @@ struct Greeting {
     opening: Opening,
     report: Report,
     surroundings: Option<Surroundings>,
-    held: Vec<String>,
+    held: BTreeSet<SandboxId>,
     is_deleting: bool,
 }
 
@@ -178,7 +179,11 @@ impl Arrival {
             () = stop.cancelled() => return,
             greeted = self.greet(&mut incoming) => greeted,
         };
-        let (session, greeting) = match greeted.and_then(|greeting| self.enter(greeting)) {
+        let entered = match greeted {
+            Ok(greeting) => self.enter(greeting).await,
+            Err(turned) => Err(turned),
+        };
+        let (session, greeting) = match entered {
             Ok(entered) => entered,
             Err(turned) => return self.turn_away(turned).await,
         };
@@ -240,6 +245,7 @@ impl Arrival {
             capacity: has,
             sandbox_ids,
             surroundings: lies_around,
+            home_id,
             rooms: has_left,
         } = hello;
         if protocol == 0 {
@@ -252,6 +258,7 @@ impl Arrival {
                 uid: runner.uid,
                 runner_id: runner.id.clone(),
                 instance: cut(instance_id),
+                home: cut(home_id),
                 version: cut(version),
                 connected_at: self.hub.inner.tools.now(),
             },
@@ -261,12 +268,15 @@ impl Arrival {
                 rooms: rooms(has_left.unwrap_or_default()),
             },
             surroundings: lies_around.and_then(surroundings),
-            held: sandbox_ids,
+            held: sandbox_ids
+                .iter()
+                .filter_map(|id| id.parse().ok())
+                .collect(),
             is_deleting: runner.deleting_since.is_some(),
         })
     }
 
-    fn enter(&self, greeting: Greeting) -> Result<(Arc<Session>, Entered), Turned> {
+    async fn enter(&self, greeting: Greeting) -> Result<(Arc<Session>, Entered), Turned> {
         let Greeting {
             opening,
             report,
@@ -277,18 +287,20 @@ impl Arrival {
         let ended = self.hub.inner.tools.stop.child_token();
         let session = Arc::new(Session::new(opening, self.outgoing.clone(), ended));
         session.put_surroundings(surroundings);
+        let lacking = self.hub.lacking(&session, &held).await;
+        let lacking = lacking.map_err(|error| {
+            warn!(%error, "could not look for what a runner should hold");
+            away(Status::unavailable("the store is not available"))
+        })?;
         let report = Arc::new(report);
         let said = report.clone();
         self.hub
-            .enter(&session, |live| {
+            .enter(&session, lacking, |live| {
                 live.report = Some(said);
                 live.presence = Presence::Connected;
                 live.is_draining = is_deleting;
             })
-            .map_err(|_| {
-                let message = "a later start of this runner is connected";
-                away(Status::already_exists(message))
-            })?;
+            .map_err(|barred| away(Status::already_exists(barred.to_string())))?;
         let entered = Entered {
             report,
             held,
@@ -343,7 +355,7 @@ impl Arrival {
 #[derive(Debug)]
 struct Entered {
     report: Arc<Report>,
-    held: Vec<String>,
+    held: BTreeSet<SandboxId>,
     is_deleting: bool,
 }
 
@@ -450,7 +462,7 @@ impl Listener {
     }
 }
 
-fn usage_of(usage: pb::Usage) -> Option<(palisade_model::id::SandboxId, UsageNow)> {
+fn usage_of(usage: pb::Usage) -> Option<(SandboxId, UsageNow)> {
     let pb::Usage {
         sandbox_id,
         cpu_millis,

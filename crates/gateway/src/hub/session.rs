@@ -45,6 +45,7 @@ pub(crate) struct Session {
     pub(super) uid: RunnerUid,
     pub(super) runner_id: RunnerId,
     pub(super) instance: String,
+    pub(super) home: String,
     pub(super) version: String,
     pub(super) connected_at: Timestamp,
     pub(super) wishes: Wishes,
@@ -61,6 +62,7 @@ pub(super) struct Opening {
     pub(super) uid: RunnerUid,
     pub(super) runner_id: RunnerId,
     pub(super) instance: String,
+    pub(super) home: String,
     pub(super) version: String,
     pub(super) connected_at: Timestamp,
 }
@@ -94,6 +96,7 @@ impl Session {
             uid,
             runner_id,
             instance,
+            home,
             version,
             connected_at,
         } = opening;
@@ -103,6 +106,7 @@ impl Session {
             uid,
             runner_id,
             instance,
+            home,
             version,
             connected_at,
             wishes: Wishes::default(),
@@ -227,6 +231,7 @@ mod tests {
             uid: RunnerUid::new(Uuid::nil()),
             runner_id: "local".parse().unwrap(),
             instance: String::new(),
+            home: String::new(),
             version: String::new(),
             connected_at: Timestamp::EPOCH,
         };

@@ -20,6 +20,7 @@ mod pausing;
 mod quotas;
 mod refusing;
 mod repeating;
+mod replacing;
 mod rest;
 mod rest_client;
 mod restarting;

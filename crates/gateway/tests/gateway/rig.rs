@@ -372,6 +372,8 @@ impl Stage {
             join_token: token.reveal(),
             version: "0.0.1-test".to_owned(),
             instance_id: format!("instance-{instance}"),
+            // A world is where its sandboxes are.
+            home_id: format!("{:p}", Arc::as_ptr(world)),
         };
         let runner = Runner::new(config, backend.clone(), backend, self.clock.clone());
         let stop = self.stop.child_token();

@@ -116,12 +116,13 @@ impl Scene {
         (gateway, runner, client)
     }
 
-    /// A sandbox with a secret, of which the gateway and the machine of its runner are
-    /// gone.
-    async fn ran(&self) -> String {
+    /// A sandbox with a secret that has not begun, of which the gateway and the machine of
+    /// its runner are gone.
+    async fn begun(&self) -> String {
         let (gateway, runner, client) = self.begin().await;
+        runner.world.hold_starts(true);
         let started = client.start(asking("team", "token")).await.unwrap();
-        client.runs(&started.sandbox_id).await;
+        until("it is there", async || !runner.world.ids().is_empty()).await;
         runner.end();
         gateway.kill();
         started.sandbox_id
@@ -199,7 +200,7 @@ async fn a_start_that_is_repeated_needs_its_secrets_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_launch_that_is_sent_again_brings_the_values_of_then() {
     let scene = Scene::new().await;
-    let id = scene.ran().await;
+    let id = scene.begun().await;
     let changed = SecretValue::new(b"changed".to_vec()).unwrap();
     let secrets = &scene.vault.secrets;
     let acme = "acme".parse().unwrap();
@@ -214,7 +215,7 @@ async fn a_launch_that_is_sent_again_brings_the_values_of_then() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_gone_before_the_launch_fails_the_sandbox_and_says_so() {
     let scene = Scene::new().await;
-    let id = scene.ran().await;
+    let id = scene.begun().await;
     let acme = "acme".parse().unwrap();
     let store = team();
     let deleted = scene.vault.secrets.delete_store(&acme, &store);

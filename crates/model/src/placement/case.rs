@@ -91,9 +91,7 @@ impl<'a> Wish<'a> {
     fn taken(&self) -> &BTreeSet<ProfileName> {
         self.taken.get_or_init(|| {
             let members = self.fleet.members(&self.asking.owner.organization);
-            let names = members
-                .flat_map(|member| member.offers())
-                .map(|offer| &offer.name);
+            let names = members.flat_map(Member::offers).map(|offer| &offer.name);
             let taken = names.filter(|name| self.profiles.contains(name.as_str()));
             taken.cloned().collect()
         })

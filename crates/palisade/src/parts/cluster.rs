@@ -39,6 +39,7 @@ pub(crate) async fn start(
             join_token,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instance_id,
+            home_id: lease.home_id(),
         },
         backend.clone(),
         backend.clone(),

@@ -12,6 +12,7 @@ use palisade_backend_linux::{Handler, HandlerKind, LinuxBackend, LinuxConfig};
 use palisade_model::clock::Ids as _;
 use palisade_model::name::RuntimeClass;
 use palisade_runner::{Dial, GatewaySnapshots, Runner, RunnerConfig};
+use tracing::warn;
 
 use crate::cli::HostArgs;
 use crate::parts::metrics::Figures;
@@ -34,6 +35,15 @@ pub(crate) async fn start(
     supervisor: &mut Supervisor,
 ) -> anyhow::Result<Figures> {
     let snapshots = GatewaySnapshots::default();
+    let home_id = StateDir::open(&args.state.state_dir)?.home_id();
+    let home_id = home_id.unwrap_or_else(|error| {
+        // On a full disk, the runner is needed all the more.
+        warn!(
+            error = format!("{error:#}"),
+            "the gateway is not told where sandboxes are kept"
+        );
+        String::new()
+    });
     let mut settings = config(args).await?;
     settings.snapshots = Some(Arc::new(snapshots.clone()));
     let backend = LinuxBackend::open(settings)
@@ -63,6 +73,7 @@ pub(crate) async fn start(
         join_token,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         instance_id: KernelIds.uuid().to_string(),
+        home_id,
     };
     let runner = Runner::new(
         config,
