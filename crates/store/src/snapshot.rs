@@ -24,7 +24,7 @@ use crate::page::{Page, PageRequest, PageSize};
 /// * A snapshot is added only while its organization has room for it, whoever adds
 ///   others at the same time.
 /// * Of two snapshots of an organization with one idempotency key, the second is
-///   not added; the first is returned. The same is true of a snapshot before the end of
+///   not added; the first is returned. One that failed has no key any more. The same is true of a snapshot before the end of
 ///   a sandbox of which one is being taken already.
 /// * What is read back equals what was added, changed by the moves of
 ///   [`Snapshot::apply`], each of which is made on the status as it is then.

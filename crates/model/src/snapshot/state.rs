@@ -68,6 +68,8 @@ impl Snapshot {
                 self.completed_at = Some(now);
                 // Its sandbox goes on: what it holds is nowhere else.
                 self.stop_grace_ms = None;
+                // Whoever asks once more has it tried once more.
+                self.idempotency_key.clear();
             }
             SnapshotChange::StopAsked if self.stop_grace_ms.is_some() => {
                 self.stop_grace_ms = None;
@@ -124,10 +126,14 @@ mod tests {
 
     #[test]
     fn a_sandbox_whose_snapshot_failed_is_not_asked_to_end() {
-        let mut snapshot = creating();
+        let mut snapshot = Snapshot {
+            idempotency_key: "key".to_owned(),
+            ..creating()
+        };
         snapshot.apply(SnapshotChange::Failed("no".into()), LATER);
         assert_eq!(snapshot.status, Status::Failed("no".into()));
         assert_eq!(snapshot.stop_grace_ms, None);
+        assert_eq!(snapshot.idempotency_key, "", "it can be tried once more");
     }
 
     #[test]

@@ -134,10 +134,16 @@ pub async fn a_key_names_one_snapshot_of_an_organization(harness: &mut dyn Harne
     let again = store.insert_snapshot(keyed(&acme), ROOM).await.unwrap();
     assert_eq!(again, Inserted::Known(Box::new(first.clone())));
     let found = store.snapshot_by_key(&acme, "key").await.unwrap();
-    assert_eq!(found, Some(first));
+    assert_eq!(found.as_ref(), Some(&first));
     for key in ["", "other"] {
         assert_eq!(store.snapshot_by_key(&acme, key).await.unwrap(), None);
     }
+    // One that came to nothing gives its key back.
+    let failed = SnapshotChange::Failed("no reason".to_owned());
+    let failed = store.change_snapshot(&acme, first.id, failed, now());
+    failed.await.unwrap();
+    assert_eq!(store.snapshot_by_key(&acme, "key").await.unwrap(), None);
+    add(&*store, &keyed(&acme)).await;
     // No key is none, however often.
     add(&*store, &creating(&acme)).await;
     add(&*store, &creating(&acme)).await;

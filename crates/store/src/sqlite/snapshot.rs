@@ -39,7 +39,8 @@ const GET: &str = "SELECT * FROM snapshots WHERE organization = $1 AND id = $2";
 const LIST: &str = "SELECT * FROM snapshots WHERE organization = $1 AND id < $2
     ORDER BY id DESC LIMIT $3";
 const UPDATE: &str = "UPDATE snapshots SET status = $3, status_reason = $4, digest = $5,
-        bytes = $6, file_bytes = $7, stop_grace_ms = $8, updated_at = $9, completed_at = $10
+        bytes = $6, file_bytes = $7, stop_grace_ms = $8, updated_at = $9, completed_at = $10,
+        idempotency_key = $11
     WHERE organization = $1 AND id = $2";
 const DELETE: &str = "DELETE FROM snapshots WHERE organization = $1 AND id = $2";
 const FINISH: &str = "DELETE FROM snapshots
@@ -463,6 +464,7 @@ async fn update(write: &mut Write, changed: &Snapshot) -> Result<(), Fault> {
         .bind(changed.stop_grace_ms.map(signed))
         .bind(changed.updated_at.as_micros())
         .bind(changed.completed_at.map(Timestamp::as_micros))
+        .bind(changed.idempotency_key.as_str())
         .execute(write.connection())
         .await
         .map(|_| ())
