@@ -56,6 +56,10 @@ async fn a_sandbox_lives_and_ends_over_rest() {
     assert_eq!(started.status, 200, "{}", started.json);
     assert_eq!(started.json["requestedResourceRequests"]["cpu"], "500m");
     assert_eq!(started.header("content-type"), Some("application/json"));
+    assert!(
+        started.json["startedAtTime"].is_null(),
+        "it does not run yet"
+    );
     let id = started.json["sandboxId"].as_str().unwrap().to_owned();
     let path = format!("/v1beta2/sandboxes/{id}");
     until("it runs", async || {
@@ -64,6 +68,7 @@ async fn a_sandbox_lives_and_ends_over_rest() {
     .await;
     let listed = rest("GET", "/v1beta2/sandboxes?tags=one&pageSize=5", None).await;
     assert_eq!(listed.json["sandboxes"][0]["sandboxId"], id.as_str());
+    assert!(listed.json["sandboxes"][0]["startedAtTime"].is_string());
 
     let exec = json!({ "command": ["echo", "hello"] });
     let done = rest("POST", &format!("{path}/exec"), Some(exec)).await;

@@ -24,6 +24,33 @@ async fn a_sandbox_starts_runs_and_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_has_a_start_once_it_runs_and_none_before_or_if_it_never_did() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let admitted = client.start(running("fake until-stopped")).await.unwrap();
+    let hopeless = pb::StartSandboxRequest {
+        container_image: "fake.example/none:1".to_owned(),
+        ..running("fake until-stopped")
+    };
+    let hopeless = client.start(hopeless).await.unwrap();
+    assert_eq!(admitted.started_at_time, None);
+    assert_eq!(hopeless.started_at_time, None);
+    let runs = client.runs(&admitted.sandbox_id).await;
+    let failed = client.is_over(&hopeless.sandbox_id).await;
+    assert_eq!(failed.sandbox_status(), SandboxStatus::Failed);
+    let since = runs.started_at_time;
+    assert!(since.is_some());
+    assert_eq!(failed.started_at_time, None);
+    let all = pb::ListSandboxesRequest {
+        include_stopped: true,
+        ..Default::default()
+    };
+    for listed in client.list(all).await.unwrap().sandboxes {
+        let runs = listed.sandbox_id == runs.sandbox_id;
+        assert_eq!(listed.started_at_time, since.filter(|_| runs));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn amounts_modes_and_ports_are_echoed_as_they_were_asked_for() {
     let (_stage, _gateway, _runner, client) = Stage::usual().await;
     let amounts = |cpu: &str, memory: &str| {

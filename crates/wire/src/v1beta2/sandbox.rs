@@ -1,6 +1,5 @@
 //! Records of sandboxes, from the domain onto the wire.
 
-use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
 use palisade_model::quantity::Quantity;
 use palisade_model::reason::Reason;
@@ -48,7 +47,7 @@ pub fn start_response(sandbox: &Sandbox) -> pb::StartSandboxResponse {
     let placed = &sandbox.placement;
     pb::StartSandboxResponse {
         sandbox_id: sandbox.id.to_string(),
-        started_at_time: Some(timestamp(sandbox.created_at)),
+        started_at_time: started_at_time(sandbox),
         service_address: sandbox.status.service_address.clone(),
         exposed_ports: exposed_ports(sandbox),
         requested_resources: amounts(&sandbox.asked.requests),
@@ -67,7 +66,7 @@ pub fn sandbox_response(sandbox: &Sandbox, usage: Option<UsageNow>) -> pb::GetSa
     let placed = &sandbox.placement;
     pb::GetSandboxResponse {
         sandbox_id: sandbox.id.to_string(),
-        started_at_time: Some(timestamp(started_at(sandbox))),
+        started_at_time: started_at_time(sandbox),
         sandbox_status: status(sandbox.status.state.phase()).into(),
         current_resource_usage: usage.map(|usage| usage_message(usage, placed.reserved.gpus)),
         runner_id: placed.runner_id.to_string(),
@@ -154,9 +153,10 @@ fn status(phase: Phase) -> pb::SandboxStatus {
     }
 }
 
-/// The start of the main process; until then, of the record.
-fn started_at(sandbox: &Sandbox) -> Timestamp {
-    sandbox.status.started_at.unwrap_or(sandbox.created_at)
+/// The start of the main process. A sandbox that never ran has none: clients read how
+/// long it runs from this.
+fn started_at_time(sandbox: &Sandbox) -> Option<prost_types::Timestamp> {
+    sandbox.status.started_at.map(timestamp)
 }
 
 fn ingress_mode(sandbox: &Sandbox) -> String {
