@@ -91,6 +91,7 @@ impl LogStream<'_> {
         let logs = self.read(&way, query).await?;
         let subject = Subject {
             organization: self.context.caller.organization.clone(),
+            user: self.context.caller.user.clone(),
             sandbox: way.id,
             is_stamped,
             follow,
@@ -107,8 +108,8 @@ impl LogStream<'_> {
 
     /// Opens a log again for a session that lost its stream.
     async fn reopen(&self, sandbox: &str, session: &str, offset: u64) -> Result<Reading, LogEnd> {
-        let organization = &self.context.caller.organization;
-        let resumed = self.sessions.resume(session, organization, sandbox, offset);
+        let caller = &self.context.caller;
+        let resumed = self.sessions.resume(session, caller, sandbox, offset);
         let Resumed {
             held,
             subject,

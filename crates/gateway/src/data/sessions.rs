@@ -3,7 +3,8 @@
 //! A session remembers places, not text: what a client missed is read again
 //! from the log. A session belongs to one stream at a time; a stream that
 //! resumes it takes it away from the one that held it, whose client is gone
-//! even if nobody noticed. Nothing here waits, and nothing runs by itself: what
+//! even if nobody noticed. It is known only to the user who began it, for the
+//! sandbox that it reads. Nothing here waits, and nothing runs by itself: what
 //! is past its time is cleared when the next session begins or is left.
 
 use std::collections::{HashMap, VecDeque};
@@ -11,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use palisade_model::id::SandboxId;
-use palisade_model::name::OrganizationId;
+use palisade_model::name::{OrganizationId, UserId};
+use palisade_model::tenant::Principal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +53,8 @@ struct Left {
 pub(super) struct Subject {
     /// Whose sandbox.
     pub(super) organization: OrganizationId,
+    /// Who reads it.
+    pub(super) user: UserId,
     /// The sandbox.
     pub(super) sandbox: SandboxId,
     /// Whether each line begins with an instant.
@@ -135,19 +139,13 @@ impl Sessions {
     pub(super) fn resume(
         &self,
         id: &str,
-        organization: &OrganizationId,
+        caller: &Principal,
         sandbox: &str,
         offset: u64,
     ) -> Result<Resumed, ResumeError> {
         let mut table = self.lock();
-        let session = table.sessions.get_mut(id).filter(|session| {
-            let Subject {
-                organization: owner,
-                sandbox: read,
-                ..
-            } = &session.subject;
-            owner == organization && read.to_string() == sandbox && !session.is_past()
-        });
+        let session = table.sessions.get_mut(id);
+        let session = session.filter(|it| it.subject.is_for(caller, sandbox) && !it.is_past());
         let session = session.ok_or(ResumeError::Unknown)?;
         if offset > session.delivered {
             let delivered = session.delivered;
@@ -187,6 +185,14 @@ impl Sessions {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lock().sessions.len()
+    }
+}
+
+impl Subject {
+    fn is_for(&self, caller: &Principal, sandbox: &str) -> bool {
+        self.organization == caller.organization
+            && self.user == caller.user
+            && self.sandbox.to_string() == sandbox
     }
 }
 
@@ -311,13 +317,25 @@ impl Left {
 
 #[cfg(test)]
 mod tests {
+    use palisade_model::id::TokenId;
+    use palisade_model::tenant::Role;
     use uuid::Uuid;
 
     use super::*;
 
+    fn caller(organization: &str, user: &str) -> Principal {
+        Principal {
+            organization: organization.parse().unwrap(),
+            user: user.parse().unwrap(),
+            role: Role::SandboxUser,
+            token: TokenId::new(Uuid::nil()),
+        }
+    }
+
     fn subject() -> Subject {
         Subject {
             organization: "acme".parse().unwrap(),
+            user: "ada".parse().unwrap(),
             sandbox: SandboxId::new(Uuid::from_u128(1)),
             is_stamped: false,
             follow: true,
@@ -333,12 +351,8 @@ mod tests {
     }
 
     fn resume(sessions: &Sessions, offset: u64) -> Result<Resumed, ResumeError> {
-        let Subject {
-            organization,
-            sandbox,
-            ..
-        } = subject();
-        sessions.resume("s", &organization, &sandbox.to_string(), offset)
+        let sandbox = subject().sandbox.to_string();
+        sessions.resume("s", &caller("acme", "ada"), &sandbox, offset)
     }
 
     fn begun(sessions: &Sessions) -> Held {
@@ -369,15 +383,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_is_its_organization_s_and_its_sandbox_s() {
+    async fn a_session_is_its_user_s_and_its_sandbox_s() {
         let sessions = Sessions::default();
         let _held = begun(&sessions);
-        let other = "other".parse().unwrap();
         let sandbox = subject().sandbox.to_string();
-        assert!(sessions.resume("s", &other, &sandbox, 0).is_err());
-        let own = subject().organization;
-        assert!(sessions.resume("s", &own, "x", 0).is_err());
-        assert!(sessions.resume("t", &own, &sandbox, 0).is_err());
+        let refused = |id: &str, caller: &Principal, sandbox: &str| {
+            let resumed = sessions.resume(id, caller, sandbox, 0);
+            assert_eq!(resumed.unwrap_err(), ResumeError::Unknown);
+        };
+        refused("s", &caller("other", "ada"), &sandbox);
+        refused("s", &caller("acme", "bob"), &sandbox);
+        let own = caller("acme", "ada");
+        refused("s", &own, "x");
+        refused("t", &own, &sandbox);
     }
 
     #[tokio::test]

@@ -140,25 +140,21 @@ async fn a_session_is_known_to_nobody_else() {
         .await
         .unwrap();
     assert_eq!(seen.end, Some(Err("SESSION_NOT_FOUND".to_owned())));
-    let frames = [resuming(&hand.id, &first.session, 0)].map(|init| pb::LogStreamRequest {
-        request: Some(pb::log_stream_request::Request::Init(init)),
-    });
-    let mut request = Request::new(tokio_stream::iter(frames));
-    request
-        .metadata_mut()
-        .insert("organization", "other".parse().unwrap());
-    let mut answers = plane
-        .client
-        .clone()
-        .stream_logs(request)
-        .await
-        .unwrap()
-        .into_inner();
-    let answer = answers.message().await.unwrap().unwrap().response;
-    let Some(LogAnswer::Error(error)) = answer else {
-        panic!("a session of another organization is not found");
-    };
-    assert_eq!(error.code, "SESSION_NOT_FOUND");
+    for (key, name) in [("organization", "other"), ("user", "eve")] {
+        let frames = [resuming(&hand.id, &first.session, 0)].map(|init| pb::LogStreamRequest {
+            request: Some(pb::log_stream_request::Request::Init(init)),
+        });
+        let mut request = Request::new(tokio_stream::iter(frames));
+        request.metadata_mut().insert(key, name.parse().unwrap());
+        let opened = plane.client.clone().stream_logs(request).await;
+        let mut answers = opened.unwrap().into_inner();
+        let answer = time::timeout(PATIENCE, answers.message()).await;
+        let answer = answer.expect("it is refused").unwrap().unwrap();
+        let Some(LogAnswer::Error(error)) = answer.response else {
+            panic!("a session of another {key} is not found");
+        };
+        assert_eq!(error.code, "SESSION_NOT_FOUND");
+    }
 }
 
 #[tokio::test]
