@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use palisade_backend::Attach;
+use palisade_backend::{Attach, AttachError};
 use palisade_model::id::SandboxId;
+use palisade_model::name::RunnerId;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::sandbox::{Phase, Sandbox};
@@ -14,7 +15,7 @@ use palisade_model::tenant::Principal;
 use palisade_store::GetError;
 use palisade_wire::v1beta2::{sandbox_id, sandbox_not_found};
 
-use crate::error::{ApiResult, runner_unavailable};
+use crate::error::{ApiResult, attach_refusal, runner_unavailable};
 use crate::hub::Hub;
 use crate::tools::Tools;
 
@@ -28,12 +29,49 @@ pub(crate) struct Access {
 /// A sandbox and the way to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
-    /// The identity.
-    pub(crate) id: SandboxId,
     /// The record, as it was a moment ago.
     pub(crate) sandbox: Sandbox,
     /// Talks to the runner of the sandbox.
     pub(crate) attach: Arc<dyn Attach>,
+}
+
+/// A sandbox, where it is, and how it was a moment ago: what refusals tell of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Whereabouts {
+    /// The identity.
+    pub(crate) id: SandboxId,
+    /// Where in its life it was.
+    pub(crate) phase: Phase,
+    /// Where it lives.
+    pub(crate) runner: RunnerId,
+}
+
+impl Whereabouts {
+    pub(crate) fn of(sandbox: &Sandbox) -> Self {
+        Self {
+            id: sandbox.id,
+            phase: sandbox.status.state.phase(),
+            runner: sandbox.placement.runner_id.clone(),
+        }
+    }
+
+    /// What a client is told when the sandbox could not be talked to; see
+    /// [`attach_refusal`].
+    pub(crate) fn refusal(&self, error: AttachError, operation: &'static str) -> Refusal {
+        let refusal = attach_refusal(error, operation);
+        if refusal.reason == Reason::RunnerUnavailable {
+            return refusal.with("runner_id", self.runner.as_str());
+        }
+        if refusal.reason != Reason::SandboxNotRunning {
+            return refusal;
+        }
+        let refusal = refusal.with("sandbox_id", self.id.to_string());
+        // Its runner knows better already; the record will say how it ended.
+        if self.phase == Phase::Running {
+            return refusal;
+        }
+        refusal.with("status", self.phase.as_str())
+    }
 }
 
 impl Access {
@@ -79,11 +117,7 @@ impl Access {
             .hub
             .attach_to(placed.runner_uid)
             .ok_or_else(|| runner_unavailable(placed.runner_id.as_str()))?;
-        Ok(Reached {
-            id: sandbox.id,
-            sandbox,
-            attach,
-        })
+        Ok(Reached { sandbox, attach })
     }
 }
 

@@ -11,15 +11,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use palisade_model::reason::{Code, Reason};
+use palisade_model::refusal::Refusal;
 use tokio::sync::mpsc;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::deadline;
+use crate::context::Context as Call;
 
 /// Answers that may wait for the client to read.
 const ANSWERS_MAX: usize = 4;
+
+/// How long a client is told to wait when the server stops: until it is there again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The most payload of one answer. What a runner read at once is smaller; an
 /// answer that is larger would be beyond what clients take by default.
@@ -28,13 +34,38 @@ const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 /// How a stream ends: with a last frame, or with a status.
 pub(super) type End<T> = Result<T, Status>;
 
-/// How the work of a stream came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conducted {
-    /// Its client left.
-    Left,
-    /// Its end was told, or there was nobody to tell it to any more.
-    Told,
+/// What ends a stream whose work goes on and whose client stays.
+#[derive(Debug)]
+pub(super) struct Bounds<'a> {
+    /// The call that the stream answers.
+    pub(super) call: &'a Call,
+    /// When the client stops waiting.
+    pub(super) deadline: Option<time::Instant>,
+    /// What is said when the deadline passes.
+    pub(super) late: fn() -> Refusal,
+    /// Cancelled when the server stops.
+    pub(super) stop: &'a CancellationToken,
+}
+
+impl Bounds<'_> {
+    async fn passed(&self) -> Status {
+        let refusal = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => stopping(),
+            () = deadline::reached(self.deadline) => (self.late)(),
+        };
+        self.call.status(&refusal.into())
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Reason::BackendUnavailable, "the server is stopping").retry_after(RETRY)
+}
+
+/// The deadline of a stream that runs nothing passed.
+pub(super) fn too_late() -> Refusal {
+    let text = "the deadline of the call has passed";
+    Refusal::new(Reason::BackendUnavailable, text).with_code(Code::DeadlineExceeded)
 }
 
 /// One answer.
@@ -73,7 +104,7 @@ pub(super) fn frames(mut data: Bytes) -> impl Iterator<Item = Bytes> {
 impl<T> Sink<T> {
     /// Hands on an answer once there is room for it.
     ///
-    /// A client that is gone is noticed by [`Sink::conduct`], which ends
+    /// A client that is gone is noticed by [`Sink::carry_out`], which ends
     /// whatever is being done for it.
     pub(super) async fn send(&self, answer: T) {
         let _ = self.0.send(Answer::More(answer)).await;
@@ -85,32 +116,32 @@ impl<T> Sink<T> {
         sent.await.is_ok()
     }
 
-    /// Does the work of a stream and tells its end.
+    /// Does the work of a stream; `None` if its client left meanwhile.
     ///
-    /// The work is dropped when the client leaves, when its deadline passes or
-    /// when the server stops, and in any case before the end is told.
-    pub(super) async fn conduct(
+    /// The work is dropped when the client leaves, when it is out of bounds, and in
+    /// any case before this returns.
+    pub(super) async fn carry_out(
         &self,
-        deadline: Option<time::Instant>,
-        stop: &CancellationToken,
+        bounds: &Bounds<'_>,
         work: impl Future<Output = End<T>>,
-    ) -> Conducted {
-        let end = tokio::select! {
+    ) -> Option<End<T>> {
+        tokio::select! {
             biased;
-            () = self.0.closed() => return Conducted::Left,
-            () = stop.cancelled() => Err(Status::unavailable("the server is stopping")),
-            () = deadline::reached(deadline) => {
-                Err(Status::deadline_exceeded("the deadline of the call has passed"))
-            }
-            end = work => end,
-        };
+            () = self.0.closed() => None,
+            status = bounds.passed() => Some(Err(status)),
+            end = work => Some(end),
+        }
+    }
+
+    /// Tells the end of a stream. A client that does not read is waited for, so that
+    /// whatever the stream held must have been let go.
+    pub(super) async fn tell(&self, end: End<T>, stop: &CancellationToken) {
         tokio::select! {
             biased;
             // Without room the stream ends as one that was cut.
             _ = self.0.send(Answer::Last(end)) => {}
             () = stop.cancelled() => {}
         }
-        Conducted::Told
     }
 }
 
@@ -143,9 +174,44 @@ impl<T: Unpin> Stream for Answers<T> {
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt as _;
+    use palisade_model::id::TokenId;
+    use palisade_model::tenant::{Principal, Role};
     use tonic::Code;
+    use uuid::Uuid;
 
     use super::*;
+
+    fn call() -> Call {
+        Call {
+            caller: Principal {
+                organization: "acme".parse().unwrap(),
+                user: "ada".parse().unwrap(),
+                role: Role::SandboxUser,
+                token: TokenId::new(Uuid::nil()),
+            },
+            request_id: "req-1".to_owned(),
+        }
+    }
+
+    impl<T> Sink<T> {
+        /// Does the work and tells its end.
+        async fn conduct(
+            &self,
+            deadline: Option<time::Instant>,
+            stop: &CancellationToken,
+            work: impl Future<Output = End<T>>,
+        ) {
+            let bounds = Bounds {
+                call: &call(),
+                deadline,
+                late: too_late,
+                stop,
+            };
+            if let Some(end) = self.carry_out(&bounds, work).await {
+                self.tell(end, stop).await;
+            }
+        }
+    }
 
     fn codes(items: &[Result<u8, Status>]) -> Vec<Result<u8, Code>> {
         items

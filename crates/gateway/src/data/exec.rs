@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use palisade_backend::{AttachError, Exec, ExecInput, ExecSpec};
+use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{
     ExecRunning, ExecStart, exec_error, exec_exit, exec_input, exec_output, exec_ready, exec_start,
@@ -112,14 +114,14 @@ impl ExecStream<'_> {
         let way = self.ways.running(caller, sandbox).await;
         let way = way.map_err(|refusal| Err(self.context.status(&refusal)))?;
         let has_terminal = spec.terminal.is_some();
-        debug!(sandbox.id = %way.id, has_terminal, "running a command");
+        debug!(sandbox.id = %way.at.id, has_terminal, "running a command");
         let exec = start(&way, spec).await;
-        let exec = exec.map_err(|error| not_started(error, self.context))?;
+        let exec = exec.map_err(|error| not_started(error, &way.at, self.context))?;
         let replay = self.sessions.replay(caller);
         Ok(Kept {
-            command: Command::new(exec, has_terminal, replay),
-            held: self.sessions.begin(&*self.means.ids, caller, way.id),
-            sandbox: way.id,
+            held: self.sessions.begin(&*self.means.ids, caller, way.at.id),
+            sandbox: way.at.id,
+            command: Command::new(exec, way.at, has_terminal, replay),
             caller: caller.clone(),
         })
     }
@@ -152,7 +154,11 @@ impl ExecStream<'_> {
     /// for a command that has ended, output for one that is killed.
     async fn carry(&self, frames: impl Stream<Item = Frame> + Unpin, kept: &mut Kept) -> Carried {
         let Kept { command, held, .. } = kept;
-        let Command { input, output } = command;
+        let Command {
+            at: _,
+            input,
+            output,
+        } = command;
         tokio::select! {
             carried = self.pass_on(output, held) => carried,
             end = feed(frames, input) => Carried::Broken(end),
@@ -163,7 +169,9 @@ impl ExecStream<'_> {
     fn conclude(&self, carried: Carried, kept: Kept) -> ExecEnd {
         let is_started = kept.command.output.is_started;
         match carried {
-            Carried::Over(LastWord::Lost(error)) if !is_started => not_started(error, self.context),
+            Carried::Over(LastWord::Lost(error)) if !is_started => {
+                not_started(error, &kept.command.at, self.context)
+            }
             Carried::Over(last) => {
                 self.sessions.over(kept);
                 Ok(told(&last))
@@ -228,6 +236,12 @@ fn unread(limit: Duration) -> pb::ExecStreamResponse {
     exec_error(STREAM_BACKPRESSURE, text)
 }
 
+/// The deadline of a command passed.
+pub(super) fn ran_too_long() -> Refusal {
+    let text = "the command ran past the deadline of its call and was killed";
+    Refusal::new(Reason::CommandTimeout, text)
+}
+
 fn no_session() -> pb::ExecStreamResponse {
     let text = "there is no such session of yours in this sandbox, or no longer; \
                 its command was ended";
@@ -265,7 +279,7 @@ pub(super) async fn first_frame<T>(
 }
 
 async fn start(way: &Way, spec: ExecSpec) -> Result<Exec, AttachError> {
-    let begun = time::timeout(START_LIMIT, way.attach.exec(way.id, spec)).await;
+    let begun = time::timeout(START_LIMIT, way.attach.exec(way.at.id, spec)).await;
     begun.unwrap_or(Err(AttachError::Lost))
 }
 

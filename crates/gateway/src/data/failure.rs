@@ -8,8 +8,8 @@ use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{exec_error, log_error};
 
 use super::answers::End;
+use crate::access::Whereabouts;
 use crate::context::Context;
-use crate::error::attach_refusal;
 
 /// The code of a frame that has no place where it came.
 pub(super) const INVALID_REQUEST: &str = "INVALID_REQUEST";
@@ -36,7 +36,11 @@ const EXEC_FAILED: &str = "EXEC_FAILED";
 ///
 /// A sandbox that cannot be talked to at all is a status; a command that it
 /// did not take is a frame.
-pub(super) fn not_started(error: AttachError, context: &Context) -> End<pb::ExecStreamResponse> {
+pub(super) fn not_started(
+    error: AttachError,
+    at: &Whereabouts,
+    context: &Context,
+) -> End<pb::ExecStreamResponse> {
     match error {
         AttachError::ExecFailed { .. } => Ok(lost_command(&error)),
         AttachError::NotFound
@@ -49,7 +53,7 @@ pub(super) fn not_started(error: AttachError, context: &Context) -> End<pb::Exec
         | AttachError::TunnelFailed { .. }
         | AttachError::FileSystem { .. }
         | AttachError::Draining
-        | AttachError::Lost => Err(context.status(&attach_refusal(error, "exec").into())),
+        | AttachError::Lost => Err(context.status(&at.refusal(error, "exec").into())),
     }
 }
 
@@ -62,7 +66,11 @@ pub(super) fn lost_command(error: &AttachError) -> pb::ExecStreamResponse {
 ///
 /// A lost connection is a status, since the session can be resumed. A runner that
 /// ends says so in a frame: no session is resumed across that.
-pub(super) fn lost_log(error: AttachError, context: &Context) -> End<pb::LogStreamResponse> {
+pub(super) fn lost_log(
+    error: AttachError,
+    at: &Whereabouts,
+    context: &Context,
+) -> End<pb::LogStreamResponse> {
     match error {
         AttachError::LogGap { .. } | AttachError::LogOffset { .. } | AttachError::Draining => {
             Ok(log_error(code(&error), error.to_string()))
@@ -75,7 +83,7 @@ pub(super) fn lost_log(error: AttachError, context: &Context) -> End<pb::LogStre
         | AttachError::PortClosed { .. }
         | AttachError::TunnelFailed { .. }
         | AttachError::FileSystem { .. }
-        | AttachError::Lost => Err(context.status(&attach_refusal(error, "read").into())),
+        | AttachError::Lost => Err(context.status(&at.refusal(error, "read").into())),
     }
 }
 

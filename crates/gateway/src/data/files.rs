@@ -19,8 +19,8 @@ use palisade_wire::v1beta2::{
 use tokio::sync::Semaphore;
 use tokio::time;
 
-use super::ways::Ways;
-use crate::error::{ApiResult, attach_refusal};
+use super::ways::{Way, Ways};
+use crate::error::ApiResult;
 
 /// Calls that are served at once; with the largest files they hold 2 GiB.
 const CALLS_MAX: usize = 64;
@@ -39,6 +39,14 @@ impl Default for Files {
     }
 }
 
+/// What a call is about.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    way: &'a Way,
+    path: &'a SandboxPath,
+    operation: &'static str,
+}
+
 impl Files {
     /// Writes a file.
     pub(super) async fn write(
@@ -55,8 +63,15 @@ impl Files {
             limit,
         } = file_write(request)?;
         let way = ways.running(caller, &sandbox).await?;
-        let written = way.attach.write_file(way.id, path.as_str(), content.into());
-        self.within(limit.unwrap_or(call_time), &path, "write", written)
+        let subject = Subject {
+            way: &way,
+            path: &path,
+            operation: "write",
+        };
+        let written = way
+            .attach
+            .write_file(way.at.id, path.as_str(), content.into());
+        self.within(limit.unwrap_or(call_time), subject, written)
             .await?;
         Ok(file_written())
     }
@@ -75,9 +90,16 @@ impl Files {
             limit,
         } = file_read(request)?;
         let way = ways.running(caller, &sandbox).await?;
-        let read = way.attach.read_file(way.id, path.as_str(), FILE_BYTES_MAX);
+        let subject = Subject {
+            way: &way,
+            path: &path,
+            operation: "read",
+        };
+        let read = way
+            .attach
+            .read_file(way.at.id, path.as_str(), FILE_BYTES_MAX);
         let content = self
-            .within(limit.unwrap_or(call_time), &path, "read", read)
+            .within(limit.unwrap_or(call_time), subject, read)
             .await?;
         Ok(file_content(content))
     }
@@ -85,8 +107,7 @@ impl Files {
     async fn within<T>(
         &self,
         limit: Duration,
-        path: &SandboxPath,
-        operation: &'static str,
+        subject: Subject<'_>,
         work: impl Future<Output = Result<T, AttachError>>,
     ) -> ApiResult<T> {
         let in_turn = async {
@@ -95,16 +116,16 @@ impl Files {
         };
         match time::timeout(limit, in_turn).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(attach_refusal(error, operation).into()),
-            Err(_) => Err(too_slow(limit, path, operation).into()),
+            Ok(Err(error)) => Err(subject.way.at.refusal(error, subject.operation).into()),
+            Err(_) => Err(too_slow(limit, subject).into()),
         }
     }
 }
 
-fn too_slow(limit: Duration, path: &SandboxPath, operation: &str) -> Refusal {
+fn too_slow(limit: Duration, subject: Subject<'_>) -> Refusal {
     let text = format!("the file was not done with in {} s", limit.as_secs());
     Refusal::new(Reason::FileIoFailed, text)
         .with_code(Code::DeadlineExceeded)
-        .with("filepath", path.as_str())
-        .with("operation", operation)
+        .with("filepath", subject.path.as_str())
+        .with("operation", subject.operation)
 }

@@ -22,10 +22,13 @@ use tonic::Status;
 use super::Means;
 use super::answers::{End, Sink, frames};
 use super::exec::{START_LIMIT, first_frame};
-use super::failure::{INVALID_REQUEST, INVALID_RESUME_OFFSET, SESSION_NOT_FOUND, lost_log};
+use super::failure::{
+    INVALID_REQUEST, INVALID_RESUME_OFFSET, SESSION_NOT_FOUND, SESSION_TAKEN_OVER, lost_log,
+};
 use super::lines::{Lines, Place};
 use super::sessions::{Held, ResumeError, Resumed, Sessions, Subject};
 use super::ways::{Way, Ways};
+use crate::access::Whereabouts;
 use crate::context::Context;
 
 /// The frames of a client.
@@ -46,6 +49,7 @@ pub(super) struct LogStream<'a> {
 #[derive(Debug)]
 struct Reading {
     held: Held,
+    at: Whereabouts,
     logs: Logs,
     /// `None` until the first chunk says where the log begins.
     lines: Option<Lines>,
@@ -92,13 +96,14 @@ impl LogStream<'_> {
         let subject = Subject {
             organization: self.context.caller.organization.clone(),
             user: self.context.caller.user.clone(),
-            sandbox: way.id,
+            sandbox: way.at.id,
             is_stamped,
             follow,
         };
         let id = self.means.ids.uuid().to_string();
         Ok(Reading {
             held: self.sessions.begin(id, subject),
+            at: way.at,
             logs,
             lines: None,
             is_stamped,
@@ -125,6 +130,7 @@ impl LogStream<'_> {
         Ok(Reading {
             held,
             logs: self.read(&way, query).await?,
+            at: way.at,
             lines: Some(Lines::at(place, subject.is_stamped)),
             is_stamped: subject.is_stamped,
             skip,
@@ -137,14 +143,14 @@ impl LogStream<'_> {
     }
 
     async fn read(&self, way: &Way, query: LogQuery) -> Result<Logs, LogEnd> {
-        let opened = time::timeout(START_LIMIT, way.attach.logs(way.id, query)).await;
+        let opened = time::timeout(START_LIMIT, way.attach.logs(way.at.id, query)).await;
         match opened.unwrap_or(Err(AttachError::Lost)) {
             Ok(logs) => Ok(logs),
             // The record outlives what its runner kept.
-            Err(AttachError::NotFound) if way.phase.is_terminal() => {
-                Err(Err(self.context.status(&forgotten().into())))
+            Err(AttachError::NotFound) if way.at.phase.is_terminal() => {
+                Err(Err(self.context.status(&forgotten(&way.at).into())))
             }
-            Err(error) => Err(lost_log(error, self.context)),
+            Err(error) => Err(lost_log(error, &way.at, self.context)),
         }
     }
 
@@ -154,13 +160,14 @@ impl LogStream<'_> {
             let chunk = tokio::select! {
                 biased;
                 () = reading.held.taken_over() => {
-                    return Err(Status::aborted("the session goes on in another stream"));
+                    let text = "the session goes on in another stream, which took it over";
+                    return Ok(log_error(SESSION_TAKEN_OVER, text.to_owned()));
                 }
                 chunk = reading.logs.chunks.recv() => chunk,
             };
             match chunk {
                 Some(Ok(chunk)) => self.deliver(reading, chunk).await,
-                Some(Err(error)) => return lost_log(error, self.context),
+                Some(Err(error)) => return lost_log(error, &reading.at, self.context),
                 None => return Ok(log_complete()),
             }
         }
@@ -236,7 +243,7 @@ fn resume_code(error: ResumeError) -> &'static str {
     }
 }
 
-fn forgotten() -> Refusal {
+fn forgotten(at: &Whereabouts) -> Refusal {
     let text = "the sandbox is over, and its runner no longer keeps the log";
-    Refusal::new(Reason::ResourceNotFound, text)
+    Refusal::new(Reason::ResourceNotFound, text).with("sandbox_id", at.id.to_string())
 }

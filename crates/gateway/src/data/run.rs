@@ -16,7 +16,7 @@ use tokio::time;
 
 use super::Means;
 use super::ways::{Way, Ways};
-use crate::error::{ApiResult, attach_refusal};
+use crate::error::ApiResult;
 
 /// Runs a command to its end, with nothing on its input; `deadline` is how long
 /// the client waits, if it says.
@@ -33,7 +33,7 @@ pub(super) async fn run(
     let limit = call.limit.unwrap_or(usual);
     match time::timeout(limit, outcome(&way, call)).await {
         Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => Err(attach_refusal(error, "exec").into()),
+        Ok(Err(error)) => Err(way.at.refusal(error, "exec").into()),
         Err(_) => Err(too_slow(limit).into()),
     }
 }
@@ -45,7 +45,7 @@ async fn outcome(way: &Way, call: ExecCall) -> Result<pb::ExecSandboxResponse, A
         limit: _,
         keep_bytes,
     } = call;
-    let Exec { input, mut events } = way.attach.exec(way.id, spec).await?;
+    let Exec { input, mut events } = way.attach.exec(way.at.id, spec).await?;
     drop(input);
     let (mut stdout, mut stderr) = (Produced::default(), Produced::default());
     while let Some(event) = events.recv().await {

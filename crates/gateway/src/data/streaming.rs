@@ -19,10 +19,10 @@ use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 use tracing::{Instrument as _, Span, info_span};
 
 use super::DataPlane;
-use super::answers::{Answers, Conducted, End, Sink, answers};
+use super::answers::{Answers, Bounds, End, Sink, answers, too_late};
 use super::deadline;
 use super::departure::{Departure, Left};
-use super::exec::ExecStream;
+use super::exec::{ExecStream, ran_too_long};
 use super::logs::LogStream;
 use super::tunnel::TunnelStream;
 use crate::context::Context;
@@ -107,12 +107,23 @@ impl DataPlane {
                 sink: &sink,
             };
             let work = Box::pin(stream.serve(frames, &mut slot));
-            let conducted = sink.conduct(deadline, &plane.means.stop, work).await;
-            let is_left = conducted == Conducted::Left;
-            if let Some(kept) = slot.filter(|_| is_left)
-                && departure.how() == Left::Cut
-            {
-                plane.exec_sessions.park(kept, deadline, &plane.means);
+            let bounds = Bounds {
+                call: &context,
+                deadline,
+                late: ran_too_long,
+                stop: &plane.means.stop,
+            };
+            let end = sink.carry_out(&bounds, work).await;
+            match (end, slot) {
+                (None, Some(kept)) if departure.how() == Left::Cut => {
+                    plane.exec_sessions.park(kept, deadline, &plane.means);
+                }
+                (None, _) => {}
+                (Some(end), kept) => {
+                    // Killed before its client is told, who may not even read.
+                    drop(kept);
+                    sink.tell(end, &plane.means.stop).await;
+                }
             }
         };
         self.means.tasks.spawn(task.instrument(span));
@@ -177,7 +188,15 @@ impl DataPlane {
         let task = async move {
             let _seat = seat;
             let work = serve(&plane, &context, &sink);
-            sink.conduct(deadline, &plane.means.stop, work).await;
+            let bounds = Bounds {
+                call: &context,
+                deadline,
+                late: too_late,
+                stop: &plane.means.stop,
+            };
+            if let Some(end) = sink.carry_out(&bounds, work).await {
+                sink.tell(end, &plane.means.stop).await;
+            }
         };
         self.means.tasks.spawn(task.instrument(span));
         Ok(answers)

@@ -41,6 +41,7 @@ use uuid::Uuid;
 
 use super::ways::{Way, Ways};
 use super::{DataPlane, Means};
+use crate::access::Whereabouts;
 use crate::config::SessionLimits;
 use crate::context::Context;
 use crate::error::ApiResult;
@@ -388,6 +389,12 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
+/// A fact that a refusal tells for programs.
+fn fact(status: &Status, key: &str) -> Option<String> {
+    let details = status.get_error_details();
+    details.error_info()?.metadata.get(key).cloned()
+}
+
 fn reason(status: &Status) -> String {
     let details = status.get_error_details();
     let info = details.error_info();
@@ -449,7 +456,7 @@ impl Known {
 impl Ways for Known {
     async fn running(&self, caller: &Principal, id: &str) -> ApiResult<Way> {
         let way = self.logged(caller, id).await?;
-        if way.phase != Phase::Running {
+        if way.at.phase != Phase::Running {
             return Err(Refusal::new(Reason::SandboxNotRunning, "it must be RUNNING").into());
         }
         Ok(way)
@@ -458,8 +465,11 @@ impl Ways for Known {
     async fn logged(&self, caller: &Principal, id: &str) -> ApiResult<Way> {
         let parsed = sandbox_id(id)?;
         let way = |phase, attach| Way {
-            id: parsed,
-            phase,
+            at: Whereabouts {
+                id: parsed,
+                phase,
+                runner: "local".parse().unwrap(),
+            },
             attach,
         };
         let puppet = self.puppets.lock().unwrap().get(&parsed).cloned();

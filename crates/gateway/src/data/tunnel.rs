@@ -29,8 +29,8 @@ use tracing::debug;
 use super::answers::{End, Sink, frames};
 use super::exec::{INIT_LIMIT, START_LIMIT};
 use super::ways::{Way, Ways};
+use crate::access::Whereabouts;
 use crate::context::Context;
-use crate::error::attach_refusal;
 
 /// Bytes are handed on in pieces of this size at most, so that the queues on
 /// the way hold a bounded number of them.
@@ -61,27 +61,31 @@ impl TunnelStream<'_> {
         let start = tunnel_start(first).map_err(|refusal| self.context.status(&refusal.into()))?;
         let TunnelStart { sandbox, port } = start;
         let way = self.ways.running(&self.context.caller, &sandbox).await;
-        let Way { id, attach, .. } = way.map_err(|error| self.context.status(&error))?;
-        debug!(sandbox.id = %id, port, "connecting to a port");
-        let connected = time::timeout(START_LIMIT, attach.connect(id, port)).await;
+        let Way { at, attach } = way.map_err(|error| self.context.status(&error))?;
+        debug!(sandbox.id = %at.id, port, "connecting to a port");
+        let connected = time::timeout(START_LIMIT, attach.connect(at.id, port)).await;
         let connected = connected.unwrap_or(Err(AttachError::Lost));
-        let Tunnel { input, events } = connected.map_err(|error| self.failed(error))?;
+        let Tunnel { input, events } = connected.map_err(|error| self.failed(error, &at))?;
         self.sink.send(tunnel_opened()).await;
         // Whichever ends first ends the other: a connection that has ended in
         // both directions takes nothing more.
         tokio::select! {
-            end = self.pass_on(events) => end,
+            end = self.pass_on(events, &at) => end,
             end = self.feed(frames, input) => end,
         }
     }
 
     /// Hands on what comes from the port.
-    async fn pass_on(&self, mut events: mpsc::Receiver<TunnelEvent>) -> End<pb::ConnectResponse> {
+    async fn pass_on(
+        &self,
+        mut events: mpsc::Receiver<TunnelEvent>,
+        at: &Whereabouts,
+    ) -> End<pb::ConnectResponse> {
         while let Some(event) = events.recv().await {
             match event {
                 TunnelEvent::Data(data) => self.pass_data(data).await,
                 TunnelEvent::End => self.sink.send(tunnel_end()).await,
-                TunnelEvent::Failed(error) => return Err(self.failed(error)),
+                TunnelEvent::Failed(error) => return Err(self.failed(error, at)),
             }
         }
         Ok(tunnel_closed())
@@ -114,9 +118,8 @@ impl TunnelStream<'_> {
         std::future::pending().await
     }
 
-    fn failed(&self, error: AttachError) -> Status {
-        self.context
-            .status(&attach_refusal(error, "connect").into())
+    fn failed(&self, error: AttachError, at: &Whereabouts) -> Status {
+        self.context.status(&at.refusal(error, "connect").into())
     }
 }
 

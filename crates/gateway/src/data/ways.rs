@@ -5,20 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use palisade_backend::Attach;
-use palisade_model::id::SandboxId;
-use palisade_model::sandbox::Phase;
 use palisade_model::tenant::Principal;
 
-use crate::access::{Access, Reached};
+use crate::access::{Access, Reached, Whereabouts};
 use crate::error::ApiResult;
 
 /// The way to a sandbox.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
-    /// The identity.
-    pub(super) id: SandboxId,
-    /// Where in its life it was a moment ago.
-    pub(super) phase: Phase,
+    /// Which sandbox it is, and what was known of it a moment ago.
+    pub(super) at: Whereabouts,
     /// Talks to its runner.
     pub(super) attach: Arc<dyn Attach>,
 }
@@ -52,14 +48,9 @@ impl Ways for Access {
 
 impl From<Reached> for Way {
     fn from(reached: Reached) -> Self {
-        let Reached {
-            id,
-            sandbox,
-            attach,
-        } = reached;
+        let Reached { sandbox, attach } = reached;
         Self {
-            id,
-            phase: sandbox.status.state.phase(),
+            at: Whereabouts::of(&sandbox),
             attach,
         }
     }

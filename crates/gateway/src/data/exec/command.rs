@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::super::answers::frames;
 use super::replay::Replay;
+use crate::access::Whereabouts;
 
 /// Input is handed on in pieces of this size at most, so that the queues on the
 /// way hold a bounded number of bytes.
@@ -21,6 +22,8 @@ const INPUT_BYTES_MAX: usize = 256 * 1024;
 /// A command that runs, or that ended a moment ago; killed when dropped.
 #[derive(Debug)]
 pub(in crate::data) struct Command {
+    /// Where it runs.
+    pub(super) at: Whereabouts,
     pub(super) input: Input,
     pub(super) output: Output,
 }
@@ -59,9 +62,10 @@ pub(super) enum LastWord {
 }
 
 impl Command {
-    pub(super) fn new(exec: Exec, has_terminal: bool, replay: Replay) -> Self {
+    pub(super) fn new(exec: Exec, at: Whereabouts, has_terminal: bool, replay: Replay) -> Self {
         let Exec { input, events } = exec;
         Self {
+            at,
             input: Input {
                 sender: Some(input),
                 waiting: None,

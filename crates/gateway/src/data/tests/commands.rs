@@ -209,6 +209,25 @@ async fn an_absent_sandbox_and_one_that_does_not_run_are_statuses() {
     let status = plane.run(&over, words(&["ls"])).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition);
     assert_eq!(reason(&status), "CWSANDBOX_SANDBOX_NOT_RUNNING");
+    for error in [AttachError::NotFound, AttachError::NotRunning] {
+        let ended = plane.puppet_that(Phase::Running, Some(error));
+        let status = plane.run(&ended.id, words(&["ls"])).await.unwrap_err();
+        assert_eq!(reason(&status), "CWSANDBOX_SANDBOX_NOT_RUNNING");
+        assert_eq!(fact(&status, "sandbox_id"), Some(ended.id));
+        assert_eq!(fact(&status, "status"), None, "RUNNING is over already");
+    }
+}
+
+#[tokio::test]
+async fn a_runner_that_is_away_is_named() {
+    let plane = Plane::new().await;
+    for error in [AttachError::Lost, AttachError::Draining] {
+        let hand = plane.puppet_that(Phase::Running, Some(error));
+        let status = plane.run(&hand.id, words(&["ls"])).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        assert_eq!(reason(&status), "CWSANDBOX_RUNNER_UNAVAILABLE");
+        assert_eq!(fact(&status, "runner_id").as_deref(), Some("local"));
+    }
 }
 
 #[tokio::test]
@@ -288,6 +307,40 @@ async fn a_server_that_stops_ends_its_streams_with_a_status() {
     plane.data.means.stop.cancel();
     let status = Seen::of(&mut stream.answers).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(reason(&status), "CWSANDBOX_BACKEND_UNAVAILABLE");
+    assert!(status.get_error_details().retry_info().is_some());
+}
+
+#[tokio::test]
+async fn a_deadline_kills_the_command_of_a_client_that_does_not_read() {
+    let plane = Plane::new().await;
+    let mut hand = plane.puppet();
+    let frame = pb::ExecStreamRequest {
+        request: Some(init(&hand.id, words(&["yes"]))),
+    };
+    let mut request = Request::new(tokio_stream::iter([frame]));
+    // Only the server is told.
+    request
+        .metadata_mut()
+        .insert("grpc-timeout", "1S".parse().unwrap());
+    let opened = plane.client.clone().stream_exec(request).await;
+    let mut answers = opened.unwrap().into_inner();
+    let (_, strings) = hand.exec().await;
+    strings.tell(ExecEvent::Started).await;
+    let flood = Bytes::from(vec![b'y'; 1 << 16]);
+    let killed = async {
+        while strings
+            .events
+            .send(ExecEvent::Stdout(flood.clone()))
+            .await
+            .is_ok()
+        {}
+    };
+    let killed = time::timeout(PATIENCE, killed).await;
+    killed.expect("the command is killed");
+    let status = Seen::of(&mut answers).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(reason(&status), "CWSANDBOX_COMMAND_TIMEOUT");
 }
 
 /// Reads so many bytes of output.

@@ -304,9 +304,17 @@ async fn a_log_that_is_no_longer_kept_is_told_apart_from_one_that_is_not_there_y
         (status.code(), reason(&status).as_str()),
         (Code::NotFound, "CWSANDBOX_RESOURCE_NOT_FOUND")
     );
-    let early = plane.puppet_that(Phase::Pending, Some(AttachError::NotFound));
-    let status = plane.read_log(of(&early.id)).await.unwrap_err();
-    assert_eq!(reason(&status), "CWSANDBOX_SANDBOX_NOT_RUNNING");
+    assert_eq!(fact(&status, "sandbox_id"), Some(over.id));
+    for (phase, name) in [(Phase::Creating, "CREATING"), (Phase::Pending, "PENDING")] {
+        for error in [AttachError::NotFound, AttachError::NotRunning] {
+            let early = plane.puppet_that(phase, Some(error));
+            let status = plane.read_log(of(&early.id)).await.unwrap_err();
+            assert_eq!(status.code(), Code::FailedPrecondition);
+            assert_eq!(reason(&status), "CWSANDBOX_SANDBOX_NOT_RUNNING");
+            assert_eq!(fact(&status, "sandbox_id").as_ref(), Some(&early.id));
+            assert_eq!(fact(&status, "status").as_deref(), Some(name));
+        }
+    }
 }
 
 #[tokio::test]

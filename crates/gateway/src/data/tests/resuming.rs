@@ -164,7 +164,8 @@ async fn a_stream_whose_session_went_on_elsewhere_ends() {
     let (mut stream, first) = session(&plane, &mut hand, false).await;
     let _resumed = plane.logs(resuming(&hand.id, &first.session, 0)).await;
     let (_, _log) = hand.log().await;
-    assert_eq!(stream.rest().await.unwrap_err().code(), Code::Aborted);
+    let end = stream.rest().await.unwrap().end;
+    assert_eq!(end, Some(Err("SESSION_TAKEN_OVER".to_owned())));
 }
 
 #[tokio::test]
@@ -183,6 +184,7 @@ async fn a_runner_that_is_lost_is_a_status_and_the_session_can_go_on() {
     let status = stream.rest().await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(reason(&status), "CWSANDBOX_RUNNER_UNAVAILABLE");
+    assert_eq!(fact(&status, "runner_id").as_deref(), Some("local"));
     let mut resumed = plane
         .logs(resuming(&hand.id, &first.session, first.offset))
         .await;
