@@ -213,6 +213,9 @@ pub struct Archive {
 }
 
 /// Which part of the logs to read.
+///
+/// Without an offset, a log whose beginning is no longer kept begins with the first
+/// line that is kept whole, unless all of it is the rest of one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
     /// Begin at this offset, counted in bytes from the start of the sandbox.

@@ -7,8 +7,10 @@
 //! Data is written first, then the record, so that what a record names is there.
 //!
 //! Old bytes are given up by punching holes from the front of both files, the
-//! index first. Offsets never change: a byte keeps its place for as long as it
-//! is kept. A hole reads as zeros, and no record has a zero for its kind, so that
+//! index first. The one byte before the first that is kept stays in the data
+//! file, so that a reader knows whether a line begins there; in logs of older
+//! writers it is zero, as in a hole. Offsets never change: a byte keeps its place
+//! for as long as it is kept. A hole reads as zeros, and no record has a zero for its kind, so that
 //! the first record that is kept can be found by bisection. The last record is
 //! never given up: it tells where the log ends.
 //!

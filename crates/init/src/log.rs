@@ -148,9 +148,10 @@ impl Log {
     fn punch(&self, first: Position) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         let index = fallocate(&self.index, flags, 0, first.record * RECORD_SIZE);
-        // Where there are no holes, the log grows: better than to lose its end.
-        if index.is_ok() && first.offset > 0 {
-            let _ = fallocate(&self.data, flags, 0, first.offset);
+        // One byte less: it tells whether a line begins behind it. Where there are no
+        // holes, the log grows: better than to lose its end.
+        if index.is_ok() && first.offset > 1 {
+            let _ = fallocate(&self.data, flags, 0, first.offset - 1);
         }
     }
 }

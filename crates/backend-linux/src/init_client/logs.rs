@@ -81,7 +81,7 @@ fn open(paths: &Paths, query: &LogQuery) -> Result<Position, ReadError> {
         LogQuery {
             since: Some(since), ..
         } => reader.at_time(micros(*since))?,
-        LogQuery { .. } => reader.at_start()?,
+        LogQuery { .. } => reader.at_first_line()?,
     };
     Ok(Position { reader, cursor })
 }

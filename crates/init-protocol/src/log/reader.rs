@@ -15,8 +15,11 @@ use bytes::Bytes;
 use super::{RECORD_DATA_MAX, Record, RecordKind};
 use crate::text::{Stream, UnixMicros};
 
-/// The most bytes that are looked through for line ends, from the end backwards.
-const TAIL_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The most bytes that are looked through for line ends.
+const LINES_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How often a place is looked for that the writer may give up meanwhile.
+const LOOKS_MAX: usize = 4;
 
 /// The most records that are looked through for a time.
 const RECORDS_MAX: u64 = 16 * 1024 * 1024;
@@ -136,6 +139,24 @@ impl Reader {
         Ok(Cursor::before(record))
     }
 
+    /// The first line that is kept whole, or the first byte of a log that is the rest of
+    /// one line.
+    pub fn at_first_line(&self) -> Result<Cursor, ReadError> {
+        for _ in 0..LOOKS_MAX {
+            let Bounds { first_kept, end } = self.bounds()?;
+            let begin = self.line_from(first_kept, end)?;
+            if begin == first_kept {
+                break;
+            }
+            match self.at_offset(begin) {
+                // Given up in between: then a later line is the first.
+                Err(ReadError::Gap { .. }) => {}
+                found => return found,
+            }
+        }
+        self.at_start()
+    }
+
     /// The end as it is now.
     pub fn at_end(&self) -> Result<Cursor, ReadError> {
         Ok(Cursor::before(self.count()?))
@@ -167,7 +188,7 @@ impl Reader {
         })
     }
 
-    /// The beginning of the last `lines` lines, or of what is kept of them.
+    /// The beginning of the last `lines` lines, or of those of them that are kept whole.
     ///
     /// A last line without an end counts as one.
     pub fn at_tail(&self, lines: u32) -> Result<Cursor, ReadError> {
@@ -175,18 +196,21 @@ impl Reader {
             return self.at_end();
         }
         let Bounds { first_kept, end } = self.bounds()?;
-        let floor = first_kept.max(end.saturating_sub(TAIL_BYTES_MAX));
+        let floor = first_kept.max(end.saturating_sub(LINES_BYTES_MAX));
+        let floor = self.line_from(floor, end)?;
         let offset = self.line_start(floor, end, lines)?;
         match self.at_offset(offset) {
             // Given up in between: then what is kept is less than was wanted.
-            Err(ReadError::Gap { .. }) => self.at_start(),
+            Err(ReadError::Gap { .. }) => self.at_first_line(),
             found => found,
         }
     }
 
-    /// The first bytes that were read at this instant or later.
+    /// The first bytes that were read at this instant or later, in a log that begins
+    /// with its first whole line.
     pub fn at_time(&self, since: UnixMicros) -> Result<Cursor, ReadError> {
         let count = self.count()?;
+        let begin = self.at_first_line()?;
         let mut number = self.first_record(count)?;
         if count - number > RECORDS_MAX {
             return Err(ReadError::Damaged);
@@ -202,7 +226,8 @@ impl Reader {
                 Record::decode(bytes).is_some_and(|record| record.at >= since)
             };
             if let Some(found) = records.iter().position(is_new) {
-                return Ok(Cursor::before(number + found as u64));
+                let found = Cursor::before(number + found as u64);
+                return Ok(found.not_before(begin));
             }
             if records.is_empty() {
                 break;
@@ -263,6 +288,26 @@ impl Reader {
         }
     }
 
+    /// Where the first line begins that begins at `from` or later; `from` itself if none
+    /// does before `end`.
+    fn line_from(&self, from: u64, end: u64) -> Result<u64, ReadError> {
+        let mut at = from.saturating_sub(1);
+        let last = end.min(from.saturating_add(LINES_BYTES_MAX));
+        let mut block = vec![0; BLOCK_BYTES];
+        while from > 0 && at < last {
+            // At most `BLOCK_BYTES`, and so is what a conversion that fails leaves.
+            let left = usize::try_from(last - at).unwrap_or(BLOCK_BYTES);
+            let block = &mut block[..left.min(BLOCK_BYTES)];
+            self.data.read_exact_at(block, at)?;
+            if let Some(found) = block.iter().position(|byte| *byte == b'\n') {
+                let begin = at + found as u64 + 1;
+                return Ok(Some(begin).filter(|begin| *begin < end).unwrap_or(from));
+            }
+            at += block.len() as u64;
+        }
+        Ok(from)
+    }
+
     /// Where the last `lines` lines before `end` begin, not before `floor`.
     fn line_start(&self, floor: u64, end: u64, lines: u32) -> Result<u64, ReadError> {
         let mut wanted = lines as usize;
@@ -320,6 +365,15 @@ impl Cursor {
             record,
             skip: 0,
             offset: 0,
+        }
+    }
+
+    /// The later one of two; `begin`, if both are in one record.
+    fn not_before(self, begin: Self) -> Self {
+        if self.record <= begin.record {
+            begin
+        } else {
+            self
         }
     }
 

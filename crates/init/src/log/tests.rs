@@ -85,6 +85,23 @@ fn the_oldest_bytes_are_given_up() {
 }
 
 #[test]
+fn a_line_with_which_the_log_begins_is_known_to_be_whole() {
+    const LINE: usize = 4 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, reader) = open(&folder, limits(256 * 1024, u64::MAX));
+    let mut line = vec![b'x'; LINE];
+    line[LINE - 1] = b'\n';
+    for _ in 0..500 {
+        log.append(Stream::Stdout, &line);
+    }
+    let first_kept = reader.bounds().unwrap().first_kept;
+    assert!(first_kept > 0);
+    let mut cursor = reader.at_first_line().unwrap();
+    let first = reader.next(&mut cursor, LINE).unwrap();
+    assert!(matches!(first, Some(Piece::Chunk(chunk)) if chunk.offset == first_kept));
+}
+
+#[test]
 fn the_oldest_records_are_given_up() {
     const LIMIT: u64 = 1000;
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! The log of the main process, as the host reads it.
 
-use palisade_backend::LogQuery;
+use palisade_backend::{AttachError, LogQuery};
 use palisade_backend_linux::init_client::logs;
 use tokio_util::task::TaskTracker;
 
@@ -71,4 +71,42 @@ async fn a_log_is_bounded_while_the_main_process_goes_on() {
     assert_eq!(bounds.end, 10_000_006);
     assert!(bounds.end - bounds.first_kept <= KEPT, "{bounds:?}");
     assert!(world.log().0.ends_with(b"\0\nlast\n"));
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_beginning_begins_with_a_line_and_is_resumed_to_the_byte() {
+    const LINE: u64 = 10;
+    const LINES: u64 = 200_000;
+    let mut config = shell(&format!("seq -f %09.0f {LINES}"));
+    config.limits.log_bytes = 100 * 1024;
+    let mut world = World::launch(config);
+    world.gone().await;
+    let first_kept = world.paths.open_log().unwrap().bounds().unwrap().first_kept;
+    let first_line = first_kept.next_multiple_of(LINE);
+    let whole: String = (first_line / LINE..LINES)
+        .map(|line| format!("{:09}\n", line + 1))
+        .collect();
+    let tail = |lines| LogQuery {
+        tail_lines: Some(lines),
+        ..LogQuery::default()
+    };
+    for query in [LogQuery::default(), tail(u32::MAX)] {
+        let (offset, text) = read(&world, query).await;
+        assert_eq!(offset, first_line);
+        assert!(text == whole.as_bytes());
+    }
+    let from = |offset| LogQuery {
+        from_offset: Some(offset),
+        ..LogQuery::default()
+    };
+    for skipped in [0, 3, LINE, 1_234] {
+        let (offset, text) = read(&world, from(first_line + skipped)).await;
+        assert_eq!(offset, first_line + skipped);
+        assert!(text == whole.as_bytes()[usize::try_from(skipped).unwrap()..]);
+    }
+    let tasks = TaskTracker::new();
+    let lost = logs(&world.client, &world.paths, from(first_kept - 1), &tasks).await;
+    assert!(
+        matches!(lost.unwrap_err(), AttachError::LogGap { first_kept: at } if at == first_kept)
+    );
 }

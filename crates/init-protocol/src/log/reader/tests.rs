@@ -44,14 +44,28 @@ impl Log {
         self.index.extend_from_slice(&record.encode());
     }
 
-    /// Gives up the first `records`, and their bytes.
+    /// Gives up the first `records`, and their bytes but for the last.
     fn give_up(&mut self, records: usize) {
         self.index[..records * Record::SIZE].fill(0);
         let kept = &self.index[records * Record::SIZE..];
         let first = kept.first_chunk().and_then(Record::decode);
         let offset = first.map_or(self.data.len() as u64, |record| record.offset);
-        self.data[..usize::try_from(offset).unwrap()].fill(0);
+        let kept = usize::try_from(offset).unwrap();
+        self.data[..kept.saturating_sub(1)].fill(0);
         self.pieces.drain(..records);
+    }
+
+    /// Where the first line begins that is kept whole; a log that is the rest of one
+    /// line begins where it begins.
+    fn first_line(&self) -> usize {
+        let bounds = self.reader().bounds().unwrap();
+        let kept = usize::try_from(bounds.first_kept).unwrap();
+        if kept == 0 {
+            return kept;
+        }
+        let line_end = self.data[kept - 1..].iter().position(|byte| *byte == b'\n');
+        let begin = line_end.map(|at| kept + at);
+        begin.filter(|at| *at < self.data.len()).unwrap_or(kept)
     }
 
     fn reader(&self) -> Reader {
@@ -144,7 +158,15 @@ proptest! {
     }
 
     #[test]
-    fn a_tail_is_the_last_lines_of_what_is_kept(
+    fn what_is_kept_begins_with_a_line(mut log in logs(), given_up in any::<prop::sample::Index>()) {
+        log.give_up(given_up.index(log.pieces.len().max(1)));
+        let reader = log.reader();
+        let read = text(&rest(&reader, reader.at_first_line().unwrap()));
+        prop_assert_eq!(read, &log.data[log.first_line()..]);
+    }
+
+    #[test]
+    fn a_tail_is_the_last_whole_lines_of_what_is_kept(
         mut log in logs(),
         given_up in any::<prop::sample::Index>(),
         lines in 0_u32..8,
@@ -152,7 +174,7 @@ proptest! {
         log.give_up(given_up.index(log.pieces.len().max(1)));
         let reader = log.reader();
         let tail = text(&rest(&reader, reader.at_tail(lines).unwrap()));
-        let kept = text(&log.pieces);
+        let kept = &log.data[log.first_line()..];
         let all: Vec<&[u8]> = kept.split_inclusive(|byte| *byte == b'\n').collect();
         let wanted = &all[all.len().saturating_sub(lines as usize)..];
         prop_assert_eq!(tail, wanted.concat());
@@ -167,7 +189,9 @@ proptest! {
             Piece::Chunk(Chunk { at, .. }) | Piece::Lost { at, .. } => at.0 < since,
         };
         let wanted: Vec<Piece> = log.pieces.iter().skip_while(is_old).cloned().collect();
-        prop_assert_eq!(rest(&reader, cursor), wanted);
+        let begin = log.data.len() - text(&wanted).len();
+        let wanted = &log.data[begin.max(log.first_line())..];
+        prop_assert_eq!(text(&rest(&reader, cursor)), wanted);
     }
 
     #[test]
@@ -179,6 +203,7 @@ proptest! {
         let reader = Reader::new(file(&data), file(&index));
         let cursors = [
             reader.at_start(),
+            reader.at_first_line(),
             reader.at_end(),
             reader.at_offset(offset),
             reader.at_tail(3),
@@ -190,6 +215,43 @@ proptest! {
                 pieces += 1;
                 prop_assert!(pieces <= data.len() + index.len());
             }
+        }
+    }
+}
+
+#[test]
+fn a_log_of_which_nobody_knows_whether_a_line_begins_there_begins_with_the_next() {
+    let mut log = Log::default();
+    for line in [b"one\n", b"two\n", b"six\n"] {
+        log.write(10, Stream::Stdout, line);
+    }
+    log.give_up(1);
+    let read = |log: &Log| {
+        let reader = log.reader();
+        text(&rest(&reader, reader.at_first_line().unwrap()))
+    };
+    assert_eq!(read(&log), b"two\nsix\n");
+    // As an older writer left it.
+    log.data[3] = 0;
+    assert_eq!(read(&log), b"six\n");
+}
+
+#[test]
+fn a_line_that_is_longer_than_what_is_kept_is_not_given_up_for_its_beginning() {
+    for end in [&b""[..], b"\n"] {
+        let mut log = Log::default();
+        log.write(10, Stream::Stdout, b"one lo");
+        log.write(20, Stream::Stdout, b"ng line");
+        log.write(30, Stream::Stdout, &[b" without an end", end].concat());
+        log.give_up(1);
+        let reader = log.reader();
+        let kept = [b"ng line without an end", end].concat();
+        for cursor in [
+            reader.at_first_line(),
+            reader.at_tail(5),
+            reader.at_time(UnixMicros(5)),
+        ] {
+            assert_eq!(text(&rest(&reader, cursor.unwrap())), kept);
         }
     }
 }
@@ -309,6 +371,7 @@ fn a_file_of_nothing_but_holes_costs_no_time() {
     assert_eq!(reader.bounds().unwrap(), empty);
     for cursor in [
         reader.at_start(),
+        reader.at_first_line(),
         reader.at_tail(9),
         reader.at_time(UnixMicros(0)),
     ] {
