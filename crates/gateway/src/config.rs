@@ -30,6 +30,8 @@ pub struct GatewayConfig {
     pub snapshots: Option<SnapshotSettings>,
     /// How often old records and lost sandboxes are looked for.
     pub upkeep_period: Duration,
+    /// How often the tokens of open streams are looked at again.
+    pub tokens_checked: Duration,
     /// How long a command waits for a client that does not read its output. Until
     /// then it is only slowed down, and nothing is lost.
     pub unread_max: Duration,
@@ -80,6 +82,7 @@ impl Default for GatewayConfig {
             lost_after: Duration::from_mins(5),
             snapshots: None,
             upkeep_period: Duration::from_secs(30),
+            tokens_checked: Duration::from_secs(5),
             unread_max: Duration::from_mins(10),
             exec_sessions: SessionLimits::default(),
             secrets: SecretSettings::default(),

@@ -23,6 +23,7 @@ use crate::config::SessionLimits;
 use crate::error::ApiResult;
 use crate::gateway::MESSAGE_BYTES_MAX;
 use crate::tools::Tools;
+use crate::visits::{Visits, shown_out};
 
 mod answers;
 mod deadline;
@@ -68,6 +69,7 @@ pub(crate) struct DataPlane {
 struct Means {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    visits: Visits,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// How long a call may take that does not say itself.
@@ -81,10 +83,11 @@ struct Means {
 }
 
 impl DataPlane {
-    pub(crate) fn new(tools: &Tools, access: Access) -> Self {
+    pub(crate) fn new(tools: &Tools, access: Access, visits: Visits) -> Self {
         let means = Means {
             clock: tools.clock.clone(),
             ids: tools.ids.clone(),
+            visits,
             tasks: tools.tasks.clone(),
             stop: tools.stop.clone(),
             call_time: tools.config.call_time,
@@ -131,7 +134,11 @@ impl DataPlane {
         deadline: Option<Duration>,
     ) -> ApiResult<pb::ExecSandboxResponse> {
         let _seat = self.room.take(&caller.organization)?;
-        run::run(&self.means, &*self.ways, caller, (request, deadline)).await
+        let visit = self.means.visits.begin(caller.token);
+        tokio::select! {
+            done = run::run(&self.means, &*self.ways, caller, (request, deadline)) => done,
+            () = visit.over() => Err(shown_out().into()),
+        }
     }
 
     /// Writes a file.

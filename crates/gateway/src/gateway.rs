@@ -48,6 +48,7 @@ use crate::service::{Admission, Discovery, Repeats, SandboxService, SecretStores
 use crate::snapshots::{SnapshotUpkeep, Snapshots};
 use crate::tools::Tools;
 use crate::upkeep::Upkeep;
+use crate::visits::{Doorkeeper, Visits};
 
 /// The largest message in either direction.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
@@ -77,6 +78,7 @@ pub struct Gateway {
     queue: Queue,
     health: HealthReporter,
     snapshots: Snapshots,
+    doorkeeper: Doorkeeper,
     router: Router,
     rest: Router,
 }
@@ -181,7 +183,12 @@ impl Gateway {
             repeats: Repeats::default(),
         };
         let (health, health_service) = health_reporter();
-        let (router, rest) = routers(admission, gate);
+        let doorkeeper = Doorkeeper {
+            tools: tools.clone(),
+            gate: gate.clone(),
+            visits: Visits::default(),
+        };
+        let (router, rest) = routers(admission, gate, doorkeeper.visits.clone());
         let router = router.merge(open_routes(health_service));
         Self {
             tools,
@@ -192,6 +199,7 @@ impl Gateway {
             queue,
             health,
             snapshots,
+            doorkeeper,
             router,
             rest,
         }
@@ -229,6 +237,7 @@ impl Gateway {
             queue: _,
             health,
             snapshots,
+            doorkeeper,
             router: _,
             rest: _,
         } = self;
@@ -240,6 +249,7 @@ impl Gateway {
             hub,
         };
         tasks.spawn(upkeep.run());
+        tasks.spawn(doorkeeper.run());
         if snapshots.settings().is_ok() {
             tasks.spawn(SnapshotUpkeep(snapshots).run());
         }
@@ -283,7 +293,7 @@ async fn tell_health(health: HealthReporter, progress: Progress, stop: Cancellat
 }
 
 /// The services that ask who is calling, and those of them that REST has too.
-fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
+fn routers(admission: Admission, gate: Gate, visits: Visits) -> (Router, Router) {
     let tools = admission.tools.clone();
     let hub = admission.hub.clone();
     let snapshots = admission.snapshots.clone();
@@ -292,7 +302,7 @@ fn routers(admission: Admission, gate: Gate) -> (Router, Router) {
         hub: hub.clone(),
     };
     let access = Access::new(tools.clone(), hub.clone());
-    let data = DataPlane::new(&tools, access.clone());
+    let data = DataPlane::new(&tools, access.clone(), visits);
     let stores = SecretStores::new(tools.secrets.clone());
     let sandboxes = SandboxService::new(admission, access, data.clone());
     let guard = Guard::new(&tools, gate.clone());

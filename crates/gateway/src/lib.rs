@@ -26,6 +26,7 @@ mod service;
 mod snapshots;
 mod tools;
 mod upkeep;
+mod visits;
 
 pub use config::{GatewayConfig, SessionLimits};
 pub use gateway::{Gateway, LiveView, TaskError};

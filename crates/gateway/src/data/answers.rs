@@ -20,6 +20,7 @@ use tonic::Status;
 
 use super::deadline;
 use crate::context::Context as Call;
+use crate::visits::{Visit, shown_out};
 
 /// Answers that may wait for the client to read.
 const ANSWERS_MAX: usize = 4;
@@ -39,6 +40,8 @@ pub(super) type End<T> = Result<T, Status>;
 pub(super) struct Bounds<'a> {
     /// The call that the stream answers.
     pub(super) call: &'a Call,
+    /// Over when the token of the call holds no more.
+    pub(super) visit: &'a Visit,
     /// When the client stops waiting.
     pub(super) deadline: Option<time::Instant>,
     /// What is said when the deadline passes.
@@ -52,6 +55,7 @@ impl Bounds<'_> {
         let refusal = tokio::select! {
             biased;
             () = self.stop.cancelled() => stopping(),
+            () = self.visit.over() => shown_out(),
             () = deadline::reached(self.deadline) => (self.late)(),
         };
         self.call.status(&refusal.into())
@@ -180,6 +184,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::visits::Visits;
 
     fn call() -> Call {
         Call {
@@ -203,6 +208,7 @@ mod tests {
         ) {
             let bounds = Bounds {
                 call: &call(),
+                visit: &Visits::default().begin(call().caller.token),
                 deadline,
                 late: too_late,
                 stop,

@@ -94,6 +94,7 @@ impl DataPlane {
             departure,
         } = caller;
         let seat = self.seat(&context)?;
+        let visit = self.means.visits.begin(context.caller.token);
         let (sink, answers) = answers();
         let plane = self.clone();
         let task = async move {
@@ -109,6 +110,7 @@ impl DataPlane {
             let work = Box::pin(stream.serve(frames, &mut slot));
             let bounds = Bounds {
                 call: &context,
+                visit: &visit,
                 deadline,
                 late: ran_too_long,
                 stop: &plane.means.stop,
@@ -116,7 +118,9 @@ impl DataPlane {
             let end = sink.carry_out(&bounds, work).await;
             match (end, slot) {
                 (None, Some(kept)) if departure.how() == Left::Cut => {
-                    plane.exec_sessions.park(kept, deadline, &plane.means);
+                    plane
+                        .exec_sessions
+                        .park(kept, visit, deadline, &plane.means);
                 }
                 (None, _) => {}
                 (Some(end), kept) => {
@@ -183,6 +187,7 @@ impl DataPlane {
             context, deadline, ..
         } = caller;
         let seat = self.seat(&context)?;
+        let visit = self.means.visits.begin(context.caller.token);
         let (sink, answers) = answers();
         let plane = self.clone();
         let task = async move {
@@ -190,6 +195,7 @@ impl DataPlane {
             let work = serve(&plane, &context, &sink);
             let bounds = Bounds {
                 call: &context,
+                visit: &visit,
                 deadline,
                 late: too_late,
                 stop: &plane.means.stop,

@@ -45,6 +45,7 @@ use crate::access::Whereabouts;
 use crate::config::SessionLimits;
 use crate::context::Context;
 use crate::error::ApiResult;
+use crate::visits::Visits;
 
 mod calls;
 mod commands;
@@ -164,6 +165,7 @@ impl Plane {
         let means = Means {
             clock: Arc::new(TestClock(time::Instant::now())),
             ids: Arc::new(TestIds),
+            visits: Visits::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             call_time: PATIENCE,

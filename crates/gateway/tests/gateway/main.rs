@@ -24,6 +24,7 @@ mod replacing;
 mod rest;
 mod rest_client;
 mod restarting;
+mod revoking;
 mod rig;
 mod scene;
 mod secrets;

@@ -218,7 +218,29 @@ impl Stage {
         self.grant(grant).await
     }
 
+    /// A token for the usual user of acme that expires after a while.
+    pub(crate) async fn token_for(&self, time: Duration) -> PresentedToken {
+        let grant = Grant::Caller {
+            organization: parsed("acme"),
+            user: parsed("ada"),
+            role: Role::SandboxUser,
+        };
+        let expires_at = self.clock.now().saturating_add(time);
+        self.grant_until(grant, Some(expires_at)).await
+    }
+
+    /// Takes a token of acme away, as somebody does who has the store and no gateway.
+    pub(crate) async fn revoke(&self, token: &PresentedToken) {
+        let organization = parsed("acme");
+        let revoked = self.store.revoke_token(&organization, token.id());
+        revoked.await.unwrap();
+    }
+
     async fn grant(&self, grant: Grant) -> PresentedToken {
+        self.grant_until(grant, None).await
+    }
+
+    async fn grant_until(&self, grant: Grant, expires_at: Option<Timestamp>) -> PresentedToken {
         let token = PresentedToken::new(TokenId::new(self.ids.uuid()), self.ids.secret());
         let record = TokenRecord {
             id: token.id(),
@@ -226,7 +248,7 @@ impl Stage {
             grant,
             description: String::new(),
             created_at: self.clock.now(),
-            expires_at: None,
+            expires_at,
         };
         self.store.create_token(record).await.unwrap();
         token

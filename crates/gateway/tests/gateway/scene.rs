@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use palisade_gateway::GatewayConfig;
+use palisade_model::token::PresentedToken;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::exec_stream_request::Request as ExecFrame;
 use palisade_wire::proto::v1beta2::exec_stream_response::Response as Answer;
@@ -73,8 +74,21 @@ impl Scene {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let token = self.stage.token("acme").await;
+        self.elsewhere_by(&token, client)
+    }
+
+    /// The same, with this token.
+    pub(crate) fn elsewhere_by<F>(
+        &self,
+        token: &PresentedToken,
+        client: impl FnOnce(Streams) -> F + Send + 'static,
+    ) -> Runtime
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let process = Runtime::new().unwrap();
-        let bearer = bearer(&self.stage).await;
+        let bearer = bearer_of(token);
         let address = self.gateway.address;
         process.spawn(async move { client(connect_to(address, bearer).await).await });
         process
@@ -154,9 +168,17 @@ pub(crate) async fn connect(stage: &Stage, gateway: &GatewayProcess) -> Streams 
     connect_to(gateway.address, bearer(stage).await).await
 }
 
+/// A client with this token, over a connection of its own.
+pub(crate) async fn connect_by(gateway: &GatewayProcess, token: &PresentedToken) -> Streams {
+    connect_to(gateway.address, bearer_of(token)).await
+}
+
 async fn bearer(stage: &Stage) -> Bearer {
-    let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
-    Bearer(bearer.parse().unwrap())
+    bearer_of(&stage.token("acme").await)
+}
+
+fn bearer_of(token: &PresentedToken) -> Bearer {
+    Bearer(format!("Bearer {}", token.reveal()).parse().unwrap())
 }
 
 async fn connect_to(address: SocketAddr, bearer: Bearer) -> Streams {
@@ -179,11 +201,14 @@ pub(crate) struct Answers(pub(crate) Streaming<pb::ExecStreamResponse>);
 
 impl Answers {
     pub(crate) async fn next(&mut self) -> Option<Answer> {
+        self.told().await.unwrap()
+    }
+
+    /// The next answer, or the status with which the stream ends.
+    pub(crate) async fn told(&mut self) -> Result<Option<Answer>, Status> {
         let answer = time::timeout(PATIENCE, self.0.message()).await;
-        answer
-            .expect("the stream goes on or ends")
-            .unwrap()?
-            .response
+        let answer = answer.expect("the stream goes on or ends")?;
+        Ok(answer.and_then(|answer| answer.response))
     }
 
     /// The session of a command that began.

@@ -40,6 +40,7 @@ use super::command::Command;
 use super::replay::Replay;
 use crate::config::SessionLimits;
 use crate::hex::hex;
+use crate::visits::Visit;
 
 /// How long the owner of a command may take to give it up.
 const HANDOVER_LIMIT: Duration = Duration::from_secs(5);
@@ -242,8 +243,14 @@ impl ExecSessions {
     }
 
     /// Keeps a command whose client was cut off, for as long as it may come
-    /// back, and no longer than it would have waited itself.
-    pub(in crate::data) fn park(&self, kept: Kept, deadline: Option<Instant>, means: &Means) {
+    /// back, and no longer than it would have waited itself or its token holds.
+    pub(in crate::data) fn park(
+        &self,
+        kept: Kept,
+        visit: Visit,
+        deadline: Option<Instant>,
+        means: &Means,
+    ) {
         let until = Instant::now() + self.limits.kept;
         let until = deadline.map_or(until, |deadline| deadline.min(until));
         if !kept.command.output.is_announced || self.limits.kept.is_zero() {
@@ -253,7 +260,7 @@ impl ExecSessions {
             debug!(sandbox.id = %kept.sandbox, "no room to keep a command without a client");
             return;
         };
-        let keeper = keep(kept, place, until, means.clone());
+        let keeper = keep(kept, (place, visit), until, means.clone());
         means.tasks.spawn(keeper.in_current_span());
     }
 
@@ -302,7 +309,7 @@ impl ExecSessions {
 
 /// Owns a command that has no client, until another stream wants it or its time
 /// is over; then the command is dropped, which kills it.
-async fn keep(kept: Kept, place: Place, until: Instant, means: Means) {
+async fn keep(kept: Kept, (place, visit): (Place, Visit), until: Instant, means: Means) {
     let left_at = Instant::now();
     let Kept {
         mut command,
@@ -315,6 +322,7 @@ async fn keep(kept: Kept, place: Place, until: Instant, means: Means) {
         biased;
         () = held.asked() => held.give(Handed { command, left_at }),
         () = means.stop.cancelled() => {}
+        () = visit.over() => {}
         () = time::sleep_until(until) => {
             debug!(sandbox.id = %sandbox, "nobody came back for a command; killing it");
         }

@@ -145,6 +145,7 @@ pub(super) fn plane_with(known: Arc<Known>) -> DataPlane {
     let means = Means {
         clock: Arc::new(TestClock(time::Instant::now())),
         ids: Arc::new(TestIds),
+        visits: Visits::default(),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         call_time: PATIENCE,

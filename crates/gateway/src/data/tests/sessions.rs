@@ -386,6 +386,17 @@ async fn the_deadline_of_a_client_that_was_cut_off_still_kills_its_command() {
 }
 
 #[tokio::test]
+async fn a_command_without_a_client_is_killed_with_the_token_of_who_began_it() {
+    let plane = Plane::new().await;
+    let worn = plane.worn().await;
+    worn.cable.cut();
+    plane.wait_until_parked(&worn.hand.id, 1).await;
+    plane.data.means.visits.end(context("acme").caller.token);
+    killed(&worn.strings).await;
+    plane.wait_until_parked(&worn.hand.id, 0).await;
+}
+
+#[tokio::test]
 async fn a_server_that_stops_keeps_no_command() {
     let plane = Plane::new().await;
     let worn = plane.worn().await;
