@@ -1,15 +1,17 @@
 //! What changed in an organization since somebody looked, for those who watch.
 //!
-//! The feed of the store tells what to read again and never skips anything. Here
-//! it is cut down to one organization, and to what that organization can read.
-//! A watcher holds nothing here between two calls: a place in the feed is all
-//! that it needs, and any control plane over the same store takes it.
+//! The feed of an organization in the store tells what to read again and never skips
+//! anything. Here it is cut down to what that organization can read. A watcher holds
+//! nothing here between two calls: a place in that feed is all that it needs, and any
+//! control plane over the same store takes it.
+//!
+//! Invariant: no answer says anything of what others do. Their changes end no wait and
+//! move no place.
 
 use std::time::Duration;
 
-use palisade_model::name::OrganizationId;
 use palisade_model::tenant::Principal;
-use palisade_store::{Change, FeedError, PageSize, Sequence, Subject};
+use palisade_store::{FeedError, OwnChange, PageSize, Place, Subject};
 use palisade_wire::rest::{ChangedKind, ChangedObject, ListChangesAnswer};
 use tokio::time::Instant;
 
@@ -22,38 +24,46 @@ impl ControlPlane {
     pub(crate) async fn changes(
         &self,
         caller: &Principal,
-        after: Option<Sequence>,
+        after: Option<Place>,
         limit: Duration,
     ) -> ApiResult<ListChangesAnswer> {
+        let (store, organization) = (&self.store, &caller.organization);
         let Some(after) = after else {
-            return Ok(answer(self.store.head().await?, false, Vec::new()));
+            let head = store.head_of(organization).await?;
+            return Ok(answer(head, false, Vec::new()));
         };
         let deadline = Instant::now() + limit;
         let mut place = after;
+        // Of all organizations, and taken before looking: what comes later is not missed.
+        let mut looked_at = store.head().await?;
         loop {
-            let page = match self.store.changes_after(place, PageSize::MAX).await {
+            let page = match store.changes_of(organization, place, PageSize::MAX).await {
                 Ok(page) => page,
                 Err(FeedError::CursorTooOld | FeedError::CursorUnknown) => {
-                    return Ok(answer(self.store.head().await?, true, Vec::new()));
+                    let head = store.head_of(organization).await?;
+                    return Ok(answer(head, true, Vec::new()));
                 }
                 Err(FeedError::Fault(fault)) => return Err(fault.into()),
             };
-            place = page.last().map_or(place, |change| change.sequence);
-            let told = told(&page, &caller.organization);
+            place = page.last().map_or(place, |change| change.place);
+            let told = told(&page);
             let left = deadline.saturating_duration_since(Instant::now());
             if !told.is_empty() || left.is_zero() || self.stop.is_cancelled() {
                 return Ok(answer(place, false, told));
             }
-            // With more behind it, this returns at once.
-            let wait = self.store.wait_for_change(place, left);
+            if !page.is_empty() {
+                // There may be more behind it.
+                continue;
+            }
+            let wait = store.wait_for_change(looked_at, left);
             if let Some(waited) = self.stop.run_until_cancelled(wait).await {
-                waited?;
+                looked_at = waited?;
             }
         }
     }
 }
 
-fn answer(place: Sequence, is_gap: bool, changes: Vec<ChangedObject>) -> ListChangesAnswer {
+fn answer(place: Place, is_gap: bool, changes: Vec<ChangedObject>) -> ListChangesAnswer {
     ListChangesAnswer {
         place: place.to_string(),
         is_gap,
@@ -63,12 +73,9 @@ fn answer(place: Sequence, is_gap: bool, changes: Vec<ChangedObject>) -> ListCha
 
 /// What an organization hears of changes: each object once, in the order of its
 /// first change.
-fn told(changes: &[Change], organization: &OrganizationId) -> Vec<ChangedObject> {
+fn told(changes: &[OwnChange]) -> Vec<ChangedObject> {
     let mut told: Vec<ChangedObject> = Vec::new();
     for change in changes {
-        if change.organization != *organization {
-            continue;
-        }
         let (kind, id) = match change.subject {
             Subject::Profile(id) => (ChangedKind::Profile, id.to_string()),
             Subject::Runner(uid) => (ChangedKind::Runner, uid.to_string()),

@@ -38,8 +38,16 @@ impl Sequence {
     pub const START: Self = Self(0);
 }
 
+/// A place in the feed of one organization: all that changed of its own, up to and
+/// including one change.
+///
+/// It counts the changes of that organization alone, so that whoever is given one
+/// learns nothing of what others do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place(pub(crate) u64);
+
 /// As text, for somebody who keeps a place and gives it back.
-impl fmt::Display for Sequence {
+impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
@@ -48,15 +56,15 @@ impl fmt::Display for Sequence {
 /// The text is no place in a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a place that was handed out")]
-pub struct BadSequence;
+pub struct BadPlace;
 
-impl FromStr for Sequence {
-    type Err = BadSequence;
+impl FromStr for Place {
+    type Err = BadPlace;
 
-    fn from_str(text: &str) -> Result<Self, BadSequence> {
+    fn from_str(text: &str) -> Result<Self, BadPlace> {
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|_| is_number);
-        number.map(Self).ok_or(BadSequence)
+        number.map(Self).ok_or(BadPlace)
     }
 }
 
@@ -67,6 +75,15 @@ pub struct Change {
     pub sequence: Sequence,
     /// Whose it is.
     pub organization: OrganizationId,
+    /// What to read again.
+    pub subject: Subject,
+}
+
+/// That something of an organization changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnChange {
+    /// Its place in the feed of the organization.
+    pub place: Place,
     /// What to read again.
     pub subject: Subject,
 }
@@ -99,6 +116,9 @@ pub enum Subject {
 /// * A place that is older than what is kept, or that this store never handed
 ///   out, is refused: whoever holds it must build its picture anew.
 /// * Pruning keeps as many of the newest changes as were asked for.
+/// * The feed of an organization holds its changes alone, in the same order. Its
+///   places are moved by nothing that others do, and are refused only if changes of
+///   the organization behind them were forgotten.
 #[async_trait]
 pub trait Changes: Debug + Send + Sync + 'static {
     /// The place behind the last change.
@@ -110,6 +130,18 @@ pub trait Changes: Debug + Send + Sync + 'static {
         after: Sequence,
         limit: PageSize,
     ) -> Result<Vec<Change>, FeedError>;
+
+    /// The place behind the last change of an organization.
+    async fn head_of(&self, organization: &OrganizationId) -> Result<Place, Fault>;
+
+    /// Returns the changes of an organization behind a place, the oldest first;
+    /// empty at its head.
+    async fn changes_of(
+        &self,
+        organization: &OrganizationId,
+        after: Place,
+        limit: PageSize,
+    ) -> Result<Vec<OwnChange>, FeedError>;
 
     /// Waits until there is a change behind `after`, and at most for `limit`;
     /// returns the head.

@@ -179,6 +179,8 @@ macro_rules! conformance_tests {
             what_was_refused_or_changed_nothing_is_not_in_the_feed,
             the_feed_is_followed_from_any_place_in_order,
             a_place_that_was_pruned_is_refused,
+            the_feed_of_an_organization_is_moved_by_nobody_else,
+            the_feed_of_an_organization_has_a_gap_only_where_its_own_was_pruned,
             a_place_that_was_never_handed_out_is_refused,
             pruning_keeps_the_newest,
             waiting_wakes_at_once_for_a_change_of_this_process,

@@ -24,7 +24,7 @@ mod sqlite;
 mod store;
 mod token;
 
-pub use change::{BadSequence, Change, Changes, FeedError, Sequence, Subject};
+pub use change::{BadPlace, Change, Changes, FeedError, OwnChange, Place, Sequence, Subject};
 pub use error::{Cause, Fault, GetError};
 pub use organization::{CreateOrganizationError, Organizations, UpdateQuotaError};
 pub use page::{Page, PageRequest, PageSize};

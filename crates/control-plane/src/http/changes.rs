@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use palisade_store::Sequence;
+use palisade_store::Place;
 
 use super::auth::Reader;
 use super::params::Params;
@@ -26,7 +26,7 @@ async fn list(
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["after", "waitSeconds"])?;
-    let after = known.parsed::<Sequence>("after")?;
+    let after = known.parsed::<Place>("after")?;
     let seconds = known.parsed::<u32>("waitSeconds")?.unwrap_or_default();
     let limit = Duration::from_secs(seconds.min(WAIT_SECONDS_MAX).into());
     let answer = plane.changes(&caller, after, limit).await?;

@@ -65,7 +65,32 @@ async fn nobody_hears_of_another_organization() {
     let begun = other.get(CHANGES).await.ok();
     profiles::make(&admin, "web").await;
     let told = other.get(&after(&begun, 1)).await.ok();
-    assert_eq!(told["changes"], json!([]));
+    assert_eq!(told, begun);
+    // Not by how far the place moved, nor by what was forgotten.
+    plane.store.prune_changes(1).await.unwrap();
+    assert_eq!(other.get(&after(&begun, 0)).await.ok(), begun);
+    assert_eq!(other.get(CHANGES).await.ok(), begun);
+}
+
+#[tokio::test]
+async fn a_wait_is_ended_by_a_change_of_one_s_own_behind_those_of_others() {
+    let plane = Plane::start().await;
+    let admin = plane.admin().await;
+    let other = plane.caller("other", Role::SandboxAdmin).await;
+    let begun = other.get(CHANGES).await.ok();
+    let path = after(&begun, 25);
+    let changes = async {
+        for name in ["one", "two", "three"] {
+            profiles::make(&admin, name).await;
+        }
+        profiles::make(&other, "web").await
+    };
+    let (told, made) = tokio::join!(time::timeout(PATIENCE, other.get(&path)), changes);
+    let told = told.unwrap().ok();
+    assert_eq!(
+        told["changes"],
+        json!([{ "kind": "profile", "id": made["id"] }])
+    );
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use palisade_model::name::OrganizationId;
 use palisade_model::quota::Quota;
 use palisade_model::sandbox::{State, StopWish};
 use tokio::time::{self, Instant};
@@ -17,7 +18,7 @@ use super::fixture::{
 use crate::profile::ProfileUpdate;
 use crate::runner::RunnerUpdate;
 use crate::sandbox::StatusChange;
-use crate::{FeedError, PageSize, Sequence, Store, Subject};
+use crate::{FeedError, PageSize, Place, Sequence, Store, Subject};
 
 /// Longer than any wait takes that is not broken.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -206,6 +207,70 @@ pub async fn pruning_keeps_the_newest(harness: &mut dyn Harness) {
         let left = store.changes_after(after, PageSize::MAX).await.unwrap();
         assert_eq!(left, everything[place..], "keep {keep}");
     }
+}
+
+async fn own_after(store: &dyn Store, organization: &OrganizationId, after: Place) -> Vec<Subject> {
+    let changes = store.changes_of(organization, after, PageSize::MAX).await;
+    let changes = changes.unwrap();
+    changes.iter().map(|change| change.subject).collect()
+}
+
+pub async fn the_feed_of_an_organization_is_moved_by_nobody_else(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let unborn = "unborn".parse().unwrap();
+    let nowhere = store.head_of(&unborn).await.unwrap();
+    assert_eq!(own_after(&*store, &unborn, nowhere).await, []);
+    let (acme, other) = (
+        organization(&*store, "acme").await,
+        organization(&*store, "other").await,
+    );
+    let begun = store.head_of(&acme).await.unwrap();
+    let first = profile(&*store, &acme, "a").await;
+    let between = store.head_of(&acme).await.unwrap();
+    for name in ["a", "b", "c"] {
+        profile(&*store, &other, name).await;
+        assert_eq!(store.head_of(&acme).await.unwrap(), between);
+    }
+    let second = profile(&*store, &acme, "b").await;
+    let expected = [Subject::Profile(first.id), Subject::Profile(second.id)];
+    assert_eq!(own_after(&*store, &acme, begun).await, expected);
+    assert_eq!(own_after(&*store, &acme, between).await, expected[1..]);
+    let head = store.head_of(&acme).await.unwrap();
+    // As far from one another as if nobody else were there.
+    assert_eq!(head.0 - between.0, between.0 - begun.0);
+    let few = store.changes_of(&acme, begun, PageSize::clamped(1)).await;
+    assert_eq!(few.unwrap()[0].place, between);
+    let ahead = store.changes_of(&acme, Place(head.0 + 1), PageSize::MAX);
+    let ahead = ahead.await;
+    assert!(matches!(ahead, Err(FeedError::CursorUnknown)), "{ahead:?}");
+}
+
+pub async fn the_feed_of_an_organization_has_a_gap_only_where_its_own_was_pruned(
+    harness: &mut dyn Harness,
+) {
+    let store = harness.store();
+    let (acme, other) = (
+        organization(&*store, "acme").await,
+        organization(&*store, "other").await,
+    );
+    let begun = store.head_of(&acme).await.unwrap();
+    profile(&*store, &acme, "a").await;
+    let seen = store.head_of(&acme).await.unwrap();
+    for name in ["a", "b", "c"] {
+        profile(&*store, &other, name).await;
+    }
+    store.prune_changes(2).await.unwrap();
+    harness.crash_and_reopen().await;
+    let store = harness.store();
+    let gap = store.changes_of(&acme, begun, PageSize::MAX).await;
+    assert!(matches!(gap, Err(FeedError::CursorTooOld)), "{gap:?}");
+    assert_eq!(store.head_of(&acme).await.unwrap(), seen);
+    assert_eq!(own_after(&*store, &acme, seen).await, []);
+    let later = profile(&*store, &acme, "b").await;
+    assert_eq!(
+        own_after(&*store, &acme, seen).await,
+        [Subject::Profile(later.id)]
+    );
 }
 
 pub async fn waiting_wakes_at_once_for_a_change_of_this_process(harness: &mut dyn Harness) {

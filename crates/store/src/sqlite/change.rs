@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use palisade_model::name::OrganizationId;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use tokio::time::{self, Instant};
 
 use super::{Columns as _, SqliteStore, fault};
-use crate::change::{Change, Changes, FeedError, Sequence, Subject};
+use crate::change::{Change, Changes, FeedError, OwnChange, Place, Sequence, Subject};
 use crate::error::Fault;
 use crate::form::Unreadable;
 use crate::page::PageSize;
@@ -16,7 +17,15 @@ use crate::page::PageSize;
 const ENDS: &str = "SELECT head, pruned FROM feed WHERE one = 1";
 const AFTER: &str = "SELECT sequence, organization, subject, subject_id FROM changes
     WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+const ENDS_OF: &str = "SELECT head, pruned FROM organization_feeds WHERE organization = $1";
+const AFTER_OF: &str = "SELECT place, subject, subject_id FROM changes
+    WHERE organization = $1 AND place > $2 ORDER BY place LIMIT $3";
 const FORGET: &str = "DELETE FROM changes WHERE sequence <= $1";
+const NOTE_PRUNED_OF: &str = "UPDATE organization_feeds SET pruned = forgotten.place
+    FROM (SELECT organization, max(place) AS place FROM changes
+        WHERE sequence <= $1 GROUP BY organization) AS forgotten
+    WHERE forgotten.organization = organization_feeds.organization
+        AND forgotten.place > organization_feeds.pruned";
 const NOTE_PRUNED: &str = "UPDATE feed SET pruned = $1 WHERE one = 1";
 
 /// How often other processes are looked after. Half of what is promised, so
@@ -53,6 +62,36 @@ impl Changes for SqliteStore {
         Ok(rows.iter().map(change).collect::<Result<_, _>>()?)
     }
 
+    async fn head_of(&self, organization: &OrganizationId) -> Result<Place, Fault> {
+        let mut read = self.read().await?;
+        let (head, _) = ends_of(&mut read, organization).await?;
+        Ok(head)
+    }
+
+    async fn changes_of(
+        &self,
+        organization: &OrganizationId,
+        after: Place,
+        limit: PageSize,
+    ) -> Result<Vec<OwnChange>, FeedError> {
+        let mut read = self.read().await?;
+        let (head, pruned) = ends_of(&mut read, organization).await?;
+        if after > head {
+            return Err(FeedError::CursorUnknown);
+        }
+        if after < pruned {
+            return Err(FeedError::CursorTooOld);
+        }
+        let rows = sqlx::query(AFTER_OF)
+            .bind(organization.as_str())
+            .bind(i64::try_from(after.0).unwrap_or(i64::MAX))
+            .bind(i64::try_from(limit.get()).unwrap_or(i64::MAX))
+            .fetch_all(&mut *read)
+            .await
+            .map_err(fault)?;
+        Ok(rows.iter().map(own_change).collect::<Result<_, _>>()?)
+    }
+
     async fn wait_for_change(&self, after: Sequence, limit: Duration) -> Result<Sequence, Fault> {
         let deadline = Instant::now().checked_add(limit);
         let mut changes = self.writer.head.subscribe();
@@ -79,7 +118,8 @@ impl Changes for SqliteStore {
         if forget <= number(pruned) {
             return Ok(());
         }
-        for statement in [FORGET, NOTE_PRUNED] {
+        // What is forgotten of each organization is counted while it is there.
+        for statement in [NOTE_PRUNED_OF, FORGET, NOTE_PRUNED] {
             let query = sqlx::query(statement).bind(forget);
             query.execute(write.connection()).await.map_err(fault)?;
         }
@@ -94,21 +134,47 @@ async fn ends(connection: &mut SqliteConnection) -> Result<(Sequence, Sequence),
     Ok((sequence(&row, "head")?, sequence(&row, "pruned")?))
 }
 
+/// The same of one organization; one that never changed has nothing behind it.
+async fn ends_of(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+) -> Result<(Place, Place), Fault> {
+    let query = sqlx::query(ENDS_OF).bind(organization.as_str());
+    let row = query.fetch_optional(connection).await.map_err(fault)?;
+    match row {
+        Some(row) => Ok((place(&row, "head")?, place(&row, "pruned")?)),
+        None => Ok((Place(0), Place(0))),
+    }
+}
+
 fn number(sequence: Sequence) -> i64 {
     i64::try_from(sequence.0).unwrap_or(i64::MAX)
 }
 
 fn sequence(row: &SqliteRow, column: &'static str) -> Result<Sequence, Fault> {
+    counted(row, column).map(Sequence)
+}
+
+fn place(row: &SqliteRow, column: &'static str) -> Result<Place, Fault> {
+    counted(row, column).map(Place)
+}
+
+fn counted(row: &SqliteRow, column: &'static str) -> Result<u64, Fault> {
     let number = u64::try_from(row.number(column)?);
-    number
-        .map(Sequence)
-        .map_err(|_| Unreadable::new("column", column).into())
+    number.map_err(|_| Unreadable::new("column", column).into())
 }
 
 fn change(row: &SqliteRow) -> Result<Change, Fault> {
     Ok(Change {
         sequence: sequence(row, "sequence")?,
         organization: row.parsed("organization")?,
+        subject: subject(row)?,
+    })
+}
+
+fn own_change(row: &SqliteRow) -> Result<OwnChange, Fault> {
+    Ok(OwnChange {
+        place: place(row, "place")?,
         subject: subject(row)?,
     })
 }

@@ -11,7 +11,7 @@ use super::fault::fault;
 use crate::error::Fault;
 
 /// The steps, the first of which makes version 1.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_drain.sql"),
     include_str!("migrations/0003_quota.sql"),
@@ -19,6 +19,7 @@ const STEPS: [&str; 7] = [
     include_str!("migrations/0005_secrets.sql"),
     include_str!("migrations/0006_snapshots_of_users.sql"),
     include_str!("migrations/0007_revisions_of_quotas.sql"),
+    include_str!("migrations/0008_feeds_of_organizations.sql"),
 ];
 
 /// Says in the header of the file whose database it is: `pali`.
@@ -90,4 +91,42 @@ async fn scalar(connection: &mut SqliteConnection, sql: &'static str) -> Result<
 async fn run(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Fault> {
     let done = sqlx::raw_sql(sql).execute(connection).await;
     done.map(|_| ()).map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions as _, Connection as _};
+
+    use super::*;
+    use crate::{Changes as _, FeedError, PageSize, SqliteStore};
+
+    /// A database as version 7 left it, with one organization and five changes.
+    const VERSION_7: &str = "UPDATE schema_version SET version = 7;
+        INSERT INTO organizations (id, quota, created_at) VALUES ('acme', '{}', 0);
+        INSERT INTO changes (sequence, organization, subject) VALUES (5, 'acme', 'organization');
+        UPDATE feed SET head = 5, pruned = 4";
+
+    #[tokio::test]
+    async fn places_of_all_are_gaps_once_organizations_have_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let options = SqliteConnectOptions::new().filename(&path);
+        let mut old = options.create_if_missing(true).connect().await.unwrap();
+        version(&mut old).await.unwrap();
+        for step in &STEPS[..7] {
+            run(&mut old, step).await.unwrap();
+        }
+        run(&mut old, VERSION_7).await.unwrap();
+        old.close().await.unwrap();
+        let store = SqliteStore::open(&path).await.unwrap();
+        let acme = "acme".parse().unwrap();
+        let head = store.head_of(&acme).await.unwrap();
+        assert_eq!(head.to_string(), "5");
+        let missed = store.changes_of(&acme, "4".parse().unwrap(), PageSize::MAX);
+        assert!(matches!(missed.await, Err(FeedError::CursorTooOld)));
+        let seen = store.changes_of(&acme, head, PageSize::MAX).await;
+        assert_eq!(seen.unwrap(), []);
+        store.close().await;
+    }
 }

@@ -4,6 +4,8 @@
 //! commit, as [`crate::change`] demands. One that is dropped without a commit
 //! leaves nothing behind.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use palisade_model::name::OrganizationId;
@@ -15,8 +17,15 @@ use crate::change::Subject;
 use crate::error::Fault;
 
 const DRAW: &str = "UPDATE feed SET head = head + $1 WHERE one = 1 RETURNING head";
-const ANNOUNCE: &str = "INSERT INTO changes (sequence, organization, subject, subject_id)
-    VALUES ($1, $2, $3, $4)";
+const DRAW_OF: &str = "INSERT INTO organization_feeds (organization, head, pruned)
+    VALUES ($1, $2, 0)
+    ON CONFLICT (organization) DO UPDATE SET head = organization_feeds.head + excluded.head
+    RETURNING head";
+const ANNOUNCE: &str = "INSERT INTO changes (sequence, organization, place, subject, subject_id)
+    VALUES ($1, $2, $3, $4, $5)";
+
+/// Places that were drawn and not given yet.
+type Places = BTreeMap<OrganizationId, RangeInclusive<i64>>;
 
 /// Several statements that see the same state.
 pub(super) type Read = Transaction<'static, Sqlite>;
@@ -87,12 +96,15 @@ impl Write {
             .fetch_one(&mut *self.transaction)
             .await
             .map_err(fault)?;
+        let mut places = self.draw_places().await?;
         let numbers = (head - count + 1)..=head;
         for (number, (organization, subject)) in numbers.zip(&self.changes) {
             let (kind, id) = spelling(*subject);
+            let place = places.get_mut(organization).and_then(Iterator::next);
             sqlx::query(ANNOUNCE)
                 .bind(number)
                 .bind(organization.as_str())
+                .bind(place)
                 .bind(kind)
                 .bind(id)
                 .execute(&mut *self.transaction)
@@ -100,6 +112,27 @@ impl Write {
                 .map_err(fault)?;
         }
         Ok(Some(head))
+    }
+
+    /// The places of the changes in the feeds of their organizations, as many for
+    /// each as it has changes.
+    async fn draw_places(&mut self) -> Result<Places, Fault> {
+        let mut counts = BTreeMap::<&OrganizationId, i64>::new();
+        for (organization, _) in &self.changes {
+            *counts.entry(organization).or_default() += 1;
+        }
+        let mut places = Places::new();
+        for (organization, count) in counts {
+            let draw = sqlx::query_scalar::<_, i64>(DRAW_OF)
+                .bind(organization.as_str())
+                .bind(count);
+            let head = draw
+                .fetch_one(&mut *self.transaction)
+                .await
+                .map_err(fault)?;
+            places.insert(organization.clone(), (head - count + 1)..=head);
+        }
+        Ok(places)
     }
 }
 
