@@ -26,6 +26,7 @@ use palisade_wire::v1beta2::UsageNow;
 use crate::picture::Picture;
 use crate::tools::Tools;
 
+mod abandoned;
 mod attach;
 mod denials;
 mod drive;

@@ -94,8 +94,16 @@ enum Loss {
     Silent,
     #[error("the gateway ended the connection")]
     Closed,
-    #[error("no runner object exists yet for this cluster: {0}")]
+    #[error("no runner object exists for this cluster: {0}")]
     Waiting(String),
+}
+
+/// What a gateway says first.
+enum Greeted {
+    /// This is the interval of heartbeats.
+    Welcome(Duration),
+    /// There is no runner object for the cluster.
+    Waiting(pb::Waiting),
 }
 
 /// What one dialling brought about.
@@ -125,20 +133,13 @@ impl Connection {
     /// Dials again and again until `stop`.
     pub(crate) async fn serve(&self, dial: Dial, stop: &CancellationToken) {
         let mut pause = RECONNECT_PAUSE;
-        let mut was_welcome = false;
         while !stop.is_cancelled() {
             let began = time::Instant::now();
             let loss = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                loss = self.once(&dial, &mut was_welcome) => loss,
+                loss = self.once(&dial) => loss,
             };
-            if was_welcome && matches!(loss, Loss::Waiting(_)) {
-                // Its object was deleted, and nobody wishes anything of what it holds.
-                // One that was never welcome may only have been told another cluster's
-                // name: it keeps what it has.
-                self.registry.retain(&BTreeSet::new());
-            }
             if began.elapsed() > RECONNECT_PAUSE_MAX {
                 pause = RECONNECT_PAUSE;
             }
@@ -153,12 +154,12 @@ impl Connection {
     }
 
     /// One connection, from dialling to its loss.
-    async fn once(&self, dial: &Dial, was_welcome: &mut bool) -> Loss {
+    async fn once(&self, dial: &Dial) -> Loss {
         match self.connect(dial).await {
             Ok(line) => {
                 info!("connected to the gateway");
                 let _connected = self.snapshots.over(&line.work);
-                self.work(line, was_welcome).await
+                self.work(line).await
             }
             Err(loss) => loss,
         }
@@ -251,7 +252,7 @@ impl Connection {
     }
 
     /// Sends and receives until the connection is lost.
-    async fn work(&self, line: Line, was_welcome: &mut bool) -> Loss {
+    async fn work(&self, line: Line) -> Loss {
         let Line {
             _life,
             work,
@@ -259,10 +260,10 @@ impl Connection {
             mut incoming,
         } = line;
         let period = match greet(&mut incoming).await {
-            Ok(period) => period,
+            Ok(Greeted::Welcome(period)) => period,
+            Ok(Greeted::Waiting(waiting)) => return self.wait(waiting),
             Err(loss) => return loss,
         };
-        *was_welcome = true;
         self.tools.outbox.resend_all();
         let mut beats = time::interval(period);
         beats.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -288,6 +289,25 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Removes what is held of a runner object that was deleted, and nothing else:
+    /// without an object, the gateway may be one that knows none of it.
+    fn wait(&self, waiting: pb::Waiting) -> Loss {
+        let pb::Waiting {
+            reason,
+            abandoned_ids,
+        } = waiting;
+        let abandoned: BTreeSet<SandboxId> = (abandoned_ids.iter())
+            .filter_map(|id| known_id(id))
+            .collect();
+        for id in self.registry.ids() {
+            if abandoned.contains(&id) {
+                info!(sandbox.id = %id, "the runner object of a sandbox was deleted; it is removed");
+                self.registry.remove(id);
+            }
+        }
+        Loss::Waiting(reason)
     }
 
     async fn send_news(&self, outgoing: &mpsc::Sender<pb::RunnerMessage>) -> Result<(), ()> {
@@ -359,7 +379,7 @@ impl Connection {
     }
 }
 
-async fn greet(incoming: &mut Streaming<pb::GatewayMessage>) -> Result<Duration, Loss> {
+async fn greet(incoming: &mut Streaming<pb::GatewayMessage>) -> Result<Greeted, Loss> {
     let first = time::timeout(GREETING_LIMIT, incoming.message())
         .await
         .map_err(|_| Loss::Silent)?
@@ -371,9 +391,9 @@ async fn greet(incoming: &mut Streaming<pb::GatewayMessage>) -> Result<Duration,
                 0 => HEARTBEAT,
                 millis => Duration::from_millis(millis.into()),
             };
-            Ok(period.clamp(shortest, longest))
+            Ok(Greeted::Welcome(period.clamp(shortest, longest)))
         }
-        Some(FromGateway::Waiting(waiting)) => Err(Loss::Waiting(waiting.reason)),
+        Some(FromGateway::Waiting(waiting)) => Ok(Greeted::Waiting(waiting)),
         _ => Err(Loss::Closed),
     }
 }

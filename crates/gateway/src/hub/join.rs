@@ -16,7 +16,7 @@ use palisade_model::policy::Surroundings;
 use palisade_model::reason::Reason;
 use palisade_model::runner::Runner;
 use palisade_model::token::RunnerIdentity;
-use palisade_store::GetError;
+use palisade_store::{Fault, GetError};
 use palisade_wire::proto::runner_v1 as pb;
 use palisade_wire::proto::runner_v1::gateway_message::Message as ToRunner;
 use palisade_wire::proto::runner_v1::runner_message::Message as FromRunner;
@@ -30,6 +30,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
 
 use super::Hub;
+use super::abandoned;
 use super::drive::Driver;
 use super::record::{OBSERVATIONS_MAX, Recorder};
 use super::session::{Deaf, OUTGOING_MAX, Opening, Outgoing, Session};
@@ -166,7 +167,7 @@ struct Greeting {
 /// Why a runner was not let in.
 enum Turned {
     /// It should try again later.
-    Waiting(String),
+    Waiting(pb::Waiting),
     /// It should not have come like this.
     Away(Status),
 }
@@ -198,8 +199,8 @@ impl Arrival {
 
     async fn turn_away(self, turned: Turned) {
         let message = match turned {
-            Turned::Waiting(reason) => Ok(pb::GatewayMessage {
-                message: Some(ToRunner::Waiting(pb::Waiting { reason })),
+            Turned::Waiting(waiting) => Ok(pb::GatewayMessage {
+                message: Some(ToRunner::Waiting(waiting)),
             }),
             Turned::Away(status) => {
                 warn!(cluster = %self.identity.cluster, reason = status.message(), "turned a runner away");
@@ -226,13 +227,34 @@ impl Arrival {
         } = &self.identity;
         match store.get_runner_of_cluster(organization, cluster).await {
             Ok(runner) => self.read(hello, &runner),
-            Err(GetError::NotFound) => Err(Turned::Waiting(format!(
-                "organization {organization} has no managed runner for cluster {cluster}"
-            ))),
-            Err(GetError::Fault(error)) => {
-                warn!(%error, "could not look a runner up");
-                Err(away(Status::unavailable("the store is not available")))
+            Err(GetError::NotFound) => Err(self.wait(&hello).await),
+            Err(GetError::Fault(fault)) => Err(store_is_away(&fault)),
+        }
+    }
+
+    /// What a runner is told whose cluster has no object.
+    async fn wait(&self, hello: &pb::Hello) -> Turned {
+        let RunnerIdentity {
+            organization,
+            cluster,
+            token: _,
+        } = &self.identity;
+        let store = &self.hub.inner.tools.store;
+        match abandoned::of(&**store, organization, &hello.sandbox_ids).await {
+            Ok(abandoned_ids) => {
+                let kept = hello.sandbox_ids.len().saturating_sub(abandoned_ids.len());
+                let kept = match kept {
+                    0 => String::new(),
+                    kept => format!("; sandboxes that are not known to be over stay: {kept}"),
+                };
+                Turned::Waiting(pb::Waiting {
+                    reason: format!(
+                        "organization {organization} has no managed runner for cluster {cluster}{kept}"
+                    ),
+                    abandoned_ids,
+                })
             }
+            Err(fault) => store_is_away(&fault),
         }
     }
 
@@ -477,6 +499,11 @@ fn usage_of(usage: pb::Usage) -> Option<(SandboxId, UsageNow)> {
 
 fn away(status: Status) -> Turned {
     Turned::Away(status)
+}
+
+fn store_is_away(fault: &Fault) -> Turned {
+    warn!(error = %fault, "could not look a runner up");
+    away(Status::unavailable("the store is not available"))
 }
 
 fn cut(mut text: String) -> String {

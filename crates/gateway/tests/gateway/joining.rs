@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use crate::rig::{
-    Bearer, GatewayProcess, PATIENCE, Stage, channel, config, parsed, reason, running,
+    Bearer, Begun, GatewayProcess, PATIENCE, Stage, channel, config, parsed, reason, running,
 };
 
 /// A runner that says only what a test has it say.
@@ -29,6 +29,15 @@ impl Bare {
         token: &PresentedToken,
         instance: &str,
     ) -> Result<Self, Status> {
+        Self::join_holding(gateway, token, instance, Vec::new()).await
+    }
+
+    async fn join_holding(
+        gateway: &GatewayProcess,
+        token: &PresentedToken,
+        instance: &str,
+        sandbox_ids: Vec<String>,
+    ) -> Result<Self, Status> {
         let channel = channel(gateway.address).await.unwrap();
         let bearer = Bearer(format!("Bearer {}", token.reveal()).parse().unwrap());
         let mut client = RunnerServiceClient::with_interceptor(channel, bearer);
@@ -36,6 +45,7 @@ impl Bare {
         let bare = pb::Hello {
             protocol: 1,
             instance_id: instance.to_owned(),
+            sandbox_ids,
             ..Default::default()
         };
         says.send(message(ToGateway::Hello(bare))).await.unwrap();
@@ -93,6 +103,31 @@ async fn a_runner_of_a_cluster_without_an_object_is_told_to_wait() {
         panic!("the runner is told to wait");
     };
     assert!(waiting.reason.contains("elsewhere"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_object_a_runner_keeps_what_is_not_known_to_be_abandoned() {
+    let Begun {
+        stage,
+        gateway,
+        runner: _runner,
+        client,
+        ..
+    } = Begun::usual().await;
+    let lives = client.start(running("fake until-stopped")).await.unwrap();
+    let ended = client.start(running("fake exit 0")).await.unwrap();
+    client.runs(&lives.sandbox_id).await;
+    client.is_over(&ended.sandbox_id).await;
+    let unknown = uuid::Uuid::from_u128(9).to_string();
+    let held = vec![lives.sandbox_id, ended.sandbox_id, unknown, "x".to_owned()];
+    // The token of a cluster that nobody made an object for.
+    let join = stage.join_token("elsewhere").await;
+    let joined = Bare::join_holding(&gateway, &join, "one", held).await;
+    let Some(FromGateway::Waiting(waiting)) = joined.unwrap().next().await.unwrap() else {
+        panic!("the runner is told to wait");
+    };
+    assert_eq!(waiting.abandoned_ids, [""; 0]);
+    assert!(waiting.reason.ends_with("stay: 4"), "{}", waiting.reason);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,12 @@ use std::sync::Arc;
 use palisade_backend::Backend as _;
 use palisade_backend::fake::Fake;
 use palisade_model::testing::sample_launch;
+use palisade_store::Runners as _;
+use palisade_store::runner::DeletionMark;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::SandboxStatus;
 
-use crate::rig::{Begun, Stage, config, running, until};
+use crate::rig::{Begun, Stage, config, parsed, running, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_killed_among_twenty_sandboxes_loses_none() {
@@ -69,7 +71,7 @@ async fn a_sandbox_that_nobody_knows_is_removed_from_the_runner() {
     let world = Arc::default();
     let orphan = palisade_model::sandbox::Launch {
         workload: palisade_model::sandbox::Workload {
-            image: crate::rig::parsed(palisade_backend::fake::IMAGE),
+            image: parsed(palisade_backend::fake::IMAGE),
             ..sample_launch().workload
         },
         ..sample_launch()
@@ -160,6 +162,36 @@ async fn what_was_deleted_while_its_runner_was_away_is_removed_there() {
     };
     let listed = client.list(all).await.unwrap().sandboxes;
     assert_eq!(listed[0].sandbox_status(), SandboxStatus::Terminated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_runner_holds_goes_although_its_object_was_deleted_while_it_was_away() {
+    let Begun {
+        stage,
+        uid,
+        join,
+        gateway,
+        runner,
+        client,
+    } = Begun::usual().await;
+    let started = client.start(running("fake until-stopped")).await.unwrap();
+    client.runs(&started.sandbox_id).await;
+    let world = runner.world.clone();
+    runner.end();
+    gateway.disconnected(uid).await;
+    let acme = parsed("acme");
+    let mark = DeletionMark::at(stage.stamp().at);
+    let marked = stage.store.mark_runner_deleting(&acme, uid, mark);
+    marked.await.unwrap();
+    client.delete(&started.sandbox_id).await.unwrap();
+    until("the runner object is gone", async || {
+        stage.store.finish_runner(&acme, uid).await.is_ok()
+    })
+    .await;
+    assert_eq!(world.ids().len(), 1);
+    // A later start of the runner, which no gateway ever welcomed.
+    let again = stage.runner(&join, &world);
+    until("nothing is left", async || again.world.ids().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
