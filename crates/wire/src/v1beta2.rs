@@ -28,7 +28,7 @@ pub use file::{
 pub use log::{
     LogPiece, LogReading, LogStart, is_log_close, log_complete, log_data, log_error, log_start,
 };
-pub use repeat::{KEY_ANNOTATION, KEY_HEADER, take_key};
+pub use repeat::{KEY_ANNOTATION, KEY_BYTES_MAX, KEY_HEADER, take_key};
 pub use sandbox::{
     UsageNow, as_summary, phase_filter, sandbox_id, sandbox_not_found, sandbox_response,
     sandbox_summary, start_response,

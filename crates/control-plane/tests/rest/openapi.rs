@@ -41,6 +41,23 @@ async fn the_server_describes_itself_to_anybody() {
     assert!(yaml.ok().as_str().unwrap().contains("profile-templates"));
 }
 
+#[test]
+fn a_start_is_described_with_the_headers_that_it_takes() {
+    let document = OpenApiDocument::value();
+    let start = document.pointer("/paths/~1v1beta2~1sandboxes/post/parameters");
+    let headers: Vec<_> = start
+        .and_then(Value::as_array)
+        .unwrap()
+        .iter()
+        .filter(|parameter| parameter["in"] == "header")
+        .map(|parameter| parameter["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        headers,
+        ["x-palisade-wait-seconds", "x-palisade-idempotency-key"]
+    );
+}
+
 #[tokio::test]
 async fn every_operation_that_is_described_is_there() {
     let plane = Plane::start().await;

@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::rules::{RULES, Rule};
 use super::{POOL, method};
+use crate::v1beta2::{
+    KEY_ANNOTATION, KEY_BYTES_MAX, KEY_HEADER, WAIT_ANNOTATION, WAIT_HEADER, WAIT_MAX,
+};
 
 /// The package whose messages are described.
 const PACKAGE: &str = "coreweave.sandbox.v1beta2.";
@@ -70,6 +73,9 @@ fn parameters(rule: &Rule, method: &MethodDescriptor) -> Vec<Value> {
             "description": "With other characters than letters, digits, - . _ ~ written as in %2F",
             "schema": { "type": "string" } }));
     }
+    if rule.rpc == "Start" {
+        parameters.extend(start_headers());
+    }
     if rule.verb.has_body() {
         return parameters;
     }
@@ -81,6 +87,29 @@ fn parameters(rule: &Rule, method: &MethodDescriptor) -> Vec<Value> {
         }
     }
     parameters
+}
+
+/// What a start takes beside its message, in which there is no field for it.
+fn start_headers() -> [Value; 2] {
+    let header = |name, annotation, description, schema| {
+        json!({ "name": name, "in": "header", "required": false, "schema": schema,
+            "description": format!("{description}. Also as the annotation {annotation}") })
+    };
+    let most = WAIT_MAX.as_secs();
+    [
+        header(
+            WAIT_HEADER,
+            WAIT_ANNOTATION,
+            "How many seconds the start may wait for room, capacity or quota; without it, it is refused at once",
+            json!({ "type": "integer", "minimum": 0, "maximum": most }),
+        ),
+        header(
+            KEY_HEADER,
+            KEY_ANNOTATION,
+            "Names this start: repeated with the same key by the same user, it is answered with the same sandbox",
+            json!({ "type": "string", "minLength": 1, "maxLength": KEY_BYTES_MAX }),
+        ),
+    ]
 }
 
 fn schema(message: &MessageDescriptor) -> Value {

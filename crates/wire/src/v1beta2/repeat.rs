@@ -22,7 +22,7 @@ pub const KEY_HEADER: &str = "x-palisade-idempotency-key";
 pub const KEY_ANNOTATION: &str = "palisade.dev/idempotency-key";
 
 /// The longest key, in bytes.
-const KEY_BYTES_MAX: usize = 256;
+pub const KEY_BYTES_MAX: usize = 256;
 
 /// Takes the key out of a request; `None` if it has none.
 ///
