@@ -4,7 +4,8 @@
 //! descriptors, so that a field that is added to the contract is there without
 //! more code. In requests, names are taken in camel case and as the contract
 //! writes them; what is not known is refused, since a misspelt field must not be
-//! taken for its absence. Answers hold every field that has no presence, so that
+//! taken for its absence. What is given twice is refused too, since nothing says which
+//! one counts. Answers hold every field that has no presence, so that
 //! a client finds what it looks for. No call is made here.
 
 use std::sync::LazyLock;
@@ -12,13 +13,14 @@ use std::sync::LazyLock;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use prost::Message as _;
 use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor,
-    SerializeOptions,
+    DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, MessageDescriptor,
+    MethodDescriptor, SerializeOptions,
 };
 use serde_path_to_error::{Deserializer, Path, Segment, Track};
 
 use crate::proto::DESCRIPTORS;
 
+mod doubled;
 mod openapi;
 mod overlay;
 mod rules;
@@ -60,18 +62,18 @@ static SERIALIZE: LazyLock<SerializeOptions> =
 
 /// The message of a call, as protobuf.
 ///
-/// A place of the path counts more than the body. A call without a body takes its
-/// fields from the query, and one with a body none.
+/// What stands in the path may stand elsewhere too, if it says the same. A call
+/// without a body takes its fields from the query, and one with a body none.
 pub fn encode_request(rule: &Rule, texts: &Texts, body: &[u8]) -> Result<Vec<u8>, Vec<Violation>> {
     let descriptor = method(rule).input();
-    let mut message = if rule.verb.has_body() {
+    let (mut message, from) = if rule.verb.has_body() {
         if let Some((key, _)) = texts.query.first() {
             return Err(unknown(
                 key,
                 "is in the query; this call takes its fields from the body",
             ));
         }
-        read_body(&descriptor, body)?
+        (read_body(&descriptor, body)?, "body")
     } else {
         if !body.is_empty() {
             let description = "must be empty; this call takes its fields from the query";
@@ -82,9 +84,9 @@ pub fn encode_request(rule: &Rule, texts: &Texts, body: &[u8]) -> Result<Vec<u8>
                 description,
             )]);
         }
-        overlay::from_texts(&descriptor, &texts.query)?
+        (overlay::from_texts(&descriptor, &texts.query)?, "query")
     };
-    overlay::apply(&mut message, &texts.places)?;
+    overlay::apply(&mut message, &texts.places, from)?;
     Ok(message.encode_to_vec())
 }
 
@@ -113,11 +115,22 @@ fn read_body(
     if body.is_empty() {
         return Ok(DynamicMessage::new(descriptor.clone()));
     }
+    let doubled = doubled::doubled(descriptor, body);
+    if !doubled.is_empty() {
+        return Err(doubled);
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = deserialize(descriptor, &mut json)?;
     json.end()
         .map_err(|error| vec![wrong(FieldPath::root(), &error)])?;
     Ok(read)
+}
+
+/// The field that a key names, in either spelling.
+fn field_of(message: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
+    message
+        .get_field_by_json_name(key)
+        .or_else(|| message.get_field_by_name(key))
 }
 
 fn deserialize<'de, D>(

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use crate::rest_client::Answered;
 use crate::rig::{Stage, running, until};
 
+const INVALID: &str = "CWSANDBOX_INVALID_REQUEST";
+
 /// Every call with something in the place of parameters.
 fn places() -> Vec<(Verb, String)> {
     let filled = RULES.iter().map(|rule| {
@@ -166,16 +168,61 @@ async fn bad_requests_name_the_field() {
         ("GET", "/v1beta2/sandboxes?pageSize=-1", None, "page_size"),
         ("GET", "/v1beta2/sandboxes?pagesize=1", None, "pagesize"),
         ("GET", "/v1beta2/sandboxes/%FF", None, "path"),
+        (
+            "GET",
+            "/v1beta2/sandboxes/one?sandboxId=two",
+            None,
+            "sandbox_id",
+        ),
+        (
+            "POST",
+            "/v1beta2/sandboxes/one/stop",
+            Some(json!({ "sandboxId": "two" })),
+            "sandbox_id",
+        ),
+        (
+            "POST",
+            "/v1beta2/sandboxes/one/stop?sandboxId=one",
+            None,
+            "sandboxId",
+        ),
     ];
     for (verb, path, body, field) in cases {
         let answer = gateway.rest(Some(&token), verb, path, body).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.json);
-        assert_eq!(reason(&answer), "CWSANDBOX_INVALID_REQUEST");
+        assert_eq!(reason(&answer), INVALID);
         let violation = &detail(&answer, "BadRequest")["fieldViolations"][0];
         assert!(!violation["reason"].as_str().unwrap().is_empty());
         let text = violation.to_string();
         assert!(text.contains(field), "{text} should name {field}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_are_given_twice_start_nothing() {
+    let (stage, gateway, _runner, client) = Stage::usual().await;
+    let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
+    for (body, field) in [
+        (r#"{"command": "fake", "command": "true"}"#, "command"),
+        (
+            r#"{"command": "fake", "containerImage": "a", "container_image": "b"}"#,
+            "container_image",
+        ),
+        (
+            r#"{"command": "fake", "environmentVariables": {"A": "1", "A": "2"}}"#,
+            "environmentVariables.A",
+        ),
+    ] {
+        let start = ("POST", "/v1beta2/sandboxes");
+        let headers = [("authorization", &*bearer)];
+        let answer = gateway.ask(start, &headers, body).await;
+        assert_eq!((answer.status, reason(&answer)), (400, INVALID), "{body}");
+        let violation = &detail(&answer, "BadRequest")["fieldViolations"][0];
+        assert_eq!(violation["field"], field);
+        assert_eq!(violation["reason"], "DUPLICATE");
+    }
+    let listed = client.list(pb::ListSandboxesRequest::default()).await;
+    assert!(listed.unwrap().sandboxes.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,15 +35,24 @@ impl GatewayProcess {
         body: Option<Value>,
     ) -> Answered {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let mut request = Request::builder()
-            .method(verb)
-            .uri(path)
-            .header("host", "x");
-        if let Some(token) = token {
-            let bearer = format!("Bearer {}", token.reveal());
-            request = request.header("authorization", bearer);
+        let bearer = token.map(|token| format!("Bearer {}", token.reveal()));
+        let bearer = bearer.as_ref().map(|bearer| ("authorization", &**bearer));
+        self.ask((verb, path), bearer.as_slice(), body).await
+    }
+
+    /// Sends these headers and this body, whatever they are.
+    pub(crate) async fn ask(
+        &self,
+        (verb, path): (&str, &str),
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answered {
+        let request = Request::builder().method(verb).uri(path);
+        let mut request = request.header("host", "x");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::from(body))).unwrap();
+        let request = request.body(Full::new(body.into())).unwrap();
         let sent = time::timeout(PATIENCE, self.send(request)).await;
         sent.expect("an answer comes")
     }

@@ -1,17 +1,21 @@
 //! Fields from the texts of a path and of a query.
 //!
 //! A text becomes what its field is: a number, a truth, the name of a value. A
-//! list is a key that is given several times. Messages cannot be given so.
+//! list is a key that is given several times. Messages cannot be given so. What
+//! stands in two places of a request says the same in both, or is refused.
 
 use std::collections::BTreeSet;
 
 use palisade_model::violation::{FieldPath, Violation, ViolationKind, did_you_mean};
 use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage as _,
+    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage as _, Value,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 
-use super::{deserialize, unknown};
+use super::{deserialize, field_of, unknown};
+
+/// How much of a value is shown to those who gave two.
+const SHOWN_CHARS_MAX: usize = 48;
 
 /// A message whose fields are these texts.
 pub(super) fn from_texts(
@@ -29,8 +33,8 @@ pub(super) fn from_texts(
         if field.is_list() {
             let list = object
                 .entry(name)
-                .or_insert_with(|| Value::Array(Vec::new()));
-            if let Value::Array(items) = list {
+                .or_insert_with(|| Json::Array(Vec::new()));
+            if let Json::Array(items) = list {
                 items.push(value);
             }
         } else if is_first {
@@ -41,26 +45,56 @@ pub(super) fn from_texts(
             return Err(vec![twice]);
         }
     }
-    deserialize(descriptor, Value::Object(object))
+    deserialize(descriptor, Json::Object(object))
 }
 
-/// Sets the fields that stand in the path.
+/// Sets the fields that stand in the path. What else the message has is from
+/// `elsewhere`, and may say the same, but nothing else.
 pub(super) fn apply(
     message: &mut DynamicMessage,
     places: &[(String, String)],
+    elsewhere: &str,
 ) -> Result<(), Vec<Violation>> {
     let given = from_texts(&message.descriptor(), places)?;
+    let mut wrong = Vec::new();
     for (field, value) in given.fields() {
+        let other = message.get_field(&field);
+        if message.has_field(&field) && *other != *value {
+            wrong.push(contradicted(&field, (value, &other), elsewhere));
+        }
         message.set_field(&field, value.clone());
     }
-    Ok(())
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn contradicted(
+    field: &FieldDescriptor,
+    (in_path, other): (&Value, &Value),
+    elsewhere: &str,
+) -> Violation {
+    let description = format!(
+        "is {} in the path and {} in the {elsewhere}; leave it out of the {elsewhere}, or say the same in both",
+        shown(in_path),
+        shown(other),
+    );
+    let path = FieldPath::root().key(field.name());
+    Violation::new(path, ViolationKind::Conflict, description)
+}
+
+/// All that stands in paths is text.
+fn shown(value: &Value) -> String {
+    let text = value.as_str().unwrap_or_default();
+    let beginning: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    let more = if beginning.len() < text.len() {
+        "…"
+    } else {
+        ""
+    };
+    format!("{:?}", beginning + more)
 }
 
 fn field(descriptor: &MessageDescriptor, key: &str) -> Result<FieldDescriptor, Vec<Violation>> {
-    let found = descriptor
-        .get_field_by_json_name(key)
-        .or_else(|| descriptor.get_field_by_name(key));
-    if let Some(field) = found.filter(is_plain) {
+    if let Some(field) = field_of(descriptor, key).filter(is_plain) {
         return Ok(field);
     }
     let known: Vec<FieldDescriptor> = descriptor.fields().filter(is_plain).collect();
@@ -75,15 +109,15 @@ fn is_plain(field: &FieldDescriptor) -> bool {
 }
 
 /// What does not fit is left as it is, for the reading to find.
-fn value(field: &FieldDescriptor, text: &str) -> Value {
-    let as_is = || Value::String(text.to_owned());
+fn value(field: &FieldDescriptor, text: &str) -> Json {
+    let as_is = || Json::String(text.to_owned());
     match field.kind() {
         Kind::Bool => match text {
-            "true" | "1" => Value::Bool(true),
-            "false" | "0" => Value::Bool(false),
+            "true" | "1" => Json::Bool(true),
+            "false" | "0" => Json::Bool(false),
             _ => as_is(),
         },
-        Kind::Enum(_) => text.parse::<i32>().map_or_else(|_| as_is(), Value::from),
+        Kind::Enum(_) => text.parse::<i32>().map_or_else(|_| as_is(), Json::from),
         Kind::Double
         | Kind::Float
         | Kind::Int32

@@ -73,7 +73,9 @@ fn every_place_of_a_path_is_a_field_of_the_request() {
     for rule in RULES {
         let input = method(rule).input();
         for place in rule.places() {
-            assert!(input.get_field_by_name(place).is_some(), "{}", rule.path);
+            let field = input.get_field_by_name(place).unwrap();
+            // So that what it says can be shown.
+            assert_eq!(field.kind(), prost_reflect::Kind::String, "{}", rule.path);
         }
     }
 }
@@ -118,6 +120,70 @@ fn a_value_of_another_kind_is_refused_where_it_stands() {
     assert_eq!(wrong[0].path.to_string(), "ports[0].containerPort");
 }
 
+fn doubled(body: &str) -> Vec<(String, String)> {
+    let wrong = encode_request(rule("Start"), &Texts::default(), body.as_bytes());
+    let told = wrong.unwrap_err().into_iter().map(|violation| {
+        assert_eq!(violation.kind, ViolationKind::Duplicate, "{violation}");
+        (violation.path.to_string(), violation.description)
+    });
+    told.collect()
+}
+
+#[test]
+fn a_field_that_is_given_twice_is_refused_where_it_stands() {
+    let twice = "is given twice in one object; give it once";
+    for (body, path, description) in [
+        (r#"{"command": "a", "command": "b"}"#, "command", twice),
+        (r#"{"command": "a", "command": "a"}"#, "command", twice),
+        (r#"{"command": null, "command": "a"}"#, "command", twice),
+        (
+            r#"{"network": {"egressMode": "a", "egress_mode": "b"}}"#,
+            "network.egress_mode",
+            "is the same field as egressMode; give it once",
+        ),
+        (
+            r#"{"ports": [{}, {"containerPort": 1, "containerPort": 2}]}"#,
+            "ports[1].containerPort",
+            twice,
+        ),
+        (
+            r#"{"environmentVariables": {"A": "1", "B": "2", "A": "1"}}"#,
+            "environmentVariables.A",
+            twice,
+        ),
+    ] {
+        let told = [(path.to_owned(), description.to_owned())];
+        assert_eq!(doubled(body), told, "{body}");
+    }
+}
+
+#[test]
+fn all_that_is_doubled_is_told_at_once_up_to_a_limit() {
+    let two = r#"{"tags": [], "tags": [], "command": "a", "container_image": "b", "command": "c"}"#;
+    let paths: Vec<_> = doubled(two).into_iter().map(|it| it.0).collect();
+    assert_eq!(paths, ["tags", "command"]);
+    let many = vec![r#""command": "a""#; 500].join(",");
+    assert_eq!(doubled(&format!("{{{many}}}")).len(), 32);
+}
+
+#[test]
+fn a_field_that_is_not_known_counts_more_than_what_is_doubled_behind_it() {
+    let body = br#"{"tags": [], "x": 1, "tags": []}"#;
+    let wrong = encode_request(rule("Start"), &Texts::default(), body).unwrap_err();
+    assert!(wrong[0].description.contains("'x'"), "{wrong:?}");
+}
+
+#[test]
+fn keys_that_only_look_alike_are_not_one() {
+    let request = start(&json!({
+        "environmentVariables": { "a_b": "1", "aB": "2" },
+        "ports": [{ "containerPort": 1 }, { "container_port": 2 }],
+    }))
+    .unwrap();
+    assert_eq!(request.environment_variables.len(), 2);
+    assert_eq!(request.ports.len(), 2);
+}
+
 #[test]
 fn what_is_no_json_or_more_than_one_is_refused() {
     for body in ["{", "[]", "{} {}", "nope", "\"x\""] {
@@ -134,12 +200,36 @@ fn no_body_is_a_message_without_fields() {
 }
 
 #[test]
-fn the_place_in_the_path_counts_more_than_the_body() {
+fn the_path_and_the_body_may_say_the_same() {
     let places = texts(&[("sandbox_id", "one")], &[]);
-    let body = json!({ "sandboxId": "two", "gracefulShutdownSeconds": 3 });
-    let request: pb::StopSandboxRequest = read("Stop", &places, &body).unwrap();
-    assert_eq!(request.sandbox_id, "one");
-    assert_eq!(request.graceful_shutdown_seconds, 3);
+    for same in ["one", ""] {
+        let body = json!({ "sandboxId": same, "gracefulShutdownSeconds": 3 });
+        let request: pb::StopSandboxRequest = read("Stop", &places, &body).unwrap();
+        assert_eq!(request.sandbox_id, "one");
+        assert_eq!(request.graceful_shutdown_seconds, 3);
+    }
+    let both = texts(&[("runner_id", "one")], &[("runnerId", "one")]);
+    let request: pb::GetAvailableRunnerRequest =
+        read("GetAvailableRunner", &both, &Value::Null).unwrap();
+    assert_eq!(request.runner_id, "one");
+}
+
+#[test]
+fn what_contradicts_the_path_is_refused_with_both_values() {
+    let places = texts(&[("sandbox_id", "one")], &[]);
+    let body = json!({ "sandboxId": "two" });
+    let wrong = read::<pb::StopSandboxRequest>("Stop", &places, &body).unwrap_err();
+    let expected = "sandbox_id is \"one\" in the path and \"two\" in the body; \
+                    leave it out of the body, or say the same in both";
+    assert_eq!(wrong[0].to_string(), expected);
+    assert_eq!(wrong[0].kind, ViolationKind::Conflict);
+
+    let long = "x".repeat(500);
+    let both = texts(&[("sandbox_id", "one")], &[("sandboxId", &long)]);
+    let wrong = read::<pb::GetSandboxRequest>("Get", &both, &Value::Null).unwrap_err();
+    assert_eq!(wrong[0].path.to_string(), "sandbox_id");
+    let text = &wrong[0].description;
+    assert!(text.contains("in the query;") && text.len() < 256, "{text}");
 }
 
 #[test]
