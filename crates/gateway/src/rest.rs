@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::RequestPartsExt as _;
 use axum::body::Body;
-use axum::extract::{Query, RawPathParams, Request, State};
+use axum::extract::{RawPathParams, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -29,7 +29,7 @@ use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_wire::transcode::{self, RULES, Rule, Texts, Verb};
-use palisade_wire::{grpc_status, headers};
+use palisade_wire::{grpc_status, headers, query};
 use tower::ServiceExt as _;
 
 use crate::bulk::{Berth, Refused};
@@ -88,20 +88,18 @@ fn filter(verb: Verb) -> MethodFilter {
 }
 
 /// The texts of a path and a query, or what is wrong and where.
-async fn texts(parts: &mut Parts) -> Result<Texts, (&'static str, &'static str)> {
+async fn texts(parts: &mut Parts) -> Result<Texts, (&'static str, String)> {
+    query::check_path(parts.uri.path()).map_err(|error| ("path", error.to_string()))?;
     let places = parts.extract::<RawPathParams>().await.map_err(|_| {
         let wrong = "is not UTF-8 text, with other characters written as in %20";
-        ("path", wrong)
+        ("path", wrong.to_owned())
     })?;
     let places = places
         .iter()
         .map(|(key, text)| (key.to_owned(), place(key, text)))
         .collect();
-    let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-    let Query(query) = query.map_err(|_| {
-        let wrong = "is not a query as in ?pageSize=10&tags=a&tags=b";
-        ("query", wrong)
-    })?;
+    let query = query::pairs(parts.uri.query().unwrap_or_default());
+    let query = query.map_err(|error| ("query", error.to_string()))?;
     Ok(Texts { places, query })
 }
 
@@ -127,7 +125,7 @@ async fn enter(rule: &'static Rule, behind: Router, request: Request) -> Respons
     let (mut parts, body) = request.into_parts();
     let texts = match texts(&mut parts).await {
         Ok(texts) => texts,
-        Err((field, wrong)) => return malformed(field, wrong),
+        Err((field, wrong)) => return malformed(field, &wrong),
     };
     let Ok(uri) = rule.grpc_path().parse() else {
         return malformed("path", "is no call");

@@ -14,6 +14,7 @@ pub mod http2;
 mod located;
 pub mod profile_document;
 pub mod proto;
+pub mod query;
 pub mod rest;
 pub mod runner;
 pub mod runner_document;

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind, did_you_mean};
+use palisade_wire::query::{self, BadText};
 use serde::de::DeserializeOwned;
 
 use crate::error::{ApiError, ApiResult};
@@ -35,13 +36,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> ApiResult<Self> {
-        let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-        let Ok(Query(pairs)) = query else {
-            let what = "is not a query as in ?pageSize=10&pageToken=x";
-            return Err(refused("", ViolationKind::Invalid, what));
-        };
+        let pairs = query::pairs(parts.uri.query().unwrap_or_default());
+        let refuse = |error: BadText| refused("query", ViolationKind::Invalid, &error.to_string());
         Ok(Self {
-            pairs,
+            pairs: pairs.map_err(refuse)?,
             if_match: if_match(&parts.headers),
         })
     }
@@ -52,11 +50,12 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T
 
     /// A path that is no text is refused like everything else.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        query::check_path(parts.uri.path())
+            .map_err(|error| refused("path", ViolationKind::Invalid, &error.to_string()))?;
         let place = Path::<T>::from_request_parts(parts, state).await;
         place.map(|Path(value)| Self(value)).map_err(|_| {
-            let path = FieldPath::root().key("path");
             let what = "is not UTF-8 text, with other characters written as in %20";
-            Refusal::invalid(vec![Violation::new(path, ViolationKind::Invalid, what)]).into()
+            refused("path", ViolationKind::Invalid, what)
         })
     }
 }
@@ -147,10 +146,6 @@ fn unknown(key: &str, known: &[&'static str]) -> ApiError {
 }
 
 fn refused(key: &str, kind: ViolationKind, what: &str) -> ApiError {
-    let path = if key.is_empty() {
-        FieldPath::root().key("query")
-    } else {
-        FieldPath::root().key(key)
-    };
+    let path = FieldPath::root().key(key);
     Refusal::invalid(vec![Violation::new(path, kind, what)]).into()
 }

@@ -177,6 +177,14 @@ async fn paths_and_methods_that_are_not_there_are_refused_in_the_same_shape() {
     // A path that is no text.
     let odd = admin.get(&format!("{PROFILES}/%ff%fe")).await;
     odd.refused(400, "INVALID_REQUEST");
-    let odd = admin.get(&format!("{PROFILES}?pageToken=%ff")).await;
+    for (query, told) in [("pageToken=%ff", "UTF-8"), ("pageSize=%", "%25")] {
+        let odd = admin.get(&format!("{PROFILES}?{query}")).await;
+        let message = odd.refused(400, "INVALID_REQUEST");
+        assert!(
+            message.contains(told) && message.contains(query),
+            "{message}"
+        );
+    }
+    let odd = admin.get(&format!("{PROFILES}/a%2")).await;
     odd.refused(400, "INVALID_REQUEST");
 }

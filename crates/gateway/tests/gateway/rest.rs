@@ -168,6 +168,10 @@ async fn bad_requests_name_the_field() {
         ("GET", "/v1beta2/sandboxes?pageSize=-1", None, "page_size"),
         ("GET", "/v1beta2/sandboxes?pagesize=1", None, "pagesize"),
         ("GET", "/v1beta2/sandboxes/%FF", None, "path"),
+        ("GET", "/v1beta2/sandboxes/x%2", None, "path"),
+        ("GET", "/v1beta2/sandboxes?tags=a&tags=%FF", None, "query"),
+        ("GET", "/v1beta2/sandboxes?tags=%C3%28", None, "%C3%28"),
+        ("GET", "/v1beta2/sandboxes?tags=50%", None, "50%"),
         (
             "GET",
             "/v1beta2/sandboxes/one?sandboxId=two",
