@@ -24,7 +24,7 @@ use axum::{Json, Router};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
@@ -32,13 +32,13 @@ use palisade_wire::transcode::{self, RULES, Rule, Texts, Verb};
 use palisade_wire::{grpc_status, headers, query};
 use tower::ServiceExt as _;
 
-use crate::bulk::{Berth, Refused};
+use crate::bulk::Berth;
 use crate::context::{Context, status};
 use crate::error::{ApiError, ApiResult};
 use crate::guard::{self, AfterReply, Guard};
 
-/// The largest body: the largest file that a call carries, as base64, and room.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+mod body;
+
 /// What comes before a message in gRPC: whether it is compressed, and its length.
 pub(crate) const PREFIX_LEN: usize = 5;
 
@@ -52,6 +52,10 @@ struct Called {
     rule: &'static Rule,
     texts: Arc<Texts>,
 }
+
+/// What HTTP says more exactly than the code of a refusal.
+#[derive(Clone, Copy, Debug)]
+struct HttpStatus(StatusCode);
 
 /// Everything behind the guard.
 #[derive(Clone, Debug)]
@@ -138,6 +142,9 @@ async fn enter(rule: &'static Rule, behind: Router, request: Request) -> Respons
     let mut response = match tonic::Status::from_header_map(response.headers()) {
         Some(status) => {
             let mut told = told(&status);
+            if let Some(HttpStatus(exactly)) = response.extensions().get() {
+                *told.status_mut() = *exactly;
+            }
             keep_id(response.headers(), told.headers_mut());
             told
         }
@@ -160,11 +167,26 @@ async fn call(State(Behind(services)): State<Behind>, request: Request) -> Respo
         return tonic::Status::internal("the call passed no guard").into_http();
     };
     let id = context.request_id.clone();
+    if called.rule.verb.has_body()
+        && let Err(violation) = body::check(&parts.headers, &body)
+    {
+        body::discard(&parts.headers, body).await;
+        return unsupported(violation, &id);
+    }
     let large = (body, berth);
     match answered(services, &called, context, parts.headers, large).await {
         Ok(response) => response,
         Err(error) => status(&error, &id).into_http(),
     }
+}
+
+/// The refusal of a body that is no JSON.
+fn unsupported(violation: Violation, id: &str) -> Response {
+    let refusal = Refusal::invalid(vec![violation]);
+    let mut response = status(&refusal.into(), id).into_http();
+    let exactly = HttpStatus(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    response.extensions_mut().insert(exactly);
+    response
 }
 
 async fn answered(
@@ -174,7 +196,7 @@ async fn answered(
     headers: HeaderMap,
     (body, berth): (Body, Option<Berth>),
 ) -> ApiResult<Response> {
-    let body = read(&headers, body).await?;
+    let body = body::read(&headers, body).await?;
     let message = transcode::encode_request(called.rule, &called.texts, &body);
     let message = message.map_err(Refusal::invalid)?;
     drop(body);
@@ -204,31 +226,6 @@ async fn answered(
     Ok(response)
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> ApiResult<Bytes> {
-    let length = headers.get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Err(too_large());
-    }
-    // Whoever let it in ends it when it takes too long.
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Refused::among(&*error).map_or_else(broken_off, ApiError::from)),
-    }
-}
-
-fn broken_off() -> ApiError {
-    Refusal::new(Reason::InvalidRequest, "the body did not arrive whole").into()
-}
-
-fn too_large() -> ApiError {
-    let message = format!(
-        "the body has more than {BODY_BYTES_MAX} bytes; larger files go through an exec stream"
-    );
-    Refusal::new(Reason::RequestTooLarge, message).into()
-}
-
 /// The request that a client of gRPC would have sent.
 fn grpc_request(
     rule: &Rule,
@@ -236,7 +233,7 @@ fn grpc_request(
     mut headers: HeaderMap,
     message: &[u8],
 ) -> ApiResult<Request> {
-    let length = u32::try_from(message.len()).map_err(|_| too_large())?;
+    let length = u32::try_from(message.len()).map_err(|_| body::too_large())?;
     let mut framed = BytesMut::with_capacity(PREFIX_LEN + message.len());
     framed.put_u8(0);
     framed.put_u32(length);

@@ -12,6 +12,7 @@ pub mod grpc_status;
 pub mod headers;
 pub mod http2;
 mod located;
+pub mod media;
 pub mod profile_document;
 pub mod proto;
 pub mod query;

@@ -6,12 +6,14 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
 use palisade_wire::document::{Format, Node, parse};
+use palisade_wire::media::Media;
 use palisade_wire::spelling::Finding;
 
 use super::BODY_BYTES_MAX;
@@ -29,15 +31,17 @@ impl FromRequest<ControlPlane> for Document {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, plane: &ControlPlane) -> ApiResult<Self> {
-        let format = format(&request);
-        let length = request.headers().get(CONTENT_LENGTH);
+        let (parts, body) = request.into_parts();
+        let length = parts.headers.get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > DISCARDED_BYTES_MAX as u64) {
             return Err(too_large());
         }
         let mut reading = Reading::default();
-        let all = reading.all(request.into_body());
+        let all = reading.all(body);
         let ended = tokio::time::timeout(plane.limits.body_time, all).await;
+        // Once all has come, so that whoever sent it reads what was wrong with it.
+        let format = format(&parts.headers)?;
         let bytes = reading.bytes(ended.unwrap_or_else(|_| Err(broken())))?;
         let node = parse(&bytes, format)
             .map_err(|fault| ApiError::invalid(vec![located(Finding::from(fault))]))?;
@@ -45,13 +49,21 @@ impl FromRequest<ControlPlane> for Document {
     }
 }
 
-/// JSON unless the caller says otherwise; a wrong or missing type harms nobody.
-fn format(request: &Request) -> Format {
-    let content_type = request.headers().get(CONTENT_TYPE);
-    let is_yaml = content_type
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains("yaml"));
-    if is_yaml { Format::Yaml } else { Format::Json }
+/// The language that the body says it is written in.
+fn format(headers: &HeaderMap) -> ApiResult<Format> {
+    let values = |name: HeaderName| {
+        let values = headers.get_all(name).into_iter();
+        values.map(HeaderValue::as_bytes)
+    };
+    let (types, codings) = (values(CONTENT_TYPE), values(CONTENT_ENCODING));
+    match Media::of_body(types, codings, Media::ALL) {
+        Ok(Media::Json) => Ok(Format::Json),
+        Ok(Media::Yaml) => Ok(Format::Yaml),
+        Err(violation) => Err(ApiError {
+            status: Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            ..Refusal::invalid(vec![violation]).into()
+        }),
+    }
 }
 
 /// What has been read of a body.

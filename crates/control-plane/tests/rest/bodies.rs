@@ -188,3 +188,25 @@ async fn paths_and_methods_that_are_not_there_are_refused_in_the_same_shape() {
     let odd = admin.get(&format!("{PROFILES}/a%2")).await;
     odd.refused(400, "INVALID_REQUEST");
 }
+
+#[tokio::test]
+async fn a_body_is_what_it_says_or_is_refused() {
+    let plane = Plane::start().await;
+    let admin = plane.admin().await;
+    let json = r#"{"displayName": "ci"}"#;
+    for said in [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("content-type", "application/json; charset=utf-16"),
+        ("content-type", "text/plain"),
+        ("content-encoding", "gzip"),
+    ] {
+        let answer = admin.send(Method::POST, PROFILES, &[said], json).await;
+        let message = answer.refused(415, "INVALID_REQUEST");
+        assert!(message.starts_with(said.0), "{message}");
+        assert!(message.contains(said.1), "{message}");
+    }
+    let none = admin.get(PROFILES).await.ok();
+    assert_eq!(none["profileTemplates"], json!([]));
+    let answer = admin.send(Method::POST, PROFILES, &[], json).await;
+    assert_ne!(answer.status, 415, "{:#}", answer.body);
+}

@@ -252,11 +252,96 @@ async fn what_does_not_exist_or_is_too_large_has_its_status() {
         (wrong.status, reason(&wrong)),
         (405, "CWSANDBOX_NOT_IMPLEMENTED")
     );
-    let length = 65_u64 << 20;
-    let large = gateway.unfinished(&token, "/v1beta2/sandboxes/x/files", (length, b""));
-    let large = large.await;
-    assert!(large.starts_with("HTTP/1.1 413 "), "{large}");
-    assert!(large.contains("CWSANDBOX_REQUEST_TOO_LARGE"), "{large}");
+}
+
+/// How long a body is, told before it or not.
+enum Told {
+    Before,
+    InChunks,
+}
+
+fn head(length: usize, told: &Told) -> String {
+    match told {
+        Told::Before => format!("content-length: {length}\r\n"),
+        Told::InChunks => "transfer-encoding: chunked\r\n".to_owned(),
+    }
+}
+
+fn body(length: usize, told: &Told) -> Vec<u8> {
+    let blank = vec![b' '; length];
+    match told {
+        Told::Before => blank,
+        Told::InChunks => [
+            format!("{length:x}\r\n").as_bytes(),
+            &blank,
+            b"\r\n0\r\n\r\n",
+        ]
+        .concat(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_told_so_however_it_comes() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    let bearer = format!("authorization: Bearer {}\r\n", token.reveal());
+    let files = "/v1beta2/sandboxes/x/files";
+    let beyond = 65 << 20;
+    let expects = format!("{bearer}expect: 100-continue\r\n");
+    for (headers, body) in [
+        // All of it is sent before anything is read.
+        (head(beyond, &Told::Before), body(beyond, &Told::Before)),
+        (head(beyond, &Told::InChunks), body(beyond, &Told::InChunks)),
+        // Nobody has to send what is refused anyway.
+        (head(1 << 30, &Told::Before), Vec::new()),
+        (expects + &head(beyond, &Told::Before), Vec::new()),
+    ] {
+        let answer = gateway
+            .said(files, &(bearer.clone() + &headers), &body)
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{headers}{answer}");
+        assert!(answer.contains("CWSANDBOX_REQUEST_TOO_LARGE"), "{answer}");
+        assert!(answer.contains("application/json"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_no_json_are_refused_as_such() {
+    let (stage, gateway, _runner, client) = Stage::usual().await;
+    let bearer = format!("Bearer {}", stage.token("acme").await.reveal());
+    let bearer = ("authorization", &*bearer);
+    let start = ("POST", "/v1beta2/sandboxes");
+    let fake = json!({ "command": "fake", "args": ["until-stopped"] }).to_string();
+    for said in [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("content-type", "text/plain"),
+        ("content-type", "application/json; charset=latin1"),
+        ("content-encoding", "gzip"),
+    ] {
+        let answer = gateway.ask(start, &[bearer, said], fake.clone()).await;
+        assert_eq!((answer.status, reason(&answer)), (415, INVALID), "{said:?}");
+        let violation = &detail(&answer, "BadRequest")["fieldViolations"][0];
+        assert_eq!(violation["field"], said.0);
+        assert_eq!(answer.json["code"], 3);
+        assert!(answer.header("x-request-id").is_some());
+    }
+    let listed = client.list(pb::ListSandboxesRequest::default()).await;
+    assert!(listed.unwrap().sandboxes.is_empty());
+    // Where there is no body, its type does not matter.
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let pause = ("POST", "/v1beta2/sandboxes/x/pause");
+    let answer = gateway.ask(pause, &[bearer, form], "").await;
+    assert_eq!(answer.status, 404, "{}", answer.json);
+    for said in [
+        None,
+        Some("application/json"),
+        Some("Application/JSON; charset=UTF-8"),
+    ] {
+        let said = said.map(|said| ("content-type", said));
+        let headers: Vec<_> = [bearer].into_iter().chain(said).collect();
+        let answer = gateway.ask(start, &headers, fake.clone()).await;
+        assert_eq!(answer.status, 200, "{said:?}: {}", answer.json);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,16 +66,23 @@ impl GatewayProcess {
         (length, begun): (u64, &[u8]),
     ) -> String {
         let bearer = token.reveal();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {bearer}\r\n\
-             content-length: {length}\r\nconnection: close\r\n\r\n"
-        );
+        let headers = format!("authorization: Bearer {bearer}\r\ncontent-length: {length}\r\n");
+        self.said(path, &headers, begun).await
+    }
+
+    /// Sends a head and a body, whole or not, before anything is read; what came back,
+    /// as it came.
+    pub(crate) async fn said(&self, path: &str, headers: &str, body: &[u8]) -> String {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(begun).await.unwrap();
         let mut answer = Vec::new();
-        let read = time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-        read.expect("an answer comes").unwrap();
+        let talk = async {
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(body).await?;
+            stream.read_to_end(&mut answer).await
+        };
+        let talked = time::timeout(PATIENCE, talk).await;
+        talked.expect("an answer comes").unwrap();
         String::from_utf8_lossy(&answer).into_owned()
     }
 
