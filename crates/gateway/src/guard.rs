@@ -16,8 +16,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
-use palisade_wire::headers;
 use palisade_wire::v1beta2::FILE_BYTES_MAX;
+use palisade_wire::{grpc_call, headers};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 use tracing::{Instrument as _, Span, info_span};
@@ -31,7 +31,9 @@ use crate::hub::Held;
 use crate::tools::Tools;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
-const DEADLINE: HeaderName = HeaderName::from_static("grpc-timeout");
+const DEADLINE: HeaderName = HeaderName::from_static(grpc_call::TIMEOUT);
+const ENCODING: HeaderName = HeaderName::from_static(grpc_call::ENCODING);
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static(grpc_call::ACCEPT_ENCODING);
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
@@ -184,6 +186,9 @@ async fn enter(guard: Guard, mut request: Request, next: Next, bounds: Bounds) -
             Ok(place) => place,
             Err(error) => return refuse(&error, &id),
         };
+        if let Err(refusal) = well_made(request.headers()) {
+            return told_what_is_accepted(refuse(&refusal.into(), &id));
+        }
         let (limit, is_long, berth) = match bounds {
             Bounds::Open => {
                 guard.measure_messages(&mut request, &id);
@@ -279,6 +284,13 @@ fn refuse(error: &ApiError, id: &str) -> Response {
     status(error, id).into_http()
 }
 
+/// Says that messages are taken as they are, as gRPC wants it with such a refusal.
+fn told_what_is_accepted(mut response: Response) -> Response {
+    let identity = HeaderValue::from_static(grpc_call::IDENTITY);
+    response.headers_mut().insert(ACCEPT_ENCODING, identity);
+    response
+}
+
 pub(crate) fn too_slow() -> ApiError {
     let message = "the call took too long; a change may have been made all the same";
     Refusal::new(Reason::BackendUnavailable, message)
@@ -315,47 +327,14 @@ fn request_id(map: &HeaderMap) -> String {
     }
 }
 
-/// The time that the caller gives the call, as gRPC spells it.
+/// The time that the caller gives the call; the guard lets none pass that is no time.
 pub(crate) fn deadline(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(DEADLINE)?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.len() > 8 {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_hours(count),
-        "M" => Duration::from_mins(count),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
+    grpc_call::timeout(headers.get(DEADLINE)?.as_bytes())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Option<Duration> {
-        let mut headers = HeaderMap::new();
-        headers.insert(DEADLINE, HeaderValue::from_str(text).unwrap());
-        deadline(&headers)
-    }
-
-    #[test]
-    fn a_deadline_is_read_in_every_unit() {
-        assert_eq!(read("2H"), Some(Duration::from_hours(2)));
-        assert_eq!(read("15S"), Some(Duration::from_secs(15)));
-        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(read("7n"), Some(Duration::from_nanos(7)));
-    }
-
-    #[test]
-    fn what_is_no_deadline_sets_none() {
-        for text in ["", "S", "5", "5x", "-5S", "123456789S"] {
-            assert_eq!(read(text), None, "{text}");
-        }
-    }
+/// Refuses what headers say of how a call is made, and is not done here.
+fn well_made(headers: &HeaderMap) -> Result<(), Refusal> {
+    let said = headers.get_all(DEADLINE).into_iter();
+    grpc_call::check_timeout(said.map(HeaderValue::as_bytes))?;
+    grpc_call::check_encoding(headers.get(ENCODING).map(HeaderValue::as_bytes))
 }

@@ -29,7 +29,7 @@ use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_wire::transcode::{self, RULES, Rule, Texts, Verb};
-use palisade_wire::{grpc_status, headers, query};
+use palisade_wire::{grpc_call, grpc_status, headers, query};
 use tower::ServiceExt as _;
 
 use crate::bulk::Berth;
@@ -135,6 +135,8 @@ async fn enter(rule: &'static Rule, behind: Router, request: Request) -> Respons
         return malformed("path", "is no call");
     };
     parts.uri = uri;
+    // How messages of gRPC are packed says nothing about this one.
+    parts.headers.remove(grpc_call::ENCODING);
     let texts = Arc::new(texts);
     parts.extensions.insert(Called { rule, texts });
     let sent = behind.oneshot(Request::from_parts(parts, body)).await;

@@ -8,6 +8,7 @@ pub mod codec;
 pub mod document;
 pub mod envelope;
 mod field_mask;
+pub mod grpc_call;
 pub mod grpc_status;
 pub mod headers;
 pub mod http2;

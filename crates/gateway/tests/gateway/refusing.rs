@@ -182,6 +182,53 @@ async fn what_is_no_message_of_the_method_is_the_callers_fault() {
     assert_eq!(fact(&refusal, "feature").as_deref(), Some(unknown));
 }
 
+const LIST: &str = "/coreweave.sandbox.v1beta2.GatewayService/List";
+const STREAM: &str = "/coreweave.sandbox.v1beta2.GatewayStreamingService/StreamExec";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compression_is_refused_with_what_is_accepted() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    for path in [LIST, STREAM] {
+        let said = [("grpc-encoding", "gzip")];
+        let call = gateway.call_saying(&token, path, &said, pb::ListSandboxesRequest::default());
+        let refusal = call.await.unwrap_err();
+        assert_eq!(refusal.code(), Code::Unimplemented, "{refusal:?}");
+        assert_eq!(reason(&refusal), "CWSANDBOX_NOT_IMPLEMENTED");
+        assert_eq!(fact(&refusal, "feature").as_deref(), Some("grpc-encoding"));
+        let accepted = refusal.metadata().get("grpc-accept-encoding");
+        assert_eq!(accepted.unwrap(), "identity");
+        assert!(refusal.message().contains("gzip"), "{refusal:?}");
+    }
+    let said = [("grpc-encoding", "identity")];
+    let call = gateway.call_saying(&token, LIST, &said, pb::ListSandboxesRequest::default());
+    call.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_that_is_none_is_refused_and_not_left_out() {
+    let (stage, gateway, _runner, _client) = Stage::usual().await;
+    let token = stage.token("acme").await;
+    for path in [LIST, STREAM] {
+        for said in [&["10"][..], &["+10S"], &["123456789m"], &["1S", "2S"]] {
+            let said: Vec<_> = said.iter().map(|said| ("grpc-timeout", *said)).collect();
+            let message = pb::ListSandboxesRequest::default();
+            let call = gateway.call_saying(&token, path, &said, message);
+            let refusal = call.await.unwrap_err();
+            assert_eq!(
+                refusal.code(),
+                Code::InvalidArgument,
+                "{said:?} {refusal:?}"
+            );
+            assert_eq!(reason(&refusal), "CWSANDBOX_INVALID_REQUEST");
+            assert!(refusal.message().starts_with("grpc-timeout"), "{refusal:?}");
+        }
+    }
+    let said = [("grpc-timeout", "10S")];
+    let call = gateway.call_saying(&token, LIST, &said, pb::ListSandboxesRequest::default());
+    call.await.unwrap();
+}
+
 /// A frame that no stream reads: its one field ends before its length does.
 #[derive(Clone, Debug, Default)]
 struct Garbled;

@@ -553,6 +553,20 @@ impl GatewayProcess {
     where
         M: prost::Message + Default + 'static,
     {
+        self.call_saying(token, path, &[], message).await
+    }
+
+    /// The same, with more headers.
+    pub(crate) async fn call_saying<M>(
+        &self,
+        token: &PresentedToken,
+        path: &'static str,
+        headers: &[(&'static str, &str)],
+        message: M,
+    ) -> Result<(), Status>
+    where
+        M: prost::Message + Default + 'static,
+    {
         let mut grpc = tonic::client::Grpc::new(channel(self.address).await.unwrap());
         grpc.ready().await.unwrap();
         let codec = tonic_prost::ProstCodec::<M, ()>::default();
@@ -560,6 +574,10 @@ impl GatewayProcess {
         let bearer = format!("Bearer {}", token.reveal());
         let bearer = bearer.parse::<MetadataValue<Ascii>>().unwrap();
         request.metadata_mut().insert("authorization", bearer);
+        for (name, value) in headers {
+            let value = value.parse::<MetadataValue<Ascii>>().unwrap();
+            request.metadata_mut().append(*name, value);
+        }
         let answer = grpc.unary(request, PathAndQuery::from_static(path), codec);
         answer.await.map(drop)
     }
