@@ -1,10 +1,9 @@
-//! Pages of lists that go on behind an id.
-//!
-//! A token is opaque to clients. It names what to go on behind, so that paging is
-//! stable while things come and go; its beginning says which list it belongs to.
+//! Pages of lists that go on behind a key.
+
+use std::str::FromStr;
 
 use palisade_store::PageSize;
-use uuid::Uuid;
+use palisade_wire::page_token::Listing;
 
 use crate::error::{ApiResult, invalid};
 
@@ -21,18 +20,8 @@ pub(crate) fn size(wanted: i32) -> ApiResult<PageSize> {
     }
 }
 
-/// The token that leads behind an id.
-pub(crate) fn token(prefix: &str, after: Uuid) -> String {
-    format!("{prefix}{}", after.simple())
-}
-
-/// The id that a token leads behind; `None` at the beginning of the list.
-pub(crate) fn after(prefix: &str, token: &str) -> ApiResult<Option<Uuid>> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let id = token.strip_prefix(prefix);
-    let id = id.and_then(|id| Uuid::try_parse(id).ok());
-    id.map(Some)
-        .ok_or_else(|| invalid("page_token", "is not a token that this server gave out"))
+/// The key that a token leads behind; `None` at the beginning of the list.
+pub(crate) fn after<K: FromStr>(listing: &Listing, token: &str) -> ApiResult<Option<K>> {
+    let after = listing.after(token);
+    after.map_err(|error| invalid("page_token", error.to_string()))
 }

@@ -14,6 +14,7 @@ pub mod headers;
 pub mod http2;
 mod located;
 pub mod media;
+pub mod page_token;
 pub mod profile_document;
 pub mod proto;
 pub mod query;

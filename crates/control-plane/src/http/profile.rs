@@ -12,6 +12,7 @@ use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_store::profile::ProfileRevision;
 use palisade_wire::document::Node;
 use palisade_wire::envelope::{Envelope, Object, split_mask};
+use palisade_wire::page_token::Listing;
 use palisade_wire::profile_document::{
     ProfileEdit, profile_mask, read_profile_draft, read_profile_edit,
 };
@@ -89,15 +90,16 @@ async fn list(
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["pageSize", "pageToken"])?;
+    let listing = Listing::new(PROFILES, &caller.organization);
     let request =
-        page::request::<DisplayName>(PROFILES, known.get("pageSize"), known.get("pageToken"))?;
+        page::request::<DisplayName>(&listing, known.get("pageSize"), known.get("pageToken"))?;
     let found = plane.list_profiles(&caller, request).await?;
     let profiles = found.items.iter();
     let answer = rest::ListProfileTemplatesAnswer {
         profile_templates: profiles
             .map(|profile| rest::ProfileTemplate::new(profile, etag_of(profile)))
             .collect(),
-        next_page_token: page::token(PROFILES, found.next.map(|name| name.to_string())),
+        next_page_token: listing.token(found.next),
     };
     Ok(Json(answer).into_response())
 }
@@ -169,8 +171,9 @@ async fn list_revisions(
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["pageSize", "pageToken"])?;
+    let listing = Listing::new(REVISIONS, &caller.organization).with("profile", &id);
     let request =
-        page::request::<RevisionKey>(REVISIONS, known.get("pageSize"), known.get("pageToken"))?;
+        page::request::<RevisionKey>(&listing, known.get("pageSize"), known.get("pageToken"))?;
     let request = palisade_store::PageRequest {
         after: request.after.map(|key| key.0),
         size: request.size,
@@ -178,7 +181,7 @@ async fn list_revisions(
     let found = plane.list_profile_revisions(&caller, &id, request).await?;
     let answer = rest::ListProfileRevisionsAnswer {
         profile_revisions: found.items.iter().map(revision_answer).collect(),
-        next_page_token: page::token(REVISIONS, found.next.map(|key| key.0.to_string())),
+        next_page_token: listing.token(found.next.map(|key| key.0)),
     };
     Ok(Json(answer).into_response())
 }

@@ -12,6 +12,7 @@ use palisade_model::runner::Runner;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_wire::document::Node;
 use palisade_wire::envelope::{Envelope, Object, split_mask};
+use palisade_wire::page_token::Listing;
 use palisade_wire::runner_document::{
     RunnerEdit, read_runner_draft, read_runner_edit, runner_mask,
 };
@@ -94,8 +95,11 @@ async fn list(
     params: Params,
 ) -> ApiResult<Response> {
     let known = params.known(&["pageSize", "pageToken", "cluster", "zone"])?;
+    let listing = Listing::new(RUNNERS, &caller.organization)
+        .with("cluster", known.get("cluster").unwrap_or_default())
+        .with("zone", known.get("zone").unwrap_or_default());
     let request =
-        page::request::<RunnerId>(RUNNERS, known.get("pageSize"), known.get("pageToken"))?;
+        page::request::<RunnerId>(&listing, known.get("pageSize"), known.get("pageToken"))?;
     let filter = RunnerFilter {
         cluster: known.parsed("cluster")?,
         zone: known.parsed("zone")?,
@@ -104,7 +108,7 @@ async fn list(
     let runners = found.items.iter();
     let answer = rest::ListManagedRunnersAnswer {
         managed_runners: runners.map(|runner| body(&plane, runner)).collect(),
-        next_page_token: page::token(RUNNERS, found.next.map(|id| id.to_string())),
+        next_page_token: listing.token(found.next),
     };
     Ok(Json(answer).into_response())
 }

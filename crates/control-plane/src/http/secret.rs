@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use palisade_model::secret::SecretAddress;
 use palisade_store::PageRequest;
 use palisade_store::secret::SecretHead;
+use palisade_wire::page_token::Listing;
 use palisade_wire::rest::{ListSecretsAnswer, StoredSecret, read_secret, secret_address};
 use palisade_wire::timestamp;
 use palisade_wire::v1beta2::secret_store_name;
@@ -54,7 +55,8 @@ async fn list(
 ) -> ApiResult<Response> {
     let known = params.known(&["pageSize", "pageToken"])?;
     let store = secret_store_name(&store)?;
-    let request = page::request::<Key>(SECRETS, known.get("pageSize"), known.get("pageToken"))?;
+    let listing = Listing::new(SECRETS, &caller.organization).with("store", &store);
+    let request = page::request::<Key>(&listing, known.get("pageSize"), known.get("pageToken"))?;
     let request = PageRequest {
         after: request.after.map(|Key(address)| address),
         size: request.size,
@@ -63,10 +65,9 @@ async fn list(
         .secrets
         .list(&caller.organization, &store, request)
         .await?;
-    let next = listed.next.map(|address| Key(address).to_string());
     Ok(Json(ListSecretsAnswer {
         secrets: listed.items.iter().map(told).collect(),
-        next_page_token: page::token(SECRETS, next),
+        next_page_token: listing.token(listed.next.map(Key)),
     })
     .into_response())
 }

@@ -242,6 +242,9 @@ async fn revisions_are_read_page_by_page() {
         (vec![5, 4, 3], vec![2, 1])
     );
     assert_eq!(second["nextPageToken"], "");
+    make(&admin, "ci").await;
+    let other = format!("{PROFILES}/ci/revisions?pageToken={token}");
+    admin.get(&other).await.refused(400, "INVALID_REQUEST");
 }
 
 #[tokio::test]

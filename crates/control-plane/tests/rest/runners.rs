@@ -89,6 +89,10 @@ async fn runners_are_listed_page_by_page_and_by_cluster_and_zone() {
         .get(&format!("{}?pageToken={token}", crate::plane::PROFILES))
         .await;
     foreign.refused(400, "INVALID_REQUEST");
+    let filtered = format!("{RUNNERS}?zone=us-2&pageToken={token}");
+    let message = admin.get(&filtered).await;
+    let message = message.refused(400, "INVALID_REQUEST");
+    assert!(message.contains("filter"), "{message}");
 }
 
 #[tokio::test]

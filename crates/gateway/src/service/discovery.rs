@@ -13,6 +13,7 @@ use palisade_model::refusal::Refusal;
 use palisade_model::resolve::ResolvedSpec;
 use palisade_model::runner::Capabilities;
 use palisade_model::tenant::Principal;
+use palisade_wire::page_token::Listing;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::discovery_service_server::DiscoveryService;
 use palisade_wire::v1beta2::{ProfileInfo, RunnerInfo, available_runner, profile_summary};
@@ -20,16 +21,14 @@ use tonic::{Request, Response, Status};
 
 use crate::context::Context;
 use crate::error::{ApiError, ApiResult, invalid};
-use crate::hex::hex;
 use crate::hub::Hub;
+use crate::page;
 use crate::picture::Picture;
 
 /// The most items of a page.
 const PAGE_SIZE_MAX: usize = 1_000;
 /// The size of a page for clients that name none.
 const PAGE_SIZE: usize = 100;
-/// How tokens of this version begin.
-const TOKEN_PREFIX: &str = "d1-";
 
 /// Tells callers what they can use. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -94,6 +93,12 @@ impl Discovery {
             view,
         } = request;
         let view = self::view(view)?;
+        let listing = Listing::new("runners", &caller.organization)
+            .with("runner_group_id", &runner_group_id)
+            .with("profile_name", &profile_name)
+            .with("gpu_type", &gpu_type)
+            .with("architecture", &architecture)
+            .with("healthy_only", healthy_only);
         let fleet = self.picture.fleet();
         let passes = |member: &Member, report: &Report| {
             let group = member.runner().group.as_str();
@@ -106,7 +111,7 @@ impl Discovery {
             .into_iter()
             .filter(|(member, report)| passes(member, report))
             .map(|(member, report)| (member.runner().id.to_string(), (member, report)));
-        let (page, next_page_token) = page(runners, page_size, &page_token)?;
+        let (page, next_page_token) = page(&listing, runners, page_size, &page_token)?;
         let told = page
             .into_iter()
             .map(|(member, report)| available_runner(&self.runner_info(member, report), view));
@@ -151,6 +156,10 @@ impl Discovery {
             page_token,
             runner_id,
         } = request;
+        let listing = Listing::new("profiles", &caller.organization)
+            .with("gpu_type", &gpu_type)
+            .with("architecture", &architecture)
+            .with("runner_id", &runner_id);
         let fleet = self.picture.fleet();
         let profiles = reporting(&fleet, caller)
             .into_iter()
@@ -165,7 +174,7 @@ impl Discovery {
                     (key, (member, report, offer, spec))
                 })
             });
-        let (page, next_page_token) = page(profiles, page_size, &page_token)?;
+        let (page, next_page_token) = page(&listing, profiles, page_size, &page_token)?;
         let told = page.into_iter().map(|(member, report, offer, spec)| {
             profile_summary(&profile_info(member, report, offer, spec))
         });
@@ -293,6 +302,7 @@ fn makes(capabilities: &Capabilities, level: &Exposure) -> bool {
 
 /// The part of a sorted list behind a token, and the token of the next part.
 fn page<T>(
+    listing: &Listing,
     items: impl Iterator<Item = (String, T)>,
     wanted: i32,
     token: &str,
@@ -305,7 +315,7 @@ fn page<T>(
             return Err(invalid("page_size", description));
         }
     };
-    let after = after(token)?;
+    let after: Option<String> = page::after(listing, token)?;
     let mut items: Vec<(String, T)> = items
         .filter(|(key, _)| after.as_ref().is_none_or(|after| key > after))
         .collect();
@@ -313,29 +323,8 @@ fn page<T>(
     let is_last = items.len() <= size;
     items.truncate(size);
     let next = items.last().filter(|_| !is_last);
-    let next = next.map(|(key, _)| token_of(key)).unwrap_or_default();
+    let next = listing.token(next.map(|(key, _)| key));
     Ok((items.into_iter().map(|(_, item)| item).collect(), next))
-}
-
-fn token_of(key: &str) -> String {
-    format!("{TOKEN_PREFIX}{}", hex(key.as_bytes()))
-}
-
-fn after(token: &str) -> ApiResult<Option<String>> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let key = token.strip_prefix(TOKEN_PREFIX).and_then(unhex);
-    key.map(Some)
-        .ok_or_else(|| invalid("page_token", "is not a token that this server gave out"))
-}
-
-fn unhex(digits: &str) -> Option<String> {
-    let bytes = digits.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok().filter(|it| it.len() == 2)?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
 }
 
 fn view(number: i32) -> ApiResult<pb::RunnerView> {
@@ -375,11 +364,15 @@ mod tests {
         (0..count).map(|number| (format!("{number:03}"), number))
     }
 
+    fn listing() -> Listing {
+        Listing::new("numbers", &"acme".parse().unwrap())
+    }
+
     #[test]
     fn pages_cover_a_list_exactly_once() {
         let (mut seen, mut token) = (Vec::new(), String::new());
         loop {
-            let (part, next) = page(items(10), 3, &token).unwrap();
+            let (part, next) = page(&listing(), items(10), 3, &token).unwrap();
             seen.extend(part);
             if next.is_empty() {
                 break;
@@ -391,8 +384,8 @@ mod tests {
 
     #[test]
     fn a_forged_token_is_refused() {
-        for token in ["x", "d1-0", "d1-zz", "d1-ff", "s1-00"] {
-            assert!(page(items(1), 0, token).is_err(), "{token}");
+        for token in ["x", "d1-00", "p1-00"] {
+            assert!(page(&listing(), items(1), 0, token).is_err(), "{token}");
         }
     }
 }

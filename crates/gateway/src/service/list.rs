@@ -1,15 +1,13 @@
 //! Listing sandboxes, in pages.
-//!
-//! A token of a page is opaque to clients. It names the sandbox behind which to
-//! go on, so that paging is stable while sandboxes come and go.
 
 use std::collections::BTreeSet;
 
 use palisade_model::id::SandboxId;
-use palisade_model::name::{ProfileName, RunnerId, Tag};
+use palisade_model::name::{OrganizationId, ProfileName, RunnerId, Tag};
 use palisade_model::tenant::Principal;
 use palisade_store::PageRequest;
 use palisade_store::sandbox::{ListError, ProfileTerm, SandboxFilter};
+use palisade_wire::page_token::Listing;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{phase_filter, sandbox_summary};
 
@@ -18,15 +16,13 @@ use super::sandbox::SandboxService;
 use crate::error::{ApiError, ApiResult, invalid};
 use crate::page;
 
-/// How tokens of this version begin.
-const TOKEN_PREFIX: &str = "s1-";
-
 /// What is to be listed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Query {
     /// `None` if nothing can match.
     filter: Option<SandboxFilter>,
     page: PageRequest<SandboxId>,
+    listing: Listing,
 }
 
 impl SandboxService {
@@ -35,7 +31,11 @@ impl SandboxService {
         caller: &Principal,
         request: pb::ListSandboxesRequest,
     ) -> ApiResult<pb::ListSandboxesResponse> {
-        let Query { filter, page } = query(request)?;
+        let Query {
+            filter,
+            page,
+            listing,
+        } = query(&caller.organization, request)?;
         let Some(filter) = filter else {
             return Ok(pb::ListSandboxesResponse::default());
         };
@@ -52,12 +52,13 @@ impl SandboxService {
         });
         Ok(pb::ListSandboxesResponse {
             sandboxes: sandboxes.collect(),
-            next_page_token: listed.next.map(token).unwrap_or_default(),
+            next_page_token: listing.token(listed.next),
         })
     }
 }
 
-fn query(request: pb::ListSandboxesRequest) -> ApiResult<Query> {
+fn query(organization: &OrganizationId, request: pb::ListSandboxesRequest) -> ApiResult<Query> {
+    let listing = listing(organization, &request);
     let pb::ListSandboxesRequest {
         tags,
         status,
@@ -75,7 +76,7 @@ fn query(request: pb::ListSandboxesRequest) -> ApiResult<Query> {
         return Err(not_implemented("volume_ids", "volumes"));
     }
     let page = PageRequest {
-        after: after(&page_token)?,
+        after: page::after(&listing, &page_token)?,
         size: page::size(page_size)?,
     };
     let phase = phase_filter(status)?;
@@ -97,7 +98,35 @@ fn query(request: pb::ListSandboxesRequest) -> ApiResult<Query> {
         }),
         _ => None,
     };
-    Ok(Query { filter, page })
+    Ok(Query {
+        filter,
+        page,
+        listing,
+    })
+}
+
+/// What of a request may not change from page to page.
+fn listing(organization: &OrganizationId, request: &pb::ListSandboxesRequest) -> Listing {
+    let pb::ListSandboxesRequest {
+        tags,
+        status,
+        profile_ids,
+        runner_ids,
+        profile_names,
+        max_timeout_seconds: _,
+        include_stopped,
+        page_size: _,
+        page_token: _,
+        // Nobody gets a page with these.
+        volume_ids: _,
+    } = request;
+    Listing::new("sandboxes", organization)
+        .with_any("tags", tags)
+        .with("status", status)
+        .with_any("profile_ids", profile_ids)
+        .with_any("runner_ids", runner_ids)
+        .with_any("profile_names", profile_names)
+        .with("include_stopped", include_stopped)
 }
 
 /// Alternatives of one field; `None` if some were given and none can match.
@@ -116,14 +145,6 @@ fn profile_terms(texts: &[String]) -> Option<BTreeSet<ProfileTerm>> {
     (texts.is_empty() || !terms.is_empty()).then_some(terms)
 }
 
-fn token(after: SandboxId) -> String {
-    page::token(TOKEN_PREFIX, after.as_uuid())
-}
-
-fn after(token: &str) -> ApiResult<Option<SandboxId>> {
-    Ok(page::after(TOKEN_PREFIX, token)?.map(SandboxId::new))
-}
-
 fn too_many_terms(error: &ListError) -> ApiError {
     invalid("tags", format!("cannot be served: {error}"))
 }
@@ -134,18 +155,50 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_token_leads_back_to_its_place() {
-        let id = SandboxId::new(uuid::Uuid::from_u128(7));
-        assert_eq!(after(&token(id)).unwrap(), Some(id));
-        assert_eq!(after("").unwrap(), None);
+    fn query(request: pb::ListSandboxesRequest) -> ApiResult<Query> {
+        super::query(&"acme".parse().unwrap(), request)
     }
 
     #[test]
-    fn a_forged_token_is_refused() {
-        for token in ["7", "s1-", "s1-zz", "s2-00000000000000000000000000000007"] {
-            let error = after(token).unwrap_err();
-            assert_eq!(error.refusal.reason, Reason::InvalidRequest, "{token}");
+    fn a_token_leads_on_in_its_own_list_whatever_the_size_of_pages() {
+        let id = SandboxId::new(uuid::Uuid::from_u128(7));
+        let asked = pb::ListSandboxesRequest {
+            tags: vec!["b".to_owned(), "a".to_owned()],
+            page_size: 2,
+            ..Default::default()
+        };
+        let page_token = query(asked.clone()).unwrap().listing.token(Some(id));
+        let next = pb::ListSandboxesRequest {
+            tags: vec!["a".to_owned(), "b".to_owned()],
+            page_size: 5,
+            max_timeout_seconds: 3,
+            page_token: page_token.clone(),
+            ..Default::default()
+        };
+        assert_eq!(query(next.clone()).unwrap().page.after, Some(id));
+        let changes: [fn(&mut pb::ListSandboxesRequest); 7] = [
+            |it| it.tags.push("c".to_owned()),
+            |it| it.tags.clear(),
+            |it| it.status = 2,
+            |it| it.include_stopped = true,
+            |it| it.runner_ids.push("local".to_owned()),
+            |it| it.profile_ids.push("ci".to_owned()),
+            |it| it.profile_names.push("ci".to_owned()),
+        ];
+        for change in changes {
+            let mut other = next.clone();
+            change(&mut other);
+            let error = query(other).unwrap_err();
+            assert_eq!(error.refusal.reason, Reason::InvalidRequest);
+            assert!(error.refusal.message.contains("another list"), "{error:?}");
+        }
+        for page_token in ["7", "s1-00000000000000000000000000000007"] {
+            let page_token = page_token.to_owned();
+            let error = query(pb::ListSandboxesRequest {
+                page_token,
+                ..asked.clone()
+            });
+            assert_eq!(error.unwrap_err().refusal.reason, Reason::InvalidRequest);
         }
     }
 

@@ -5,20 +5,18 @@
 //! calls for that.
 
 use async_trait::async_trait;
-use palisade_model::secret::SecretStoreName;
 use palisade_model::tenant::{Principal, Role};
 use palisade_secrets::Secrets;
 use palisade_store::{PageRequest, PageSize};
+use palisade_wire::page_token::Listing;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::secret_store_service_server::SecretStoreService;
 use palisade_wire::v1beta2::{new_secret_store, secret_store, secret_store_name, stores_page_size};
 use tonic::{Request, Response, Status};
 
 use crate::context::Context;
-use crate::error::{ApiResult, invalid};
-
-/// How tokens of this version begin.
-const TOKEN_PREFIX: &str = "k1-";
+use crate::error::ApiResult;
+use crate::page;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -70,15 +68,15 @@ impl SecretStores {
             page_size,
             page_token,
         } = request;
+        let listing = Listing::new("secret-stores", &caller.organization);
         let page = PageRequest {
             size: PageSize::clamped(stores_page_size(page_size)?),
-            after: after(&page_token)?,
+            after: page::after(&listing, &page_token)?,
         };
         let listed = self.secrets.list_stores(&caller.organization, page).await?;
-        let next = listed.next.map(|name| format!("{TOKEN_PREFIX}{name}"));
         Ok(pb::ListSecretStoresResponse {
             secret_stores: listed.items.iter().map(secret_store).collect(),
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: listing.token(listed.next),
         })
     }
 
@@ -94,20 +92,6 @@ impl SecretStores {
             .await?;
         Ok(pb::DeleteSecretStoreResponse {})
     }
-}
-
-fn after(token: &str) -> ApiResult<Option<SecretStoreName>> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let name = token.strip_prefix(TOKEN_PREFIX);
-    let name = name.and_then(|name| name.parse().ok());
-    name.map(Some).ok_or_else(|| {
-        invalid(
-            "page_token",
-            "is not a token of this list; start again without one",
-        )
-    })
 }
 
 #[async_trait]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use palisade_model::id::SnapshotId;
 use palisade_model::snapshot::{Snapshot, Status, Trigger};
 use palisade_model::tenant::Principal;
 use palisade_store::snapshot::Deletion;
 use palisade_store::{GetError, PageRequest};
+use palisade_wire::page_token::Listing;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{call_limit, snapshot_id, snapshot_message, snapshot_not_found};
 use tracing::{info, warn};
@@ -15,8 +15,6 @@ use super::{Snapshots, Wanted};
 use crate::error::{ApiError, ApiResult};
 use crate::page;
 
-/// How tokens of this version begin.
-const TOKEN_PREFIX: &str = "f1-";
 /// How long is waited for a snapshot if nobody says.
 pub(crate) const WAIT_DEFAULT: Duration = Duration::from_mins(10);
 /// The longest wait that can be asked for.
@@ -101,15 +99,16 @@ impl Snapshots {
             max_timeout_seconds: _,
         } = request;
         self.settings()?;
+        let listing = Listing::new("file-system-snapshots", &caller.organization);
         let page = PageRequest {
-            after: after(&page_token)?,
+            after: page::after(&listing, &page_token)?,
             size: page::size(page_size)?,
         };
         let listed = self.tools.store.list_snapshots(&caller.organization, page);
         let listed = listed.await?;
         Ok(pb::ListFileSystemSnapshotsResponse {
             file_system_snapshots: listed.items.iter().map(snapshot_message).collect(),
-            next_page_token: listed.next.map(token).unwrap_or_default(),
+            next_page_token: listing.token(listed.next),
         })
     }
 
@@ -162,28 +161,9 @@ pub(super) fn missing(text: &str, error: GetError) -> ApiError {
     }
 }
 
-fn token(after: SnapshotId) -> String {
-    page::token(TOKEN_PREFIX, after.as_uuid())
-}
-
-fn after(token: &str) -> ApiResult<Option<SnapshotId>> {
-    Ok(page::after(TOKEN_PREFIX, token)?.map(SnapshotId::new))
-}
-
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-
-    #[test]
-    fn a_token_leads_back_to_its_place_and_a_forged_one_nowhere() {
-        let id = SnapshotId::new(Uuid::from_u128(7));
-        assert_eq!(after(&token(id)).unwrap(), Some(id));
-        for forged in ["7", "f1-", "s1-00000000000000000000000000000007"] {
-            assert!(after(forged).is_err(), "{forged}");
-        }
-    }
 
     #[test]
     fn no_time_is_the_usual_one_and_less_than_none_is_refused() {

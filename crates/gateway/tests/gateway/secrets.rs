@@ -343,7 +343,7 @@ async fn a_page_token_of_somebody_else_is_refused() {
     let scene = Scene::new().await;
     let (gateway, _runner, _client) = scene.begin().await;
     let stores = stores(&gateway, &scene.caller).await;
-    for (page_size, page_token) in [(0, "k1-!"), (0, "s1-team"), (-1, "")] {
+    for (page_size, page_token) in [(0, "p1-!"), (0, "k1-team"), (-1, "")] {
         let page = pb::ListSecretStoresRequest {
             page_size,
             page_token: page_token.to_owned(),

@@ -2,7 +2,7 @@ use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::SandboxStatus;
 use tonic::Code;
 
-use crate::rig::{Stage, reason, running};
+use crate::rig::{Stage, config, reason, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_starts_runs_and_is_seen() {
@@ -119,6 +119,45 @@ async fn what_the_runner_cannot_make_fails_with_its_reason() {
     let seen = client.is_over(&started.sandbox_id).await;
     assert_eq!(seen.sandbox_status(), SandboxStatus::Failed);
     assert!(seen.status_reason.contains("example.com/absent:1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_token_leads_on_in_its_own_list_and_in_no_other() {
+    let (stage, gateway, _runner, client) = Stage::usual().await;
+    stage.organization("globex").await;
+    let globex = gateway.client(&stage.token("globex").await).await;
+    for _ in 0..3 {
+        client.start(running("fake until-stopped")).await.unwrap();
+    }
+    let page = |tags: &[&str], page_token: &str| pb::ListSandboxesRequest {
+        page_size: 2,
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        page_token: page_token.to_owned(),
+        ..Default::default()
+    };
+    let first = client.list(page(&[], "")).await.unwrap();
+    let token = first.next_page_token;
+    for refused in [
+        client.list(page(&["a"], &token)).await.unwrap_err(),
+        globex.list(page(&[], &token)).await.unwrap_err(),
+        client.list(page(&[], &token[1..])).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert_eq!(reason(&refused), "CWSANDBOX_INVALID_REQUEST");
+        assert!(refused.message().starts_with("page_token"), "{refused:?}");
+    }
+    let stores = format!("/v1beta2/secretstores?pageToken={token}");
+    let caller = stage.token("acme").await;
+    let refused = gateway.rest(Some(&caller), "GET", &stores, None).await;
+    assert_eq!(refused.status, 400, "{}", refused.json);
+    // Every gateway takes it, also after what it leads behind has gone.
+    let last = first.sandboxes.last().unwrap();
+    client.delete(&last.sandbox_id).await.unwrap();
+    let other = stage.gateway(config()).await;
+    let other = other.client(&caller).await;
+    let second = other.list(page(&[], &token)).await.unwrap();
+    assert_eq!(second.sandboxes.len(), 1);
+    assert_eq!(second.next_page_token, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
