@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use tower::{ServiceExt as _, service_fn};
 use tracing::{debug, info, warn};
 
+mod head;
 pub(crate) mod local;
 pub(crate) mod tls;
 
@@ -66,6 +67,9 @@ impl Services {
         let router = if is_grpc(&request) {
             self.grpc
         } else {
+            if let Some(refused) = head::refused(request.uri(), request.headers()) {
+                return Ok(refused);
+            }
             self.rest
         };
         router.oneshot(request).await
@@ -210,6 +214,7 @@ fn http_settings() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        .max_headers(head::HEADERS_READ_MAX)
         .header_read_timeout(HELLO_LIMIT);
     builder
         .http2()

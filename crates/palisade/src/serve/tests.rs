@@ -50,3 +50,66 @@ async fn a_request_may_take_longer_than_a_client_may_be_silent() {
     connection.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("done"), "{answer}");
 }
+
+/// What comes back for a request that is sent while its answer is read.
+async fn answer_to(head: &str) -> String {
+    let (mut reads, mut writes) = tokio::io::split(connected().await);
+    let mut answer = Vec::new();
+    let send = async {
+        // The answer may come, and the connection go, before all is sent.
+        drop(writes.write_all(head.as_bytes()).await);
+        drop(writes.flush().await);
+    };
+    let ((), read) = tokio::join!(send, reads.read_to_end(&mut answer));
+    read.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+fn get_with(path: &str, headers: &str) -> String {
+    format!("GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_too_long_is_told_so() {
+    let long = "x".repeat(17 * 1024);
+    let one = format!("x: {}\r\n", "y".repeat(33 * 1024));
+    for (head, status, text) in [
+        (get_with(&long, ""), "414", "the address has 17409 bytes"),
+        (get_with("x", &one), "431", "headers with 33"),
+        (
+            get_with("x", &"a: b\r\n".repeat(120)),
+            "431",
+            "there are 122 headers",
+        ),
+        (get_with("x", "x-request-id: mine\r\n"), "404", ""),
+    ] {
+        let answer = answer_to(&head).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(answer.contains(text), "{answer}");
+        let is_told = answer.contains("CWSANDBOX_REQUEST_TOO_LARGE");
+        let is_json = answer.contains("application/json") && answer.contains("x-request-id");
+        assert_eq!(is_told && is_json, status != "404", "{answer}");
+    }
+}
+
+/// As the page about requests says.
+#[tokio::test(start_paused = true)]
+async fn what_the_library_does_not_read_is_answered_without_a_body() {
+    let longer = "x".repeat(70 * 1024);
+    for (head, status) in [
+        (get_with(&longer, ""), "414"),
+        (get_with("x", &"a: b\r\n".repeat(500)), "431"),
+        (get_with("x", "a b: c\r\n"), "400"),
+        ("NONSENSE\r\n\r\n".to_owned(), "400"),
+    ] {
+        let answer = answer_to(&head).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+}
