@@ -311,7 +311,7 @@ fn until_sent(mut response: Response, place: OwnedSemaphorePermit) -> Response {
     })
 }
 
-fn named(mut response: Response, id: &str) -> Response {
+pub(crate) fn named(mut response: Response, id: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -319,7 +319,7 @@ fn named(mut response: Response, id: &str) -> Response {
 }
 
 /// The id that the caller gave, if it can stand in a log as it is.
-fn request_id(map: &HeaderMap) -> String {
+pub(crate) fn request_id(map: &HeaderMap) -> String {
     let given = map.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     match headers::request_id(given) {
         Some(id) => id.to_owned(),

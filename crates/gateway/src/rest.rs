@@ -43,6 +43,7 @@ mod body;
 pub(crate) const PREFIX_LEN: usize = 5;
 
 const GRPC: HeaderValue = HeaderValue::from_static(headers::GRPC);
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const TE: HeaderName = HeaderName::from_static("te");
 
@@ -117,11 +118,16 @@ fn place(key: &str, text: &str) -> String {
 }
 
 /// A refusal of what never becomes a call, and so passes no guard.
-fn malformed(field: &str, description: &str) -> Response {
+fn malformed(field: &str, description: &str, headers: &HeaderMap) -> Response {
     let path = FieldPath::root().key(field);
     let violation = Violation::new(path, ViolationKind::Invalid, description);
-    let refusal = Refusal::invalid(vec![violation]);
-    told(&grpc_status::status(&refusal, ""))
+    no_call(&Refusal::invalid(vec![violation]), headers)
+}
+
+/// A refusal under the name that the guard would have given the call.
+fn no_call(refusal: &Refusal, headers: &HeaderMap) -> Response {
+    let id = guard::request_id(headers);
+    guard::named(told(&grpc_status::status(refusal, &id)), &id)
 }
 
 /// Sends a request on as the call that it is, and tells its refusal in JSON.
@@ -129,10 +135,10 @@ async fn enter(rule: &'static Rule, behind: Router, request: Request) -> Respons
     let (mut parts, body) = request.into_parts();
     let texts = match texts(&mut parts).await {
         Ok(texts) => texts,
-        Err((field, wrong)) => return malformed(field, &wrong),
+        Err((field, wrong)) => return malformed(field, &wrong, &parts.headers),
     };
     let Ok(uri) = rule.grpc_path().parse() else {
-        return malformed("path", "is no call");
+        return malformed("path", "is no call", &parts.headers);
     };
     parts.uri = uri;
     // How messages of gRPC are packed says nothing about this one.
@@ -152,8 +158,7 @@ async fn enter(rule: &'static Rule, behind: Router, request: Request) -> Respons
         }
         None => response,
     };
-    let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     response
 }
 
@@ -270,7 +275,7 @@ async fn no_such_method(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(128).collect();
     let message = format!("{} is not supported at {path}", request.method());
     let refusal = Refusal::new(Reason::NotImplemented, message).with_code(Code::Unimplemented);
-    let mut response = told(&grpc_status::status(&refusal, ""));
+    let mut response = no_call(&refusal, request.headers());
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response
 }
@@ -282,6 +287,7 @@ fn told(status: &tonic::Status) -> Response {
     let wait = told.retry_after();
     let mut response = (code, Json(told)).into_response();
     let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, NO_STORE);
     if let Some(wait) = wait {
         let seconds = wait.as_millis().div_ceil(1000).max(1);
         if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {

@@ -195,6 +195,8 @@ async fn bad_requests_name_the_field() {
         let answer = gateway.rest(Some(&token), verb, path, body).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.json);
         assert_eq!(reason(&answer), INVALID);
+        let id = detail(&answer, "RequestInfo")["requestId"].as_str();
+        assert_eq!(answer.header("x-request-id"), id, "{path}");
         let violation = &detail(&answer, "BadRequest")["fieldViolations"][0];
         assert!(!violation["reason"].as_str().unwrap().is_empty());
         let text = violation.to_string();
@@ -252,6 +254,7 @@ async fn what_does_not_exist_or_is_too_large_has_its_status() {
         (wrong.status, reason(&wrong)),
         (405, "CWSANDBOX_NOT_IMPLEMENTED")
     );
+    assert!(wrong.header("x-request-id").is_some());
 }
 
 /// How long a body is, told before it or not.
