@@ -12,8 +12,8 @@ use palisade_model::policy::{EgressRules, Verdict};
 use palisade_model::profile::{EgressMode, EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{
-    AddressPools, Capabilities, Capacity, Feature, PodFieldSupport, Resources, RouteSupport,
-    SecretSupport,
+    AddressPools, Capabilities, Capacity, Feature, PodFieldSupport, PortSupport, Resources,
+    RouteSupport, SecretSupport,
 };
 
 use crate::manifest::surroundings;
@@ -169,6 +169,11 @@ impl Facts {
             } else {
                 RouteSupport::Public
             },
+            ports: PortSupport {
+                // What of it gets through is a matter of the plugin, as of TCP and UDP.
+                sctp: true,
+                max: None,
+            },
             runtime_classes: classes
                 .filter_map(|name| RuntimeClass::new(name.clone()).ok())
                 .collect(),
@@ -186,6 +191,7 @@ impl Facts {
             // Its settings may say more, which are not known here.
             secrets: SecretSupport::Stores,
             largest: self.largest(),
+            memory_bytes_min: Capabilities::MEMORY_BYTES_MIN,
             lacks: lacks(),
         }
     }

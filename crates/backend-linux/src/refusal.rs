@@ -11,7 +11,8 @@ use palisade_model::policy::Standing;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::quantity::Quantity;
 use palisade_model::runner::{
-    AddressPools, Capabilities, PodFieldSupport, Resources, RouteSupport, SecretSupport,
+    AddressPools, Capabilities, PodFieldSupport, PortSupport, Resources, RouteSupport,
+    SecretSupport,
 };
 use palisade_model::sandbox::{Launch, Protocol};
 
@@ -24,7 +25,7 @@ use crate::network::Services;
 const POD_FIELDS: [&str; 2] = ["metadata.labels", "metadata.annotations"];
 
 /// How many ports a sandbox can expose: their rules fit into one transaction.
-const DOORS_MAX: usize = 128;
+const DOORS_MAX: u32 = 128;
 
 /// What this backend can do.
 pub(crate) fn capabilities(
@@ -42,6 +43,12 @@ pub(crate) fn capabilities(
         } else {
             RouteSupport::None
         },
+        ports: PortSupport {
+            // Connection tracking of a protocol that the kernel does not know tells no
+            // port from another, so that an open one would open them all.
+            sctp: false,
+            max: Some(DOORS_MAX),
+        },
         runtime_classes: config.handlers.keys().cloned().collect(),
         architectures: BTreeSet::from([machine::architecture().to_owned()]),
         gpu_types: BTreeSet::new(),
@@ -58,6 +65,7 @@ pub(crate) fn capabilities(
             Some(_) => SecretSupport::StoresAndOwn,
         },
         largest: total,
+        memory_bytes_min: Capabilities::MEMORY_BYTES_MIN,
         lacks: BTreeMap::new(),
     }
 }
@@ -83,14 +91,14 @@ pub(crate) fn check(launch: &Launch, offered: &Capabilities) -> Result<(), Ensur
     let refused = [
         egress(launch, offered),
         ingress(launch, offered),
-        doors(launch),
+        doors(launch, offered),
         gpu(launch, offered),
         runtime_class(launch, offered),
         instance_type(launch, offered),
         node_selector(launch, offered),
         pod(launch, offered),
         own_secrets(launch, offered),
-        limits(launch),
+        limits(launch, offered),
         file_system(launch, offered),
     ];
     match refused.into_iter().flatten().next() {
@@ -120,18 +128,16 @@ fn ingress(launch: &Launch, offered: &Capabilities) -> Option<String> {
     })
 }
 
-/// Connection tracking of a protocol that the kernel does not know tells no port
-/// from another, so that an open one would open them all.
-fn doors(launch: &Launch) -> Option<String> {
+fn doors(launch: &Launch, offered: &Capabilities) -> Option<String> {
     let exposed = Standing::of(launch).exposed?;
     let mut doors = exposed.doors.iter();
-    if let Some(door) = doors.find(|door| door.protocol == Protocol::Sctp) {
+    let sctp = doors.find(|door| door.protocol == Protocol::Sctp);
+    if let Some(door) = sctp.filter(|_| !offered.ports.sctp) {
         return Some(format!("this runner cannot expose SCTP port {}", door.port));
     }
-    let len = exposed.doors.len();
-    (len > DOORS_MAX).then(|| {
-        format!("{len} ports are exposed, and at most {DOORS_MAX} are possible on this runner")
-    })
+    let (len, most) = (exposed.doors.len(), offered.ports.max?);
+    (len as u64 > u64::from(most))
+        .then(|| format!("{len} ports are exposed, and at most {most} are possible on this runner"))
 }
 
 fn file_system(launch: &Launch, offered: &Capabilities) -> Option<String> {
@@ -192,12 +198,17 @@ fn pod(launch: &Launch, offered: &Capabilities) -> Option<String> {
     })
 }
 
-fn limits(launch: &Launch) -> Option<String> {
+fn limits(launch: &Launch, offered: &Capabilities) -> Option<String> {
     let resources = &launch.resources;
     let mut limits = [&resources.cpu_limit, &resources.memory_limit].into_iter();
-    limits
-        .any(|limit| limit.as_ref().is_some_and(Quantity::is_zero))
-        .then(|| "a limit of zero leaves nothing to run with".to_owned())
+    if limits.any(|limit| limit.as_ref().is_some_and(Quantity::is_zero)) {
+        return Some("a limit of zero leaves nothing to run with".to_owned());
+    }
+    let limit = resources.memory_limit.as_ref()?;
+    let (bytes, least) = (limit.to_units()?, offered.memory_bytes_min);
+    (bytes < least).then(|| {
+        format!("no sandbox starts here with {limit} of memory; it takes at least {least} bytes")
+    })
 }
 
 fn pod_fields() -> PodFieldSupport {
@@ -220,6 +231,7 @@ mod tests {
             instance_types: BTreeSet::from(["small".to_owned()]),
             node_labels: [("disk".to_owned(), "ssd".to_owned())].into(),
             pod_fields: pod_fields(),
+            memory_bytes_min: Capabilities::MEMORY_BYTES_MIN,
             ..Capabilities::default()
         }
     }
@@ -280,6 +292,10 @@ mod tests {
             (
                 refused(|l| l.resources.memory_limit = Some("0".parse().unwrap())),
                 "zero",
+            ),
+            (
+                refused(|l| l.resources.memory_limit = Some("1Ki".parse().unwrap())),
+                "at least 1048576 bytes",
             ),
         ];
         for (refusal, expected) in refusals {

@@ -110,6 +110,7 @@ impl Fake {
                 pause: true,
                 secrets: SecretSupport::Stores,
                 largest,
+                memory_bytes_min: Capabilities::MEMORY_BYTES_MIN,
                 ..Capabilities::default()
             },
             capacity: Capacity {

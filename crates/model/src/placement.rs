@@ -39,7 +39,7 @@ mod score;
 mod trailer;
 
 pub use asking::Asking;
-pub use closest::{Change, Closest, Lowered};
+pub use closest::{Change, Closest, Resized};
 pub use constraint::{Constraint, Tier};
 pub use decide::{explain, select};
 pub use diagnosis::Cause;

@@ -357,6 +357,8 @@ pub struct Capabilities {
     pub address_pools: AddressPools,
     /// Whether it can make HTTP entry points, and for whom.
     pub routes: RouteSupport,
+    /// Which ports it can expose there.
+    pub ports: PortSupport,
     /// The runtime classes that it has; the default one is always there.
     pub runtime_classes: BTreeSet<RuntimeClass>,
     /// The architectures of its machines, as OCI spells them.
@@ -382,8 +384,18 @@ pub struct Capabilities {
     pub secrets: SecretSupport,
     /// The largest sandbox that fits on one of its machines.
     pub largest: Resources,
+    /// The least memory, in bytes, with which a sandbox starts; zero if that is not
+    /// known. There is no such thing of CPU: with little of it all goes slowly.
+    pub memory_bytes_min: u64,
     /// What it lacks that others have, each with the reason, for a person.
     pub lacks: BTreeMap<Feature, String>,
+}
+
+impl Capabilities {
+    /// The least memory with which a container starts and takes commands, its runtime
+    /// and process 1 included: with less, the kernel ends it before its program runs.
+    /// Most programs, and some runtimes, need more.
+    pub const MEMORY_BYTES_MIN: u64 = 1 << 20;
 }
 
 /// Something that not every runner has, and that people ask for when it is not
@@ -445,6 +457,15 @@ impl RouteSupport {
             (Self::Public, Scope::Any) | (Self::Scoped, _) => true,
         }
     }
+}
+
+/// Which ports of sandboxes a runner can expose; those of TCP and UDP it always can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortSupport {
+    /// Whether it can expose ports of SCTP.
+    pub sctp: bool,
+    /// The most ports that one sandbox can expose; `None` if nothing bounds them.
+    pub max: Option<u32>,
 }
 
 /// Which secrets a runner can hand to sandboxes.

@@ -230,6 +230,18 @@ async fn a_sandbox_that_uses_too_much_memory_is_ended_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_least_memory_that_is_told_is_enough_to_start_with() {
+    let harness = Harness::new().await;
+    let least = harness.open().capabilities().memory_bytes_min;
+    let mut launch = launch(&harness, "exec sleep 1000");
+    launch.resources.memory_limit = Some(least.to_string().parse().unwrap());
+    let id = start(&harness, &launch).await;
+    let view = wait_for(&harness, id, |_| true).await;
+    assert!(matches!(view, View::Running { .. }), "{view:?}");
+    harness.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_are_those_that_were_granted() {
     let harness = Harness::new().await;
     let mut launch = launch(&harness, "exec sleep 1000");

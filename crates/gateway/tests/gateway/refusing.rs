@@ -74,6 +74,52 @@ async fn an_unknown_status_is_refused_and_not_taken_for_any() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_no_runner_can_carry_out_is_refused_before_it_is_placed() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let tiny = pb::ResourceRequest {
+        memory: "1Ki".to_owned(),
+        ..Default::default()
+    };
+    let small = pb::StartSandboxRequest {
+        resources: Some(tiny),
+        ..running("fake until-stopped")
+    };
+    let ports = |protocol: &str, count: i32| pb::StartSandboxRequest {
+        ports: (1..=count)
+            .map(|container_port| pb::Port {
+                container_port,
+                name: String::new(),
+                protocol: protocol.to_owned(),
+            })
+            .collect(),
+        network: Some(pb::NetworkOptions {
+            ingress_mode: "internal".to_owned(),
+            ..Default::default()
+        }),
+        ..running("fake until-stopped")
+    };
+    let cases = [
+        (small, "memory_smallest", "at least 1Mi of memory"),
+        (ports("SCTP", 1), "port_protocol", "expose nothing"),
+        (
+            ports("UDP", 129),
+            "exposed_ports",
+            "128 ports, from 1 to 128",
+        ),
+    ];
+    for (request, constraint, remedy) in cases {
+        let refusal = client.start(request).await.unwrap_err();
+        assert_eq!(refusal.code(), Code::FailedPrecondition, "{constraint}");
+        assert_eq!(reason(&refusal), "CWSANDBOX_NO_SUITABLE_RUNNER");
+        let violations = fact(&refusal, "violations").unwrap();
+        assert!(violations.contains(constraint), "{violations}");
+        assert!(refusal.message().ends_with(remedy), "{}", refusal.message());
+        assert!(fact(&refusal, "closest").is_some(), "{constraint}");
+    }
+    assert!(client.start(ports("UDP", 128)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_named_profile_that_cannot_serve_is_a_mismatch() {
     let (_stage, _gateway, _runner, client) = Stage::usual().await;
     let request = pb::StartSandboxRequest {

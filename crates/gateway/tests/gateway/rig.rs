@@ -22,8 +22,8 @@ use palisade_model::name::OrganizationId;
 use palisade_model::profile::{EgressType, Profile, Revision, ServiceType, form};
 use palisade_model::quota::Quota;
 use palisade_model::runner::{
-    Binding, Bindings, Capabilities, Capacity, Resources, Runner as RunnerRecord, RunnerSettings,
-    SecretSupport,
+    Binding, Bindings, Capabilities, Capacity, PortSupport, Resources, Runner as RunnerRecord,
+    RunnerSettings, SecretSupport,
 };
 use palisade_model::tenant::{Organization, Role};
 use palisade_model::token::{Grant, PresentedToken, TokenRecord};
@@ -511,6 +511,11 @@ fn backend(world: &Arc<World>, sandboxes_max: u32) -> Fake {
             pause: true,
             secrets: SecretSupport::Stores,
             largest,
+            ports: PortSupport {
+                sctp: false,
+                max: Some(128),
+            },
+            memory_bytes_min: Capabilities::MEMORY_BYTES_MIN,
             ..Capabilities::default()
         })
         .with_capacity(Capacity {

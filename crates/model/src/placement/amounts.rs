@@ -112,9 +112,18 @@ impl<'a> Amount<'a> {
         self.limit.or(self.request)
     }
 
+    /// The most that the sandbox will be able to use, if there is a limit.
+    pub(super) fn bound(&self) -> Option<&'a Quantity> {
+        self.limit.or(self.lowest())
+    }
+
+    /// The lowest of what is allowed.
+    pub(super) fn lowest(&self) -> Option<&'a Quantity> {
+        [self.ceiling, self.quota].into_iter().flatten().min()
+    }
+
     fn granted(&self) -> (Option<Quantity>, Option<Quantity>) {
-        let lowest = [self.ceiling, self.quota].into_iter().flatten().min();
-        match (self.limit, lowest) {
+        match (self.limit, self.lowest()) {
             (None, Some(lowest)) => {
                 let request = self.request.cloned().unwrap_or_else(nothing);
                 (Some(request), Some(lowest.clone()))

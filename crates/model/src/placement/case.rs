@@ -8,7 +8,7 @@ use crate::image::ImageReference;
 use crate::name::{ModeName, ProfileName, RuntimeClass};
 use crate::profile::{EgressMode, Exposure};
 use crate::resolve::ResolvedSpec;
-use crate::sandbox::StartRequest;
+use crate::sandbox::{Port, StartRequest};
 
 use super::amounts::Amounts;
 use super::asking::Asking;
@@ -171,6 +171,13 @@ impl<'a> Case<'a> {
         let mut seen = BTreeSet::new();
         ports.retain(|port| seen.insert(*port));
         ports
+    }
+
+    /// The ports of the request that would be open at the level.
+    pub(super) fn doors(&self) -> impl Iterator<Item = &'a Port> {
+        let exposed = self.exposed_ports();
+        let ports = self.request().ports.iter();
+        ports.filter(move |port| exposed.contains(&port.number))
     }
 
     /// The isolation backend that would be used; `None` is the runner's default.

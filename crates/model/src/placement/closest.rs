@@ -40,17 +40,21 @@ pub enum Change {
     Egress(ModeName),
     /// Pick this ingress level, or expose nothing.
     Ingress(Option<LevelName>),
+    /// Expose these ports and no others.
+    Ports(Vec<u16>),
     /// Ask for these GPUs, or for none.
     Gpu(Option<GpuRequest>),
     /// Ask for this much CPU.
-    Cpu(Lowered),
+    Cpu(Resized),
     /// Ask for this much memory.
-    Memory(Lowered),
+    Memory(Resized),
+    /// Ask for this much memory, which is more.
+    MoreMemory(Resized),
 }
 
 /// What would have to be asked for of CPU or memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lowered {
+pub struct Resized {
     /// What is set aside.
     pub request: Quantity,
     /// What can at most be used; `None` leaves it as it is.
@@ -80,11 +84,12 @@ const FIXED: [Constraint; 15] = [
 ];
 
 /// Constraints by the field that helps them.
-const FIELDS: [&[Constraint]; 7] = [
+const FIELDS: [&[Constraint]; 8] = [
     &[Constraint::RunnerSelector],
     &[Constraint::ProfileSelector],
     &EGRESS,
     &INGRESS,
+    &PORTS,
     &GPU,
     &CPU,
     &MEMORY,
@@ -99,6 +104,7 @@ const INGRESS: [Constraint; 6] = [
     Constraint::HostName,
     Constraint::FreePool,
 ];
+const PORTS: [Constraint; 2] = [Constraint::PortProtocol, Constraint::ExposedPorts];
 const GPU: [Constraint; 6] = [
     Constraint::GpuType,
     Constraint::GpuMemory,
@@ -113,7 +119,8 @@ const CPU: [Constraint; 4] = [
     Constraint::CpuLargest,
     Constraint::FreeCpu,
 ];
-const MEMORY: [Constraint; 4] = [
+const MEMORY: [Constraint; 5] = [
+    Constraint::MemorySmallest,
     Constraint::MemoryCeiling,
     Constraint::MemoryQuota,
     Constraint::MemoryLargest,
@@ -193,21 +200,24 @@ impl Change {
                     request.network.exposed_ports.clear();
                 }
             }
+            Self::Ports(ports) => request.network.exposed_ports.clone_from(ports),
             Self::Gpu(gpu) => {
                 request.requests.gpu.clone_from(gpu);
                 request.limits.gpu.clone_from(gpu);
             }
             Self::Cpu(to) => to.apply(&mut request.requests.cpu, &mut request.limits.cpu),
-            Self::Memory(to) => to.apply(&mut request.requests.memory, &mut request.limits.memory),
+            Self::Memory(to) | Self::MoreMemory(to) => {
+                to.apply(&mut request.requests.memory, &mut request.limits.memory);
+            }
         }
     }
 }
 
-impl Lowered {
+impl Resized {
     fn apply(&self, request: &mut Option<Quantity>, limit: &mut Option<Quantity>) {
         *request = Some(self.request.clone());
-        if let Some(lowered) = &self.limit {
-            *limit = Some(lowered.clone());
+        if let Some(resized) = &self.limit {
+            *limit = Some(resized.clone());
         }
     }
 }
@@ -233,17 +243,31 @@ fn changes(case: &Case<'_>, gaps: Gaps) -> Option<Vec<Change>> {
     if gaps.intersects(&EGRESS) {
         changes.push(Change::Egress(choices::egress(case)?));
     }
-    if gaps.intersects(&INGRESS) {
-        changes.push(Change::Ingress(choices::ingress(case)));
-    }
+    changes.extend(exposure(case, gaps));
     if gaps.intersects(&GPU) {
         changes.push(choices::gpu(case)?);
     }
     if gaps.intersects(&CPU) {
         changes.push(Change::Cpu(amounts::cpu(case)?));
     }
-    if gaps.intersects(&MEMORY) {
+    if gaps.contains(Constraint::MemorySmallest) {
+        changes.push(Change::MoreMemory(amounts::enough_memory(case)?));
+    } else if gaps.intersects(&MEMORY) {
         changes.push(Change::Memory(amounts::memory(case)?));
     }
     Some(changes)
+}
+
+/// Who exposes nothing needs neither a level nor ports.
+fn exposure(case: &Case<'_>, gaps: Gaps) -> Vec<Change> {
+    let level = gaps.intersects(&INGRESS).then(|| choices::ingress(case));
+    let level = level.map(Change::Ingress);
+    let ports = gaps.intersects(&PORTS).then(|| choices::ports(case));
+    let changes: Vec<Change> = level.into_iter().chain(ports.flatten()).collect();
+    let nothing = Change::Ingress(None);
+    if changes.contains(&nothing) {
+        vec![nothing]
+    } else {
+        changes
+    }
 }

@@ -15,11 +15,11 @@ pub enum Tier {
     Profile,
     /// Whom the sandbox may reach.
     Egress,
-    /// Who may reach the sandbox.
+    /// Who may reach the sandbox, and where.
     Ingress,
     /// The image and the kind of machine.
     Machine,
-    /// The most that one sandbox may have.
+    /// The most that one sandbox may have, and the least with which it starts.
     Ceiling,
     /// Whether the runner is there.
     Health,
@@ -116,6 +116,10 @@ constraints! {
     HttpRoute = "http_route", Ingress, Pair;
     /// The host name of that entry point fits into DNS.
     HostName = "host_name", Ingress, Spec;
+    /// The runner exposes ports of the protocols.
+    PortProtocol = "port_protocol", Ingress, Pair;
+    /// The runner exposes that many ports of one sandbox.
+    ExposedPorts = "exposed_ports", Ingress, Pair;
     /// The request or the profile names an image.
     Image = "image", Machine, Spec;
     /// The runner has the type of GPU.
@@ -156,6 +160,8 @@ constraints! {
     MemoryLargest = "memory_largest", Ceiling, Pair;
     /// GPUs within the runner's largest machine.
     GpuLargest = "gpu_largest", Ceiling, Pair;
+    /// As much memory as a sandbox needs to start on the runner.
+    MemorySmallest = "memory_smallest", Ceiling, Pair;
     /// The runner takes sandboxes at all.
     SlotsConfigured = "slots_configured", Ceiling, RunnerReport;
     /// The runner is connected.

@@ -27,6 +27,8 @@ pub(super) struct Digest {
     /// The largest sandbox that the runner could take if it were empty. More
     /// than there is in all can never fit, whatever it says of its machines.
     pub(super) largest: Resources,
+    /// The least memory with which a sandbox starts; zero if that is not known.
+    pub(super) memory_bytes_min: u64,
 }
 
 impl Digest {
@@ -59,6 +61,7 @@ impl Digest {
                 memory_bytes: largest.memory_bytes.min(total.memory_bytes),
                 gpus: largest.gpus.min(total.gpus),
             },
+            memory_bytes_min: capabilities.memory_bytes_min,
             ..self
         }
     }

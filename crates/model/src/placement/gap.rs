@@ -10,6 +10,7 @@ use crate::name::{InstanceType, LevelName, ModeName};
 use crate::pool::Room;
 use crate::profile::{EgressMode, EgressType, Exposure, ServiceType};
 use crate::quantity::Quantity;
+use crate::sandbox::Port;
 use crate::template::HostTemplate;
 use crate::violation::Violation;
 
@@ -43,6 +44,7 @@ pub(super) enum Side<'a> {
     Violations(&'a [Violation]),
     GpuMemory(u32),
     Template(&'a HostTemplate),
+    Port(&'a Port),
     Room {
         pool: &'a str,
         room: Room,
@@ -77,6 +79,7 @@ impl fmt::Display for Side<'_> {
             Self::Count(count) => write!(f, "{count}"),
             Self::GpuMemory(gb) => write!(f, "{gb} GB"),
             Self::Template(template) => write!(f, "{template}"),
+            Self::Port(port) => write!(f, "{} port {}", port.protocol.as_str(), port.number),
             Self::Room {
                 pool,
                 room: Room { size, used },

@@ -6,7 +6,7 @@
 use crate::violation::did_you_mean;
 
 use super::case::Wish;
-use super::closest::{Change, Closest, Lowered};
+use super::closest::{Change, Closest, Resized};
 use super::constraint::Constraint;
 use super::diagnosis::{Cause, Diagnosis, Failure};
 use super::fleet::Member;
@@ -31,6 +31,9 @@ pub(super) fn sentence(
     let remedy = remedy(diagnosis.cause(), nearest, closest);
     format!("{subject}: {clause}; {remedy}")
 }
+
+/// The most ports that are told one by one.
+const PORTS_LISTED_MAX: usize = 8;
 
 const NO_CANDIDATES: &str = "no runner can serve the request: the organization has no runner; \
      an administrator has to create one and bind a profile to it";
@@ -123,6 +126,10 @@ fn clause(violated: &Violated) -> String {
     let allowed = &violated.shortfall.allowed;
     let profile = format!("profile {profile} on runner {runner}");
     let runner = format!("runner {runner}");
+    let quota = |asks: &str| format!("the request {asks} and the quota of the caller is {allowed}");
+    let largest = |of: &str| {
+        format!("the request needs {asked} {of} and the largest machine of {runner} has {allowed}")
+    };
     match violated.constraint {
         C::RunnerSelector | C::ProfileSelector => {
             format!("{profile} would do, and the request names {asked}")
@@ -140,6 +147,10 @@ fn clause(violated: &Violated) -> String {
             format!("{runner} cannot make an HTTP entry point for {asked}; it offers {allowed}")
         }
         C::HostName => format!("the host names {asked} of {profile} are too long for DNS"),
+        C::PortProtocol => format!("{runner} cannot expose {asked}; it exposes {allowed}"),
+        C::ExposedPorts => {
+            format!("the request exposes {asked} ports and {runner} can expose {allowed}")
+        }
         C::Image => format!("neither the request nor {profile} names an image"),
         C::GpuType => format!("{runner} has no GPU of type {asked}; it has {allowed}"),
         C::GpuMemory => format!("{runner} cannot tell which GPUs have {asked} of memory"),
@@ -163,28 +174,16 @@ fn clause(violated: &Violated) -> String {
             format!("the request comes to {asked} of memory and {profile} allows {allowed}")
         }
         C::GpuCeiling => format!("the request is for {asked} GPU and {profile} allows {allowed}"),
-        C::CpuQuota => {
-            format!("the request comes to {asked} CPU and the quota of the caller is {allowed}")
-        }
-        C::MemoryQuota => format!(
-            "the request comes to {asked} of memory and the quota of the caller is {allowed}"
+        C::CpuQuota => quota(&format!("comes to {asked} CPU")),
+        C::MemoryQuota => quota(&format!("comes to {asked} of memory")),
+        C::GpuQuota => quota(&format!("is for {asked} GPU")),
+        C::CpuLargest => largest("CPU"),
+        C::MemoryLargest => largest("of memory"),
+        C::GpuLargest => largest("GPU"),
+        C::MemorySmallest => format!(
+            "the request comes to {asked} of memory and on {runner} no sandbox starts with less \
+             than {allowed}"
         ),
-        C::GpuQuota => {
-            format!("the request is for {asked} GPU and the quota of the caller is {allowed}")
-        }
-        C::CpuLargest => {
-            format!(
-                "the request needs {asked} CPU and the largest machine of {runner} has {allowed}"
-            )
-        }
-        C::MemoryLargest => format!(
-            "the request needs {asked} of memory and the largest machine of {runner} has {allowed}"
-        ),
-        C::GpuLargest => {
-            format!(
-                "the request needs {asked} GPU and the largest machine of {runner} has {allowed}"
-            )
-        }
         C::SlotsConfigured => format!("{runner} is set up for no sandboxes at all"),
         C::Connected | C::NotDraining => format!("{runner} {allowed}"),
         C::FreeSlots => format!("{runner} already has as many sandboxes as it may"),
@@ -230,16 +229,34 @@ fn wish_words(change: &Change) -> String {
         Change::Egress(name) => format!("choose egress mode {name}"),
         Change::Ingress(Some(name)) => format!("choose ingress level {name}"),
         Change::Ingress(None) => "expose nothing".to_owned(),
+        Change::Ports(ports) => format!("expose only {}", ports_words(ports)),
         Change::Gpu(Some(gpu)) => format!("ask for {} of its GPUs", gpu.count),
         Change::Gpu(None) => "ask for no GPU".to_owned(),
         Change::Cpu(to) => amount_words(to, "CPU"),
         Change::Memory(to) => amount_words(to, "of memory"),
+        Change::MoreMemory(to) => {
+            let least = to.limit.as_ref().unwrap_or(&to.request);
+            format!("ask for at least {least} of memory")
+        }
+    }
+}
+
+fn ports_words(ports: &[u16]) -> String {
+    match ports {
+        [one] => format!("port {one}"),
+        [first, .., last] if ports.len() > PORTS_LISTED_MAX => {
+            format!("{} ports, from {first} to {last}", ports.len())
+        }
+        _ => {
+            let numbers = ports.iter().map(u16::to_string).collect::<Vec<_>>();
+            format!("ports {}", numbers.join(", "))
+        }
     }
 }
 
 /// A limit is what people mean by what they ask for; what is set aside is only
 /// spoken of when it alone is too much.
-fn amount_words(to: &Lowered, resource: &str) -> String {
+fn amount_words(to: &Resized, resource: &str) -> String {
     match &to.limit {
         Some(limit) => format!("ask for at most {limit} {resource}"),
         None => format!("request at most {} {resource}", to.request),

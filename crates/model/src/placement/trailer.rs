@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::sandbox::{GpuKind, GpuRequest};
 
-use super::closest::{Change, Closest, Lowered};
+use super::closest::{Change, Closest, Resized};
 use super::refused::Violated;
 
 /// What a trailer may have in all, in bytes.
@@ -103,18 +103,21 @@ impl Change {
                 set("network.ingress_mode", Value::Null);
                 set("network.exposed_ports", Value::Null);
             }
+            Self::Ports(ports) => {
+                set("network.exposed_ports", json!(ports));
+            }
             Self::Gpu(gpu) => {
                 let gpu = gpu.as_ref().map_or(Value::Null, gpu_json);
                 set("resource_requests.gpu", gpu.clone());
                 set("resource_limits.gpu", gpu);
             }
             Self::Cpu(to) => to.write("cpu", &mut set),
-            Self::Memory(to) => to.write("memory", &mut set),
+            Self::Memory(to) | Self::MoreMemory(to) => to.write("memory", &mut set),
         }
     }
 }
 
-impl Lowered {
+impl Resized {
     fn write(&self, resource: &str, set: &mut impl FnMut(&str, Value) -> Option<Value>) {
         let request = json!(self.request.as_str());
         set(&format!("resource_requests.{resource}"), request);

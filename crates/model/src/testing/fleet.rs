@@ -23,8 +23,8 @@ use crate::profile::{
     EgressType, Profile, ProfileSpec, ResourceCeiling, ResourceDefaults, Revision, ServiceType,
 };
 use crate::runner::{
-    AddressPools, Binding, Bindings, Capabilities, Capacity, Cluster, PodFieldSupport, Resources,
-    RouteSupport, Runner, RunnerSettings, SecretSupport,
+    AddressPools, Binding, Bindings, Capabilities, Capacity, Cluster, PodFieldSupport, PortSupport,
+    Resources, RouteSupport, Runner, RunnerSettings, SecretSupport,
 };
 use crate::sandbox::{
     GpuKind, GpuRequest, Network, Owner, Port, Protocol, ResourceAmounts, Selectors, StartRequest,
@@ -274,6 +274,10 @@ fn report() -> impl Strategy<Value = Report> {
                             (true, false) => RouteSupport::Public,
                             (true, true) => RouteSupport::Scoped,
                         },
+                        ports: PortSupport {
+                            sctp: has_ssd,
+                            max: (has_h100 && has_ssd).then_some(1),
+                        },
                         runtime_classes: class.parse().into_iter().collect(),
                         architectures: BTreeSet::from(["amd64".to_owned()]),
                         gpu_types: if_has(!gpu.is_empty(), gpu).into_iter().collect(),
@@ -289,6 +293,7 @@ fn report() -> impl Strategy<Value = Report> {
                         file_systems: true,
                         secrets: SecretSupport::StoresAndOwn,
                         largest,
+                        memory_bytes_min: if has_ssd && has_h100 { 128 << 20 } else { 0 },
                         lacks: BTreeMap::new(),
                     },
                     capacity: Capacity {
@@ -366,18 +371,21 @@ pub fn start_request() -> impl Strategy<Value = StartRequest> {
         network,
         amounts(),
         option::of(parsed("python:3\\.12")),
+        ports(),
     )
         .prop_map(
-            |((profiles, runners), (egress_mode, ingress_mode), (requests, limits), image)| {
+            |(
+                (profiles, runners),
+                (egress_mode, ingress_mode),
+                (requests, limits),
+                image,
+                ports,
+            )| {
                 StartRequest {
                     image,
                     requests,
                     limits,
-                    ports: vec![Port {
-                        number: 8080,
-                        name: String::new(),
-                        protocol: Protocol::Tcp,
-                    }],
+                    ports,
                     network: Network {
                         ingress_mode,
                         exposed_ports: Vec::new(),
@@ -392,6 +400,20 @@ pub fn start_request() -> impl Strategy<Value = StartRequest> {
                 }
             },
         )
+}
+
+/// One port that every runner can expose, and sometimes one more.
+fn ports() -> impl Strategy<Value = Vec<Port>> {
+    let port = |(number, protocol)| Port {
+        number,
+        name: String::new(),
+        protocol,
+    };
+    let more = select(vec![(8080, Protocol::Sctp), (9090, Protocol::Udp)]);
+    option::weighted(0.1, more).prop_map(move |more| {
+        let all = std::iter::once((8080, Protocol::Tcp)).chain(more);
+        all.map(port).collect()
+    })
 }
 
 fn amounts() -> impl Strategy<Value = (ResourceAmounts, ResourceAmounts)> {

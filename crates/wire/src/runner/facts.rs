@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use palisade_model::name::RuntimeClass;
 use palisade_model::profile::{EgressType, ServiceType};
 use palisade_model::runner::{
-    AddressPools, Capabilities, Capacity, Feature, PodFieldSupport, Resources, RouteSupport,
-    SecretSupport,
+    AddressPools, Capabilities, Capacity, Feature, PodFieldSupport, PortSupport, Resources,
+    RouteSupport, SecretSupport,
 };
 
 use crate::proto::runner_v1 as pb;
@@ -18,6 +18,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         services,
         address_pools,
         routes,
+        ports: PortSupport { sctp, max },
         runtime_classes,
         architectures,
         gpu_types,
@@ -30,6 +31,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         file_systems,
         secrets,
         largest,
+        memory_bytes_min,
         lacks,
     } = capabilities;
     let (unknown_address_pools, address_pools) = match address_pools {
@@ -48,6 +50,8 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
             .collect(),
         routes: *routes != RouteSupport::None,
         scoped_routes: *routes == RouteSupport::Scoped,
+        sctp: *sctp,
+        exposed_ports_max: max.unwrap_or(0),
         runtime_classes: runtime_classes.iter().map(ToString::to_string).collect(),
         architectures: architectures.iter().cloned().collect(),
         gpu_types: gpu_types.iter().cloned().collect(),
@@ -62,6 +66,7 @@ pub fn capabilities_message(capabilities: &Capabilities) -> pb::Capabilities {
         secrets: secrets.has_stores(),
         own_secrets: secrets.has_own(),
         largest: Some(resources_message(*largest)),
+        memory_bytes_min: *memory_bytes_min,
         unknown_address_pools,
         address_pools,
         lacks: (lacks.iter())
@@ -97,6 +102,9 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
         secrets,
         own_secrets,
         lacks,
+        sctp,
+        exposed_ports_max,
+        memory_bytes_min,
     } = message;
     Capabilities {
         egress: known(&egress_types, &EgressType::ALL, EgressType::as_str),
@@ -110,6 +118,10 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
             (false, _) => RouteSupport::None,
             (true, false) => RouteSupport::Public,
             (true, true) => RouteSupport::Scoped,
+        },
+        ports: PortSupport {
+            sctp,
+            max: Some(exposed_ports_max).filter(|most| *most > 0),
         },
         runtime_classes: runtime_classes
             .into_iter()
@@ -134,6 +146,7 @@ pub fn capabilities(message: pb::Capabilities) -> Capabilities {
             (true, true) => SecretSupport::StoresAndOwn,
         },
         largest: resources(largest.unwrap_or_default()),
+        memory_bytes_min,
         lacks: known_lacks(&lacks),
     }
 }
@@ -219,6 +232,10 @@ mod tests {
             services: [ServiceType::NodePort].into(),
             address_pools: AddressPools::Only(["blue".to_owned()].into()),
             routes: RouteSupport::Scoped,
+            ports: PortSupport {
+                sctp: true,
+                max: Some(128),
+            },
             runtime_classes: [RuntimeClass::new("crun").unwrap()].into(),
             architectures: ["amd64".to_owned()].into(),
             gpu_types: ["H100".to_owned()].into(),
@@ -235,6 +252,7 @@ mod tests {
                 memory_bytes: 2,
                 gpus: 3,
             },
+            memory_bytes_min: 4,
             lacks: [(Feature::Usage, "nobody measures it".to_owned())].into(),
         };
         assert_eq!(capabilities(capabilities_message(&sent)), sent);

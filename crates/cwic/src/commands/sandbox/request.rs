@@ -129,7 +129,8 @@ fn flag(field: &str, to: &Value) -> Option<String> {
         "network.egress_mode" => "--egress",
         "network.ingress_mode" if to.is_null() => return Some("no --ingress,".to_owned()),
         "network.ingress_mode" => "--ingress",
-        "network.exposed_ports" => return Some("no --port,".to_owned()),
+        "network.exposed_ports" if to.is_null() => return Some("no --port,".to_owned()),
+        "network.exposed_ports" => return ports(to),
         "resource_requests.cpu" => "--cpu",
         "resource_limits.cpu" => "--cpu-limit",
         "resource_requests.memory" => "--memory",
@@ -146,6 +147,13 @@ fn flag(field: &str, to: &Value) -> Option<String> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
     };
     Some(format!("{name} {value}"))
+}
+
+/// Each with its own flag, as a start takes them.
+fn ports(to: &Value) -> Option<String> {
+    let ports = to.as_array()?.iter();
+    let flags = ports.map(|port| Some(format!("--port {}", port.as_u64()?)));
+    Some(flags.collect::<Option<Vec<_>>>()?.join(" "))
 }
 
 #[cfg(test)]
@@ -236,6 +244,13 @@ mod tests {
         ] {
             assert!(told.contains(part), "{told}");
         }
+        let document = r#"{"runner":"a","profile":"p","change":
+            {"network.exposed_ports":[80,443]}}"#;
+        let told = closest(document).unwrap();
+        assert!(
+            told.starts_with("with --port 80 --port 443 profile p"),
+            "{told}"
+        );
         for unknown in [
             "",
             "{}",

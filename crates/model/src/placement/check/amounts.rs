@@ -61,6 +61,14 @@ pub(super) fn gpu_largest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     more(wanted.gpus.into(), largest.gpus.into(), Side::Count)
 }
 
+/// Without any limit there is always enough.
+pub(super) fn memory_smallest<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    let bound = case.amounts?.memory.bound()?;
+    let least = digest(case)?.memory_bytes_min;
+    let is_less = bound.to_units().is_some_and(|bytes| bytes < least);
+    is_less.then(|| Gap::new(Side::Quantity(bound), Side::Bytes(least)))
+}
+
 pub(super) fn slots_configured<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let slots = digest(case)?.sandboxes_max;
     more(1, slots.into(), Side::Count)

@@ -5,6 +5,7 @@ use crate::placement::case::Case;
 use crate::placement::gap::{Gap, Side};
 use crate::profile::ServiceType;
 use crate::runner::{AddressPools, Feature, RouteSupport};
+use crate::sandbox::Protocol;
 
 pub(super) fn egress_mode<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
     let asked = case.request().network.egress_mode.as_ref()?;
@@ -89,4 +90,21 @@ pub(super) fn host_name<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
         let wanted = Side::Template(&route.template);
         Gap::new(wanted, Side::Text("a host name that DNS can hold"))
     })
+}
+
+pub(super) fn port_protocol<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    case.exposure()?;
+    if case.report()?.capabilities.ports.sctp {
+        return None;
+    }
+    let mut doors = case.doors();
+    let door = doors.find(|port| port.protocol == Protocol::Sctp)?;
+    Some(Gap::new(Side::Port(door), Side::Text("TCP, UDP")))
+}
+
+pub(super) fn exposed_ports<'a>(case: &Case<'a>) -> Option<Gap<'a>> {
+    case.exposure()?;
+    let most = u64::from(case.report()?.capabilities.ports.max?);
+    let count = case.doors().count() as u64;
+    (count > most).then(|| Gap::new(Side::Count(count), Side::Count(most)))
 }

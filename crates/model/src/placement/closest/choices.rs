@@ -5,7 +5,7 @@ use crate::placement::asking::Asking;
 use crate::placement::case::{Case, Wish};
 use crate::placement::check;
 use crate::profile::Scope;
-use crate::sandbox::{GpuKind, GpuRequest, StartRequest};
+use crate::sandbox::{GpuKind, GpuRequest, Port, Protocol, StartRequest};
 
 use super::amounts::largest;
 use super::{Change, INGRESS};
@@ -47,6 +47,27 @@ fn can_expose(case: &Case<'_>, level: &LevelName) -> bool {
     INGRESS
         .iter()
         .all(|&constraint| check::gap(&changed, constraint).is_none())
+}
+
+/// The first of the ports that can be exposed, as many as may be, or nothing.
+pub(super) fn ports(case: &Case<'_>) -> Option<Change> {
+    let can = case.report()?.capabilities.ports;
+    let all = &case.request().ports;
+    let doors = |number: u16| all.iter().filter(move |port| port.number == number);
+    let is_possible = |port: &Port| can.sctp || port.protocol != Protocol::Sctp;
+    let mut left = can.max.map_or(usize::MAX, |most| most as usize);
+    let mut ports = case.exposed_ports();
+    ports.retain(|&number| doors(number).all(is_possible));
+    ports.retain(|&number| {
+        let fits = left.checked_sub(doors(number).count());
+        left = fits.unwrap_or(left);
+        fits.is_some()
+    });
+    Some(if ports.is_empty() {
+        Change::Ingress(None)
+    } else {
+        Change::Ports(ports)
+    })
 }
 
 /// As many GPUs as there may be, of a type that there is, or none.

@@ -323,7 +323,7 @@ fn the_generators_make_every_kind_of_outcome() {
     let mut runner = TestRunner::deterministic();
     let mut counts = [0u32; 4];
     let mut with_closest = 0;
-    for _ in 0..400 {
+    for _ in 0..1_000 {
         let plan = fleet_plan().new_tree(&mut runner).unwrap().current();
         let caller = caller().new_tree(&mut runner).unwrap().current();
         match caller.select(&plan.build()) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::reason::{Code, Reason};
 use crate::refusal::Refusal;
-use crate::runner::{Feature, RouteSupport};
+use crate::runner::{Feature, PortSupport, RouteSupport};
+use crate::sandbox::{Port, Protocol};
 use crate::testing::fleet::{sample_profile, sample_runner};
 use crate::violation::ViolationKind;
 
@@ -147,6 +148,116 @@ fn a_runner_that_is_away_is_worth_another_try() {
 }
 
 #[test]
+fn a_request_too_small_to_start_is_told_what_would_be_enough() {
+    let with_memory = |request: &str, limit: &str| {
+        let mut asked = StartRequest::default();
+        asked.requests.memory = Some(request.parse().unwrap());
+        asked.limits.memory = Some(limit.parse().unwrap());
+        Caller::new(asked)
+    };
+    let mut plan = plan(vec![plain()], 1);
+    report(&mut plan.runners[0].live)
+        .capabilities
+        .memory_bytes_min = 3 << 19;
+    let fleet = plan.build();
+    let found = refusal(&with_memory("1", "1"), &fleet);
+    assert_eq!(found.code, Code::FailedPrecondition);
+    assert_eq!(
+        found.message,
+        "no runner can serve the request: the request comes to 1 of memory and on runner runner-0 \
+         no sandbox starts with less than 1536Ki; to be served, ask for at least 1536Ki of memory"
+    );
+    let change = |found: &Refusal| -> Value {
+        let closest: Value = serde_json::from_str(&found.metadata["closest"]).unwrap();
+        closest["change"].clone()
+    };
+    let both = json!({
+        "resource_requests.memory": "1536Ki",
+        "resource_limits.memory": "1536Ki",
+    });
+    assert_eq!(change(&found), both);
+    // What is set aside is the caller's own affair.
+    let found = refusal(&with_memory("1", "1Ki"), &fleet);
+    let limit = json!({ "resource_requests.memory": "1", "resource_limits.memory": "1536Ki" });
+    assert_eq!(change(&found), limit);
+    assert!(with_memory("1", "1536Ki").select(&fleet).is_ok());
+}
+
+#[test]
+fn a_limit_of_the_quota_that_nothing_starts_with_helps_nobody() {
+    let mut caller = Caller::new(StartRequest::default());
+    caller.quota.memory = Some("1Ki".parse().unwrap());
+    let mut plan = plan(vec![plain()], 1);
+    report(&mut plan.runners[0].live)
+        .capabilities
+        .memory_bytes_min = 1 << 20;
+    let found = caller.refusal(&plan.build());
+    let first = &found.violations[0];
+    assert_eq!(first.constraint, Constraint::MemorySmallest);
+    assert_eq!(first.shortfall.requested, "1Ki");
+    assert_eq!(found.closest, None);
+}
+
+/// A request that exposes these ports.
+fn exposing(ports: &[(u16, Protocol)]) -> Caller {
+    let ports = ports.iter().map(|&(number, protocol)| Port {
+        number,
+        name: String::new(),
+        protocol,
+    });
+    let mut request = StartRequest {
+        ports: ports.collect(),
+        ..StartRequest::default()
+    };
+    request.network.ingress_mode = Some("public".parse().unwrap());
+    Caller::new(request)
+}
+
+#[test]
+fn ports_that_a_runner_cannot_expose_are_told_with_those_that_it_can() {
+    let level = json!({ "network": { "ingress": { "public": { "scope": "any" } } } });
+    let mut profile = json!({ "container_image": "python:3.11" });
+    crate::merge::patch(&mut profile, &level);
+    let mut plan = plan(vec![spec(&profile)], 1);
+    let fleet = plan.build();
+    let change = |found: Refused| match found {
+        Refused::Unplaced(unplaced) => unplaced.closest.expect("one helps").changes,
+        Refused::Invalid(violations) => panic!("{violations:?}"),
+    };
+    let (tcp, sctp) = (Protocol::Tcp, Protocol::Sctp);
+    let found = exposing(&[(80, tcp), (81, sctp), (82, tcp)]).select(&fleet);
+    let Err(Refused::Unplaced(unplaced)) = found else {
+        panic!("it exposes nothing of SCTP");
+    };
+    assert_eq!(
+        unplaced.message,
+        "no runner can serve the request: runner runner-0 cannot expose SCTP port 81; it exposes \
+         TCP, UDP; to be served, expose only ports 80, 82"
+    );
+    let fields = unplaced.closest.unwrap().fields();
+    assert_eq!(
+        Value::from(fields),
+        json!({ "network.exposed_ports": [80, 82] })
+    );
+    // The number opens both, so that it has to stay closed.
+    let found = exposing(&[(80, tcp), (80, sctp)]).select(&fleet);
+    assert_eq!(change(found.unwrap_err()), [Change::Ingress(None)]);
+    // What is only listened to is nobody's affair.
+    let mut inner = exposing(&[(80, tcp), (81, sctp)]);
+    inner.request.network.exposed_ports = vec![80];
+    assert!(inner.select(&fleet).is_ok());
+    let can = &mut report(&mut plan.runners[0].live).capabilities;
+    can.ports = PortSupport {
+        sctp: true,
+        max: Some(2),
+    };
+    let fleet = plan.build();
+    let found = exposing(&[(80, tcp), (81, sctp), (82, tcp)]).select(&fleet);
+    assert_eq!(change(found.unwrap_err()), [Change::Ports(vec![80, 81])]);
+    assert!(exposing(&[(80, tcp), (80, sctp)]).select(&fleet).is_ok());
+}
+
+#[test]
 fn each_constraint_is_found_and_named() {
     for (constraint, plan, caller) in broken::all() {
         let fleet = plan.build();
@@ -210,10 +321,10 @@ fn a_host_name_keeps_to_a_scope_where_callers_are_known_and_nowhere_else() {
         "network": { "ingress": { "inner": level } },
     });
     let mut request = StartRequest {
-        ports: vec![crate::sandbox::Port {
+        ports: vec![Port {
             number: 8080,
             name: String::new(),
-            protocol: crate::sandbox::Protocol::Tcp,
+            protocol: Protocol::Tcp,
         }],
         ..StartRequest::default()
     };

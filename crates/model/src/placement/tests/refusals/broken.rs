@@ -88,8 +88,30 @@ fn network() -> Vec<Case> {
         case(Constraint::HttpRoute, &short, inward.clone(), |live| {
             report(live).capabilities.routes = RouteSupport::None;
         }),
-        case(Constraint::HostName, &long, inward, SAME),
+        case(Constraint::HostName, &long, inward.clone(), SAME),
+        case(
+            Constraint::PortProtocol,
+            &plain,
+            listening(inward.clone(), 9_090, Protocol::Sctp),
+            SAME,
+        ),
+        case(
+            Constraint::ExposedPorts,
+            &plain,
+            listening(inward, 9_090, Protocol::Udp),
+            |live| report(live).capabilities.ports.max = Some(1),
+        ),
     ]
+}
+
+/// A request with one more port.
+fn listening(mut request: StartRequest, number: u16, protocol: Protocol) -> StartRequest {
+    request.ports.push(Port {
+        number,
+        name: String::new(),
+        protocol,
+    });
+    request
 }
 
 fn gpu(kind: GpuKind) -> StartRequest {
@@ -207,6 +229,12 @@ fn ceilings() -> Vec<Case> {
         case(Constraint::CpuLargest, &none, with_cpu("17"), SAME),
         case(Constraint::MemoryLargest, &none, with_memory("65Gi"), SAME),
         case(Constraint::GpuLargest, &none, any(), SAME),
+        case(
+            Constraint::MemorySmallest,
+            &none,
+            with_memory("1Ki"),
+            |live| report(live).capabilities.memory_bytes_min = 1 << 20,
+        ),
         case(Constraint::SlotsConfigured, &none, nothing(), |live| {
             report(live).capacity.sandboxes_max = 0;
         }),
