@@ -41,6 +41,7 @@ impl StartRequest {
     pub fn violations(&self) -> Vec<Violation> {
         let mut violations = pod::check_request_annotations(&self.annotations);
         violations.extend(self.selector_violations());
+        violations.extend(ports::violations(self));
         violations.extend(self.exposure_violations());
         violations.extend(self.process_violations());
         violations.extend(secrets::violations(self));
@@ -315,6 +316,7 @@ fn above_limit(
     })
 }
 
+mod ports;
 mod secrets;
 #[cfg(test)]
 mod tests;

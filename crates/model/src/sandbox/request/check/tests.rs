@@ -31,6 +31,48 @@ fn a_request_for_nothing_special_is_sound() {
 }
 
 #[test]
+fn ports_and_their_names_are_there_once() {
+    let named = |number, name: &str, protocol| Port {
+        number,
+        name: name.to_owned(),
+        protocol,
+    };
+    let request = |ports: Vec<Port>| StartRequest {
+        ports,
+        ..StartRequest::default()
+    };
+    let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
+    // One number of two protocols is two ports, and any number may be nameless.
+    let sound = [
+        named(53, "dns", udp),
+        named(53, "DNS of ours, over TCP", tcp),
+    ];
+    let nameless = [port(80), port(81)];
+    let all = request([sound.to_vec(), nameless.to_vec()].concat());
+    assert_eq!(wrong(&all), [""; 0]);
+    let twice = request(vec![
+        named(80, "web", tcp),
+        named(81, "api", tcp),
+        named(80, "web", tcp),
+        named(82, "api", tcp),
+    ]);
+    let expected = ["ports[2].container_port", "ports[2].name", "ports[3].name"];
+    assert_eq!(wrong(&twice), expected);
+    let kinds = twice.violations();
+    assert!(kinds.iter().all(|one| one.kind == ViolationKind::Duplicate));
+    assert!(kinds[0].description.contains("ports[0]"), "{kinds:?}");
+    let odd = [
+        named(1, "a\nb", tcp),
+        named(2, &"a".repeat(64), tcp),
+        named(3, &"ü".repeat(63), tcp),
+    ];
+    assert_eq!(
+        wrong(&request(odd.to_vec())),
+        ["ports[0].name", "ports[1].name"]
+    );
+}
+
+#[test]
 fn a_level_without_ports_exposes_nothing_and_is_refused() {
     let mut request = StartRequest::default();
     request.network.ingress_mode = Some("public".parse().unwrap());
