@@ -58,6 +58,17 @@ impl<'a> Diagnosis<'a> {
             .unwrap_or(Cause::Structural)
     }
 
+    /// Whether the request waits for any runner at all: there is none, or none of
+    /// them is connected and that is all that is missing at one.
+    pub(super) fn nobody_is_there(&self) -> bool {
+        let is_away = |failure: &Failure<'_>| failure.gaps.contains(Constraint::Connected);
+        match self.cause() {
+            Cause::Structural => self.failures.is_empty(),
+            Cause::Away => self.failures.iter().all(is_away),
+            Cause::Full => false,
+        }
+    }
+
     /// The candidates that a refusal speaks of, worst first.
     ///
     /// If time can help, these are the candidates that it can help. Otherwise

@@ -31,8 +31,9 @@ pub enum Refused {
 pub struct Unplaced {
     /// What would have to change.
     pub cause: Cause,
-    /// Whether the caller named a profile.
-    pub names_profile: bool,
+    /// Whether the caller named a profile, and another one might do. If nobody is
+    /// there to serve any, it is not the profile that is missing.
+    pub is_about_profile: bool,
     /// How many candidates there were.
     pub candidates: usize,
     /// What the candidates lack, worst first; not more than anybody reads.
@@ -92,7 +93,8 @@ impl Refused {
             .collect::<Vec<_>>();
         Self::Unplaced(Box::new(Unplaced {
             cause: diagnosis.cause(),
-            names_profile: wish.asking.request.selectors.names_profile(),
+            is_about_profile: wish.asking.request.selectors.names_profile()
+                && !diagnosis.nobody_is_there(),
             candidates: diagnosis.failures.len(),
             message: message::sentence(wish, &diagnosis, nearest.as_ref(), closest.as_ref()),
             violations_omitted: total - violations.len(),
@@ -139,7 +141,7 @@ impl From<Unplaced> for Refusal {
             .is_some_and(|violated| violated.constraint == Constraint::FileSystem);
         let reason = if lacks_file_systems {
             Reason::FssNotSupported
-        } else if unplaced.names_profile {
+        } else if unplaced.is_about_profile {
             Reason::ProfileMismatch
         } else {
             Reason::NoSuitableRunner

@@ -99,6 +99,39 @@ fn an_organization_without_runners_is_told_so() {
     let found = refusal(&Caller::new(StartRequest::default()), &Fleet::default());
     assert!(found.message.contains("has no runner"), "{}", found.message);
     assert_eq!(found.metadata["candidates"], "0");
+    // Whichever profile is named: no other one would do either.
+    let found = refusal(&naming_a_profile("profile-0"), &Fleet::default());
+    assert_eq!(found.reason, Reason::NoSuitableRunner);
+    assert_eq!(found.code, Code::FailedPrecondition);
+    assert!(found.message.contains("has no runner"), "{}", found.message);
+}
+
+fn naming_a_profile(name: &str) -> Caller {
+    let mut request = StartRequest::default();
+    request.selectors.profiles = vec![name.to_owned()];
+    Caller::new(request)
+}
+
+#[test]
+fn a_profile_mismatches_only_where_somebody_could_serve_another() {
+    let mut plan = plan(vec![plain(), plain()], 2);
+    for runner in &mut plan.runners {
+        runner.live.presence = Presence::Lost;
+    }
+    let reason = |plan: &FleetPlan, name| {
+        let found = refusal(&naming_a_profile(name), &plan.build());
+        (found.reason, found.code)
+    };
+    let away = (Reason::NoSuitableRunner, Code::Unavailable);
+    assert_eq!(reason(&plan, "profile-0"), away);
+    // A name that nobody has stays wrong when they are back.
+    let unknown = (Reason::ProfileMismatch, Code::FailedPrecondition);
+    assert_eq!(reason(&plan, "absent"), unknown);
+    // Here another profile would do at once.
+    plan.runners[1].live.presence = Presence::Connected;
+    plan.runners[1].binds = vec![1];
+    let one_away = (Reason::ProfileMismatch, Code::Unavailable);
+    assert_eq!(reason(&plan, "profile-0"), one_away);
 }
 
 #[test]
@@ -108,43 +141,6 @@ fn the_quota_is_named() {
     let found = refusal(&caller, &fleet(vec![plain()], 1));
     let expected = "the request comes to 8 CPU and the quota of the caller is 2";
     assert!(found.message.contains(expected), "{}", found.message);
-}
-
-#[test]
-fn a_full_fleet_is_worth_another_try() {
-    let mut plan = plan(vec![plain()], 1);
-    let free = &mut plan.runners[0].live.usage;
-    free.reserved.cpu_millis = 14_500;
-    let found = refusal(&Caller::new(with_cpu("8")), &plan.build());
-    assert_eq!(found.code, Code::ResourceExhausted);
-    assert!(found.retry_after > Some(Duration::ZERO));
-    assert_eq!(
-        found.message,
-        "no runner has room for the request now: the request needs 8 CPU and runner runner-0 has \
-         1500m left; try again later, or request at most 1500m CPU"
-    );
-    // More than the machine has is not a matter of time.
-    let found = refusal(&Caller::new(with_cpu("17")), &plan.build());
-    assert_eq!(found.code, Code::FailedPrecondition);
-    assert_eq!(found.retry_after, None);
-}
-
-#[test]
-fn a_runner_that_is_away_is_worth_another_try() {
-    type Away = fn(&mut Live);
-    let ways: [(Away, &str); 3] = [
-        (|live| live.presence = Presence::Lost, "lost its connection"),
-        (|live| *live = Live::default(), "has not connected yet"),
-        (|live| live.is_draining = true, "takes no new sandboxes"),
-    ];
-    for (away, words) in ways {
-        let mut plan = plan(vec![plain()], 1);
-        away(&mut plan.runners[0].live);
-        let found = refusal(&Caller::new(StartRequest::default()), &plan.build());
-        assert_eq!(found.code, Code::Unavailable);
-        assert!(found.retry_after > Some(Duration::ZERO));
-        assert!(found.message.contains(words), "{}", found.message);
-    }
 }
 
 #[test]
@@ -255,6 +251,43 @@ fn ports_that_a_runner_cannot_expose_are_told_with_those_that_it_can() {
     let found = exposing(&[(80, tcp), (81, sctp), (82, tcp)]).select(&fleet);
     assert_eq!(change(found.unwrap_err()), [Change::Ports(vec![80, 81])]);
     assert!(exposing(&[(80, tcp), (80, sctp)]).select(&fleet).is_ok());
+}
+
+#[test]
+fn a_full_fleet_is_worth_another_try() {
+    let mut plan = plan(vec![plain()], 1);
+    let free = &mut plan.runners[0].live.usage;
+    free.reserved.cpu_millis = 14_500;
+    let found = refusal(&Caller::new(with_cpu("8")), &plan.build());
+    assert_eq!(found.code, Code::ResourceExhausted);
+    assert!(found.retry_after > Some(Duration::ZERO));
+    assert_eq!(
+        found.message,
+        "no runner has room for the request now: the request needs 8 CPU and runner runner-0 has \
+         1500m left; try again later, or request at most 1500m CPU"
+    );
+    // More than the machine has is not a matter of time.
+    let found = refusal(&Caller::new(with_cpu("17")), &plan.build());
+    assert_eq!(found.code, Code::FailedPrecondition);
+    assert_eq!(found.retry_after, None);
+}
+
+#[test]
+fn a_runner_that_is_away_is_worth_another_try() {
+    type Away = fn(&mut Live);
+    let ways: [(Away, &str); 3] = [
+        (|live| live.presence = Presence::Lost, "lost its connection"),
+        (|live| *live = Live::default(), "has not connected yet"),
+        (|live| live.is_draining = true, "takes no new sandboxes"),
+    ];
+    for (away, words) in ways {
+        let mut plan = plan(vec![plain()], 1);
+        away(&mut plan.runners[0].live);
+        let found = refusal(&Caller::new(StartRequest::default()), &plan.build());
+        assert_eq!(found.code, Code::Unavailable);
+        assert!(found.retry_after > Some(Duration::ZERO));
+        assert!(found.message.contains(words), "{}", found.message);
+    }
 }
 
 #[test]
