@@ -157,6 +157,7 @@ macro_rules! conformance_tests {
             those_that_are_over_are_listed_when_asked_for,
             a_filter_by_tags_passes_what_has_all_of_them,
             the_other_filters_pass_what_matches_any_term,
+            a_profile_is_found_by_every_name_that_it_has,
             filters_hold_together,
             a_filter_with_too_many_terms_is_refused,
             the_largest_filter_is_answered,

@@ -223,7 +223,8 @@ impl SandboxFilter {
 pub enum ProfileTerm {
     /// By its identity.
     Id(ProfileId),
-    /// By the name that it had on the runner.
+    /// By the name that it had on the runner, or by the one that it has without an
+    /// alias, also once it is deleted.
     Name(ProfileName),
 }
 

@@ -5,6 +5,7 @@
 //! that its runner could not carry out is no choice and is left out.
 
 use async_trait::async_trait;
+use palisade_model::id::ProfileId;
 use palisade_model::name::{LevelName, ModeName};
 use palisade_model::placement::{Fleet, Member, Offer, Presence, Report};
 use palisade_model::profile::{EgressMode, Exposure};
@@ -100,10 +101,11 @@ impl Discovery {
             .with("architecture", &architecture)
             .with("healthy_only", healthy_only);
         let fleet = self.picture.fleet();
+        let is_meant = meaning(&fleet, caller, &profile_name);
         let passes = |member: &Member, report: &Report| {
             let group = member.runner().group.as_str();
             (runner_group_id.is_empty() || group == runner_group_id)
-                && (profile_name.is_empty() || offers_name(member, &profile_name))
+                && (profile_name.is_empty() || offers(member).any(|(offer, _)| is_meant(offer)))
                 && can(&report.capabilities, &gpu_type, &architecture)
                 && (!healthy_only || is_healthy(member))
         };
@@ -203,9 +205,9 @@ impl Discovery {
                 return Err(runner_not_found(&runner_id));
             }
         }
+        let is_meant = meaning(&fleet, caller, &profile_name);
         let found = members.into_iter().find_map(|(member, report)| {
-            let mut named = offers(member).filter(|(offer, _)| offer.name.as_str() == profile_name);
-            let (offer, spec) = named.next()?;
+            let (offer, spec) = offers(member).find(|(offer, _)| is_meant(offer))?;
             Some(profile_summary(&profile_info(member, report, offer, spec)))
         });
         found.ok_or_else(|| profile_not_found(&profile_name))
@@ -246,8 +248,23 @@ fn offers(member: &Member) -> impl Iterator<Item = (&Offer, &ResolvedSpec)> {
     all.filter_map(|offer| Some((offer, offer.spec.as_deref().ok()?)))
 }
 
-fn offers_name(member: &Member, name: &str) -> bool {
-    offers(member).any(|(offer, _)| offer.name.as_str() == name)
+/// What a text means, as in a start: a profile by its id, by its name on the runner, or
+/// by the name behind its alias if no runner shows another profile under that one.
+fn meaning<'a>(
+    fleet: &Fleet,
+    caller: &Principal,
+    text: &'a str,
+) -> impl Fn(&Offer) -> bool + use<'a> {
+    let mut shown = fleet
+        .members(&caller.organization)
+        .flat_map(Member::offers);
+    let is_shown = shown.any(|offer| offer.name.as_str() == text);
+    let id: Option<ProfileId> = text.parse().ok();
+    move |offer| {
+        offer.name.as_str() == text
+            || (!is_shown && offer.display_name.as_str() == text)
+            || id == Some(offer.profile)
+    }
 }
 
 fn is_healthy(member: &Member) -> bool {

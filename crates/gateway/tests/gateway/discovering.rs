@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
+use palisade_model::runner::{Binding, Bindings};
+use palisade_store::Runners as _;
+use palisade_store::runner::RunnerUpdate;
 use palisade_wire::proto::v1beta2 as pb;
 use tonic::Code;
 
-use crate::rig::{Begun, Client, Stage, config, reason, running};
+use crate::rig::{Begun, Client, Stage, config, parsed, reason, running, until};
 
 async fn runners(
     client: &Client,
@@ -154,4 +157,67 @@ async fn a_profile_is_that_of_the_first_runner_unless_one_is_named() {
     assert_eq!(named("zone").await.unwrap(), "zone");
     let elsewhere = named("local").await.unwrap_err();
     assert_eq!(reason(&elsewhere), "CWSANDBOX_PROFILE_NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_with_an_alias_answers_to_its_own_name_and_to_its_id_too() {
+    let (stage, _gateway, _runner, client) = Stage::usual().await;
+    let local = stage.local().await;
+    let profile = local.bindings.as_slice()[0].profile;
+    let aliased = Binding {
+        profile,
+        alias: Some(parsed("of-ours")),
+        is_default: true,
+        overrides: None,
+    };
+    let update = RunnerUpdate {
+        bindings: Some(Bindings::new(vec![aliased]).unwrap()),
+        ..RunnerUpdate::default()
+    };
+    let acme = parsed("acme");
+    let updated = stage
+        .store
+        .update_runner(&acme, local.uid, update, stage.stamp());
+    updated.await.unwrap();
+    let mut discovery = client.discovery.clone();
+    let get = |profile_name: &str| pb::GetProfileRequest {
+        profile_name: profile_name.to_owned(),
+        runner_id: String::new(),
+    };
+    until("the alias is there", async || {
+        discovery.clone().get_profile(get("of-ours")).await.is_ok()
+    })
+    .await;
+    let id = profile.to_string();
+    let mut ids = Vec::new();
+    for name in ["of-ours", "ci", &id] {
+        let told = discovery.get_profile(get(name)).await.unwrap().into_inner();
+        assert_eq!(told.profile_name, "of-ours", "{name}");
+        let offering = pb::ListAvailableRunnersRequest {
+            profile_name: name.to_owned(),
+            ..Default::default()
+        };
+        assert_eq!(runners(&client, offering).await.len(), 1, "{name}");
+        let start = pb::StartSandboxRequest {
+            profile_names: vec![name.to_owned()],
+            ..running("fake until-stopped")
+        };
+        ids.push(client.start(start).await.unwrap().sandbox_id);
+    }
+    ids.reverse();
+    for name in ["of-ours", "ci", &id] {
+        for (profile_ids, profile_names) in [
+            (vec![name.to_owned()], vec![]),
+            (vec![], vec![name.to_owned()]),
+        ] {
+            let list = pb::ListSandboxesRequest {
+                profile_ids,
+                profile_names,
+                ..Default::default()
+            };
+            let listed = client.list(list).await.unwrap();
+            let found: Vec<_> = listed.sandboxes.iter().map(|it| &*it.sandbox_id).collect();
+            assert_eq!(found, ids, "{name}");
+        }
+    }
 }

@@ -184,6 +184,37 @@ pub async fn the_other_filters_pass_what_matches_any_term(harness: &mut dyn Harn
     );
 }
 
+pub async fn a_profile_is_found_by_every_name_that_it_has(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let fleet = fleet(&*store, "acme").await;
+    let called = fleet.profile.display_name.clone();
+    let mut aliased = fleet.sandbox();
+    aliased.placement.profile_name = parsed("of-ours");
+    let aliased = fleet.add(&*store, aliased).await;
+    let plain = fleet.start(&*store).await;
+    let named = |name: &str| SandboxFilter {
+        profiles: BTreeSet::from([ProfileTerm::Name(parsed(name))]),
+        ..filter()
+    };
+    let found = listed(&*store, &fleet, named("of-ours")).await;
+    assert_eq!(found, [aliased.id]);
+    let found = listed(&*store, &fleet, named(called.as_str())).await;
+    assert_eq!(found, [plain.id, aliased.id]);
+    // They outlive their profile, and keep its names.
+    let acme = &fleet.organization;
+    let other = profile(&*store, acme, "other").await;
+    let update = crate::runner::RunnerUpdate {
+        bindings: Some(bindings(&[other.id])),
+        ..crate::runner::RunnerUpdate::default()
+    };
+    let unbound = store.update_runner(acme, fleet.runner.uid, update, super::fixture::stamp());
+    unbound.await.unwrap();
+    let deleted = store.delete_profile(acme, fleet.profile.id, None).await;
+    deleted.unwrap();
+    let found = listed(&*store, &fleet, named(called.as_str())).await;
+    assert_eq!(found, [plain.id, aliased.id]);
+}
+
 pub async fn filters_hold_together(harness: &mut dyn Harness) {
     let store = harness.store();
     let (fleet, fleets, ids) = Box::pin(four(&*store)).await;

@@ -11,7 +11,7 @@ use super::fault::fault;
 use crate::error::Fault;
 
 /// The steps, the first of which makes version 1.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_drain.sql"),
     include_str!("migrations/0003_quota.sql"),
@@ -20,6 +20,7 @@ const STEPS: [&str; 8] = [
     include_str!("migrations/0006_snapshots_of_users.sql"),
     include_str!("migrations/0007_revisions_of_quotas.sql"),
     include_str!("migrations/0008_feeds_of_organizations.sql"),
+    include_str!("migrations/0009_profiles_by_name.sql"),
 ];
 
 /// Says in the header of the file whose database it is: `pali`.

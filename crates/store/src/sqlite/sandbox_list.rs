@@ -1,5 +1,7 @@
 //! Lists of sandboxes, the newest first.
 
+use std::collections::BTreeSet;
+
 use palisade_model::id::{RunnerUid, SandboxId};
 use palisade_model::name::OrganizationId;
 use palisade_model::sandbox::Sandbox;
@@ -49,7 +51,7 @@ pub(super) async fn list(
     let mut query = QueryBuilder::new("SELECT * FROM sandboxes WHERE organization = ");
     query.push_bind(organization.as_str().to_owned());
     query.push(" AND id < ").push_bind(before(after));
-    push_filter(&mut query, filter);
+    push_filter(&mut query, organization, filter);
     query
         .push(" ORDER BY id DESC LIMIT ")
         .push_bind(limit(size));
@@ -61,7 +63,11 @@ fn before(after: Option<SandboxId>) -> String {
     after.map_or_else(|| LAST.to_owned(), |id| id.to_string())
 }
 
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &SandboxFilter) {
+fn push_filter(
+    query: &mut QueryBuilder<Sqlite>,
+    organization: &OrganizationId,
+    filter: &SandboxFilter,
+) {
     let SandboxFilter {
         tags,
         phase,
@@ -87,20 +93,35 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &SandboxFilter) {
         query.push(")");
     }
     if !profiles.is_empty() {
-        let ids = profiles.iter().filter_map(|term| match term {
-            ProfileTerm::Id(id) => Some(id.to_string()),
-            ProfileTerm::Name(_) => None,
-        });
-        let names = profiles.iter().filter_map(|term| match term {
-            ProfileTerm::Id(_) => None,
-            ProfileTerm::Name(name) => Some(name.to_string()),
-        });
-        query.push(" AND (profile_id IN (");
-        push_list(query, ids);
-        query.push(") OR profile_name IN (");
-        push_list(query, names);
-        query.push("))");
+        push_profiles(query, organization, profiles);
     }
+}
+
+/// The record has the name that the profile had on the runner; what it is called
+/// without an alias is in its revisions, which outlive it.
+fn push_profiles(
+    query: &mut QueryBuilder<Sqlite>,
+    organization: &OrganizationId,
+    profiles: &BTreeSet<ProfileTerm>,
+) {
+    let ids = profiles.iter().filter_map(|term| match term {
+        ProfileTerm::Id(id) => Some(id.to_string()),
+        ProfileTerm::Name(_) => None,
+    });
+    let names = profiles.iter().filter_map(|term| match term {
+        ProfileTerm::Id(_) => None,
+        ProfileTerm::Name(name) => Some(name.to_string()),
+    });
+    query.push(" AND (profile_id IN (");
+    push_list(query, ids);
+    query.push(") OR profile_name IN (");
+    push_list(query, names.clone());
+    query
+        .push(") OR profile_id IN (SELECT id FROM profile_revisions WHERE organization = ")
+        .push_bind(organization.as_str().to_owned())
+        .push(" AND display_name IN (");
+    push_list(query, names);
+    query.push(")))");
 }
 
 /// Values between commas; `NULL`, which equals nothing, for none at all.
