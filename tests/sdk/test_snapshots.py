@@ -169,6 +169,8 @@ def test_rest_has_the_same_calls(platform):
     assert any(it["fileSystemSnapshotId"] == snapshot for it in call("GET", "/file-system-snapshots")["fileSystemSnapshots"])
     config = call("GET", "/file-system-snapshots/bucket-config")
     assert config["mode"] == "FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_CW_MANAGED"
+    # The server keeps them in a directory, which is no bucket.
+    assert config["effectiveBucketName"] == "" == shown["objectBucket"]
     call("DELETE", f"/file-system-snapshots/{snapshot}")
 
 
@@ -343,12 +345,16 @@ def test_snapshots_lie_in_buckets_when_they_are_asked_to(bucketed, buckets):
         before = sh(box, TELL).stdout
         first = box.snapshot().result()
         assert names("kept-here") == 1
+        # Nobody chose it, and it is a bucket all the same.
+        assert Sandbox.get_snapshot(first).result().object_bucket == "kept-here"
+        assert Sandbox.get_snapshot_bucket_config().result().effective_bucket_name == "kept-here"
         os.environ["CWSANDBOX_API_KEY"] = own.token("admin")
         for wrong in ("absent", "kept-here"):
             with pytest.raises(CWSandboxError) as refused:
                 Sandbox.set_snapshot_bucket_config(bucket_name=wrong, region="us-east-1").result()
             assert refused.value.reason == "CWSANDBOX_FSS_BUCKET_UNAVAILABLE"
-        Sandbox.set_snapshot_bucket_config(bucket_name="mine", region="us-east-1").result()
+        chosen = Sandbox.set_snapshot_bucket_config(bucket_name="mine", region="us-east-1").result()
+        assert chosen.effective_bucket_name == "mine"
         os.environ["CWSANDBOX_API_KEY"] = own.token("user")
         second = box.snapshot().result()
     assert Sandbox.get_snapshot(second).result().object_bucket == "mine"
@@ -357,7 +363,8 @@ def test_snapshots_lie_in_buckets_when_they_are_asked_to(bucketed, buckets):
         with run(file_system_snapshot_id=snapshot) as restored:
             assert sh(restored, TELL).stdout == before
     os.environ["CWSANDBOX_API_KEY"] = own.token("admin")
-    Sandbox.set_snapshot_bucket_config(bucket_name="").result()
+    again = Sandbox.set_snapshot_bucket_config(bucket_name="").result()
+    assert again.effective_bucket_name == "kept-here"
     with pytest.raises(CWSandboxError) as refused:
         run(file_system_snapshot_id=second)
     assert refused.value.reason == "CWSANDBOX_FSS_BUCKET_MISMATCH"

@@ -21,6 +21,7 @@ use palisade_model::name::OrganizationId;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::snapshot::{Snapshot, SnapshotLimits};
+use palisade_store::snapshot::Bucket;
 use tokio::sync::Notify;
 
 use crate::access::Access;
@@ -39,6 +40,8 @@ pub(crate) use upkeep::SnapshotUpkeep;
 pub struct SnapshotSettings {
     /// The server's own store.
     pub own: Arc<dyn Blobs>,
+    /// What that is called, if it is a bucket.
+    pub own_bucket: Option<String>,
     /// The way to buckets of organizations, if this server has one.
     pub buckets: Option<Arc<dyn Buckets>>,
     /// The most that each organization may have.
@@ -91,20 +94,35 @@ impl Snapshots {
                 self.open_bucket(&snapshot.organization, &bucket).await
             }
             other => {
-                let current = other.map(|bucket| bucket.name).unwrap_or_default();
+                let used = match &other {
+                    Some(bucket) => format!("{:?}", bucket.name),
+                    None => "the server's own store".to_owned(),
+                };
                 Err(Refusal::new(
                     Reason::FssBucketMismatch,
                     format!(
-                        "the snapshot lies in bucket {:?}, and the organization uses {current:?} \
-                         now; set the bucket back to reach it",
+                        "the snapshot lies in bucket {:?}, and the organization uses {used} now; \
+                         set the bucket back to reach it",
                         snapshot.bucket
                     ),
                 )
                 .with("object_bucket", snapshot.bucket.clone())
-                .with("current_bucket", current)
+                .with("current_bucket", settings.effective(other.as_ref()))
                 .into())
             }
         }
+    }
+}
+
+impl SnapshotSettings {
+    /// The bucket in which snapshots are kept where this one was chosen; empty where it
+    /// is a directory of the server.
+    fn effective(&self, chosen: Option<&Bucket>) -> String {
+        let chosen = chosen.map(|bucket| &bucket.name);
+        chosen
+            .or(self.own_bucket.as_ref())
+            .cloned()
+            .unwrap_or_default()
     }
 }
 

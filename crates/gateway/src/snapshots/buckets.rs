@@ -14,7 +14,7 @@ use palisade_store::snapshot::Bucket;
 use palisade_wire::proto::v1beta2 as pb;
 use tracing::info;
 
-use super::Snapshots;
+use super::{SnapshotSettings, Snapshots};
 use crate::error::{ApiError, ApiResult, invalid};
 
 /// The longest name of a bucket, as S3 has it.
@@ -78,9 +78,9 @@ impl Snapshots {
         &self,
         caller: &Principal,
     ) -> ApiResult<pb::FileSystemSnapshotBucketConfig> {
-        self.settings()?;
+        let settings = self.settings()?;
         let bucket = self.current_bucket(&caller.organization).await?;
-        Ok(config_message(bucket))
+        Ok(config_message(bucket, settings))
     }
 
     pub(crate) async fn set_bucket(
@@ -88,7 +88,7 @@ impl Snapshots {
         caller: &Principal,
         request: pb::SetFileSystemSnapshotBucketConfigRequest,
     ) -> ApiResult<pb::FileSystemSnapshotBucketConfig> {
-        self.settings()?;
+        let settings = self.settings()?;
         if caller.role != Role::SandboxAdmin {
             let message = "only a sandbox_admin may say where snapshots are kept";
             return Err(Refusal::new(Reason::PermissionDenied, message).into());
@@ -104,7 +104,7 @@ impl Snapshots {
             GetError::Fault(fault) => fault.into(),
         })?;
         info!(organization = %caller.organization, "snapshots are kept elsewhere from now on");
-        Ok(config_message(bucket))
+        Ok(config_message(bucket, settings))
     }
 }
 
@@ -145,10 +145,14 @@ fn parse(request: pb::SetFileSystemSnapshotBucketConfigRequest) -> ApiResult<Opt
     Ok(Some(Bucket { name, region }))
 }
 
-fn config_message(bucket: Option<Bucket>) -> pb::FileSystemSnapshotBucketConfig {
+fn config_message(
+    bucket: Option<Bucket>,
+    settings: &SnapshotSettings,
+) -> pb::FileSystemSnapshotBucketConfig {
+    let effective_bucket_name = settings.effective(bucket.as_ref());
     match bucket {
         Some(Bucket { name, region }) => pb::FileSystemSnapshotBucketConfig {
-            effective_bucket_name: name.clone(),
+            effective_bucket_name,
             bucket_name: name,
             region,
             mode: pb::FileSystemSnapshotBucketMode::BringYourOwn.into(),
@@ -157,7 +161,7 @@ fn config_message(bucket: Option<Bucket>) -> pb::FileSystemSnapshotBucketConfig 
             bucket_name: String::new(),
             region: String::new(),
             mode: pb::FileSystemSnapshotBucketMode::CwManaged.into(),
-            effective_bucket_name: String::new(),
+            effective_bucket_name,
         },
     }
 }

@@ -76,9 +76,9 @@ impl Snapshots {
             // The whole call has it.
             max_timeout_seconds: _,
         } = request;
-        self.settings()?;
+        let settings = self.settings()?;
         let snapshot = self.find(caller, &file_system_snapshot_id).await?;
-        Ok(snapshot_message(&snapshot))
+        Ok(snapshot_message(&snapshot, &settings.effective(None)))
     }
 
     async fn find(&self, caller: &Principal, text: &str) -> ApiResult<Snapshot> {
@@ -98,7 +98,7 @@ impl Snapshots {
             // The whole call has it.
             max_timeout_seconds: _,
         } = request;
-        self.settings()?;
+        let own_bucket = self.settings()?.effective(None);
         let listing = Listing::new("file-system-snapshots", &caller.organization);
         let page = PageRequest {
             after: page::after(&listing, &page_token)?,
@@ -106,8 +106,10 @@ impl Snapshots {
         };
         let listed = self.tools.store.list_snapshots(&caller.organization, page);
         let listed = listed.await?;
+        let told = listed.items.iter();
+        let told = told.map(|snapshot| snapshot_message(snapshot, &own_bucket));
         Ok(pb::ListFileSystemSnapshotsResponse {
-            file_system_snapshots: listed.items.iter().map(snapshot_message).collect(),
+            file_system_snapshots: told.collect(),
             next_page_token: listing.token(listed.next),
         })
     }

@@ -63,6 +63,7 @@ impl Scene {
         let own = DirectoryBlobs::open(bytes.path().join("blobs")).unwrap();
         let config = GatewayConfig {
             snapshots: Some(SnapshotSettings {
+                own_bucket: Some("of-the-server".to_owned()),
                 own: Arc::new(own),
                 buckets: None,
                 limits: SnapshotLimits {
@@ -218,6 +219,33 @@ async fn a_snapshot_that_would_hold_too_much_is_refused_with_the_numbers() {
         // What is left is still there to be had.
         ada.snapshot(3, 50).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bucket_of_the_server_is_told_where_nobody_chose_another() {
+    let scene = Scene::limited(Of::Organization, Limits::default()).await;
+    let ada = scene.user("ada").await;
+    let snapshot = ada.snapshot(1, 10).await.unwrap();
+    let mut client = ada.client.sandboxes.clone();
+    let get = pb::GetFileSystemSnapshotRequest {
+        file_system_snapshot_id: snapshot,
+        ..Default::default()
+    };
+    let told = client.get_file_system_snapshot(get).await.unwrap();
+    assert_eq!(told.into_inner().object_bucket, "of-the-server");
+    let list = pb::ListFileSystemSnapshotsRequest::default();
+    let listed = client.list_file_system_snapshots(list).await.unwrap();
+    let listed = listed.into_inner().file_system_snapshots;
+    assert_eq!(listed[0].object_bucket, "of-the-server");
+    let get = pb::GetFileSystemSnapshotBucketConfigRequest {};
+    let config = client.get_file_system_snapshot_bucket_config(get).await;
+    let config = config.unwrap().into_inner();
+    assert_eq!(config.mode(), pb::FileSystemSnapshotBucketMode::CwManaged);
+    assert_eq!(config.effective_bucket_name, "of-the-server");
+    assert_eq!(
+        (config.bucket_name.as_str(), config.region.as_str()),
+        ("", "")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,6 +66,7 @@ pub(crate) async fn open(
         .transpose()?;
     Ok(SnapshotSettings {
         own,
+        own_bucket: args.snapshot_bucket.clone(),
         buckets,
         limits: SnapshotLimits {
             count: args.snapshots_max,

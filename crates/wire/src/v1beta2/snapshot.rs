@@ -9,8 +9,9 @@ use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use super::time::timestamp;
 use crate::proto::v1beta2 as pb;
 
-/// A snapshot as the protocol carries it.
-pub fn snapshot_message(snapshot: &Snapshot) -> pb::FileSystemSnapshot {
+/// A snapshot as the protocol carries it. `own_bucket` is the server's own store, if
+/// that is a bucket, and else empty.
+pub fn snapshot_message(snapshot: &Snapshot, own_bucket: &str) -> pb::FileSystemSnapshot {
     let Snapshot {
         id,
         organization: _,
@@ -51,7 +52,11 @@ pub fn snapshot_message(snapshot: &Snapshot) -> pb::FileSystemSnapshot {
         source_sandbox_id: source.to_string(),
         trigger: trigger.into(),
         idempotency_key: idempotency_key.clone(),
-        object_bucket: bucket.clone(),
+        object_bucket: if bucket.is_empty() {
+            own_bucket.to_owned()
+        } else {
+            bucket.clone()
+        },
     }
 }
 
@@ -83,17 +88,34 @@ mod tests {
 
     #[test]
     fn only_what_is_ready_has_a_size() {
-        let ready = snapshot_message(&sample_snapshot());
+        let ready = snapshot_message(&sample_snapshot(), "");
         assert_eq!(ready.size_bytes, 10);
         assert_eq!(ready.status(), pb::FileSystemSnapshotStatus::Ready);
-        let failed = snapshot_message(&Snapshot {
-            status: Status::Failed("why".into()),
-            ..sample_snapshot()
-        });
+        let failed = snapshot_message(
+            &Snapshot {
+                status: Status::Failed("why".into()),
+                ..sample_snapshot()
+            },
+            "",
+        );
         assert_eq!(
             (failed.size_bytes, failed.status_reason.as_str()),
             (0, "why")
         );
+    }
+
+    #[test]
+    fn a_snapshot_lies_in_its_bucket_or_in_that_of_the_server() {
+        let of = |bucket: &str, own| {
+            let snapshot = Snapshot {
+                bucket: bucket.to_owned(),
+                ..sample_snapshot()
+            };
+            snapshot_message(&snapshot, own).object_bucket
+        };
+        assert_eq!(of("mine", "of-the-server"), "mine");
+        assert_eq!(of("", "of-the-server"), "of-the-server");
+        assert_eq!(of("", ""), "");
     }
 
     #[test]
