@@ -63,7 +63,32 @@ struct Own {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Berth {
     taken: Arc<OnceLock<Taken>>,
+    opened: Opened,
     wait: Wait,
+}
+
+/// How a request begins, if it is larger than any that is read. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opened(Arc<OnceLock<Opening>>);
+
+impl Opened {
+    pub(crate) fn get(&self) -> Option<&Opening> {
+        self.0.get()
+    }
+
+    fn set(&self, opening: Opening) {
+        // It begins but once.
+        drop(self.0.set(opening));
+    }
+}
+
+/// How a message begins that is larger than any that is read.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// How large it says that it is.
+    pub(crate) message_bytes: usize,
+    /// What came of it with its size.
+    pub(crate) head: Vec<u8>,
 }
 
 /// What a request takes of the room.
@@ -169,6 +194,11 @@ impl Berth {
     /// That of a request, which its handler holds for as long as it has what is large.
     pub(crate) fn of<T>(request: &tonic::Request<T>) -> Option<Self> {
         request.extensions().get::<Self>().cloned()
+    }
+
+    /// Tells how the request begins, and takes no part in it.
+    pub(crate) fn opened(&self) -> Opened {
+        self.opened.clone()
     }
 
     /// Tells whether it is waited for, and takes no part in it.

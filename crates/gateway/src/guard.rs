@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
-use palisade_wire::v1beta2::FILE_BYTES_MAX;
+use palisade_wire::v1beta2::{FILE_BYTES_MAX, announced_file_bytes};
 use palisade_wire::{grpc_call, headers};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
@@ -24,7 +24,7 @@ use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
 use crate::auth::Gate;
-use crate::bulk::{self, Berth, Bulk, Measure};
+use crate::bulk::{self, Berth, Bulk, Measure, Opening};
 use crate::context::{Context, status};
 use crate::error::{ApiError, ApiResult};
 use crate::hub::Held;
@@ -197,14 +197,15 @@ async fn enter(guard: Guard, mut request: Request, next: Next, bounds: Bounds) -
             Bounds::Once { limit, is_long } => (limit, is_long, guard.measure(&mut request, &id)),
         };
         // Whoever serves a long one knows for how long it is large.
-        let (wait, _held) = (berth.wait(), (!is_long).then_some(berth));
+        let (wait, opened) = (berth.wait(), berth.opened());
+        let _held = (!is_long).then_some(berth);
         let answer = next.run(request);
         let response = match limit {
             Some(limit) => time::timeout(limit, answer).await,
             None => Ok(answer.await),
         };
         match response {
-            Ok(response) => until_sent(explained(response, &path, &id), place),
+            Ok(response) => until_sent(explained(response, &path, &id, opened.get()), place),
             Err(_) if wait.is_on() => refuse(&bulk::no_room().into(), &id),
             Err(_) => refuse(&too_slow(), &id),
         }
@@ -248,12 +249,12 @@ fn no_method(path: &str) -> Refusal {
 ///
 /// All of ours carry details, so that one without them comes from below, and
 /// what is broken is the request: the layer calls that a fault of the server.
-fn explained(response: Response, path: &str, id: &str) -> Response {
+fn explained(response: Response, path: &str, id: &str, opening: Option<&Opening>) -> Response {
     let headers = response.headers();
     let status = headers.get(STATUS).map(HeaderValue::as_bytes);
     let refusal = match status {
         Some(_) if headers.contains_key(DETAILS) => return response,
-        Some(OUT_OF_RANGE) if path == ADD_FILE => larger_than_any_file(),
+        Some(OUT_OF_RANGE) if path == ADD_FILE => larger_than_any_file(opening),
         Some(OUT_OF_RANGE) => Refusal::new(
             Reason::RequestTooLarge,
             "the request is larger than this server reads",
@@ -268,12 +269,25 @@ fn explained(response: Response, path: &str, id: &str) -> Response {
     refuse(&refusal.into(), id)
 }
 
-/// Clients that are told so stream the file instead.
-fn larger_than_any_file() -> Refusal {
+/// Clients that are told so stream the file instead. Its path comes behind its
+/// content, which is not read; its size comes before.
+fn larger_than_any_file(opening: Option<&Opening>) -> Refusal {
     let text = "the file is larger than one call may carry; stream it into a command";
-    Refusal::new(Reason::FileTooLarge, text)
+    let mut refusal = Refusal::new(Reason::FileTooLarge, text)
         .with("max_size_bytes", FILE_BYTES_MAX.to_string())
-        .with("operation", "write")
+        .with("operation", "write");
+    if let Some(Opening {
+        message_bytes,
+        head,
+    }) = opening
+    {
+        refusal = refusal.with("request_bytes", message_bytes.to_string());
+        let size = announced_file_bytes(head);
+        if let Some(size) = size.filter(|size| *size <= *message_bytes as u64) {
+            refusal = refusal.with("size_bytes", size.to_string());
+        }
+    }
+    refusal
 }
 
 fn span(request: &Request, id: &str) -> Span {

@@ -22,8 +22,8 @@ pub use exec::{
     exec_exit, exec_input, exec_output, exec_ready, exec_response, exec_start, init_missing,
 };
 pub use file::{
-    BadPath, FILE_BYTES_MAX, FileRead, FileWrite, SandboxPath, file_content, file_read, file_write,
-    file_written,
+    BadPath, FILE_BYTES_MAX, FileRead, FileWrite, SandboxPath, announced_file_bytes, file_content,
+    file_read, file_write, file_written,
 };
 pub use log::{
     LogPiece, LogReading, LogStart, is_log_close, log_complete, log_data, log_error, log_start,

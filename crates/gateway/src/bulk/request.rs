@@ -8,11 +8,15 @@ use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 
 use super::held::Scale;
-use super::{Berth, Bulk, Measure, Taken};
+use super::{Berth, Bulk, Measure, Opening, Taken};
+use crate::gateway::MESSAGE_BYTES_MAX;
 use crate::rest::PREFIX_LEN;
 
 /// What nobody has to wait with.
 const SMALL: usize = 64 * 1024;
+
+/// How much of a message that is too large is looked at.
+const OPENING_BYTES: usize = 512;
 
 /// How large a request is known to be, and where its room goes.
 struct Request {
@@ -44,13 +48,19 @@ impl Scale for Request {
     fn weigh(&mut self, data: &[u8]) {
         let is_first = self.seen == 0;
         self.seen = self.seen.saturating_add(data.len());
-        if let [_, a, b, c, d, ..] = data[..]
+        if let [_, a, b, c, d, head @ ..] = data
             && self.is_prefixed
             && is_first
         {
-            let says = u32::from_be_bytes([a, b, c, d]);
+            let says = u32::from_be_bytes([*a, *b, *c, *d]);
             let says = usize::try_from(says).unwrap_or(usize::MAX);
             self.seen = self.seen.max(says.saturating_add(PREFIX_LEN));
+            if says > MESSAGE_BYTES_MAX {
+                self.berth.opened.set(Opening {
+                    message_bytes: says,
+                    head: head.iter().take(OPENING_BYTES).copied().collect(),
+                });
+            }
         }
     }
 

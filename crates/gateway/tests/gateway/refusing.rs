@@ -338,6 +338,7 @@ async fn a_file_beyond_what_any_call_carries_is_told_what_one_may_hold() {
         filepath: "/data/x".to_owned(),
         max_timeout_seconds: 0,
     };
+    let message_bytes = prost::Message::encoded_len(&add).to_string();
     let refusal = files.add_file(add).await.unwrap_err();
     assert_eq!(reason(&refusal), "CWSANDBOX_FILE_TOO_LARGE");
     assert_eq!(
@@ -345,4 +346,6 @@ async fn a_file_beyond_what_any_call_carries_is_told_what_one_may_hold() {
         Some("33554432")
     );
     assert_eq!(fact(&refusal, "operation").as_deref(), Some("write"));
+    assert_eq!(fact(&refusal, "size_bytes").as_deref(), Some("125829120"));
+    assert_eq!(fact(&refusal, "request_bytes"), Some(message_bytes));
 }

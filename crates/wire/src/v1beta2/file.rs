@@ -8,7 +8,8 @@ use std::time::Duration;
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
-use prost::bytes::Bytes;
+use prost::bytes::{Buf as _, Bytes};
+use prost::encoding::{WireType, decode_key, decode_varint};
 
 use super::time::time_limit;
 use crate::proto::v1beta2 as pb;
@@ -130,6 +131,31 @@ pub fn file_write(message: pb::AddFileSandboxRequest) -> Result<FileWrite, Refus
         content: file_contents,
         limit,
     })
+}
+
+/// How large the content of a file to write is, as the first bytes of the message say
+/// it; `None` if they do not reach that far.
+pub fn announced_file_bytes(mut head: &[u8]) -> Option<u64> {
+    /// The number of `file_contents`.
+    const CONTENTS: u32 = 2;
+    while head.has_remaining() {
+        let (field, kind) = decode_key(&mut head).ok()?;
+        let value = match kind {
+            WireType::Varint | WireType::LengthDelimited => decode_varint(&mut head).ok()?,
+            // No field of the message is of these.
+            WireType::ThirtyTwoBit
+            | WireType::SixtyFourBit
+            | WireType::StartGroup
+            | WireType::EndGroup => return None,
+        };
+        if kind == WireType::LengthDelimited {
+            if field == CONTENTS {
+                return Some(value);
+            }
+            head = head.get(usize::try_from(value).ok()?..)?;
+        }
+    }
+    None
 }
 
 /// Reads a file to read.
@@ -305,6 +331,27 @@ mod tests {
             ]
         );
         assert!(file_write(message(size - 1)).is_ok());
+    }
+
+    #[test]
+    fn the_size_of_a_file_is_told_by_the_first_bytes_of_its_message() {
+        use prost::Message as _;
+
+        let message = pb::AddFileSandboxRequest {
+            sandbox_id: "0192f3a0-7c3e-7b5c-9d2a-3f1e5a7b9c0d".into(),
+            file_contents: vec![7; 300].into(),
+            filepath: "/tmp/x".into(),
+            max_timeout_seconds: 9,
+        };
+        let bytes = message.encode_to_vec();
+        // The id with its frame, and the frame of the content.
+        for len in [41, 100, bytes.len()] {
+            assert_eq!(announced_file_bytes(&bytes[..len]), Some(300), "{len}");
+        }
+        for len in [0, 1, 20, 38, 40] {
+            assert_eq!(announced_file_bytes(&bytes[..len]), None, "{len}");
+        }
+        assert_eq!(announced_file_bytes(&[0xff; 40]), None);
     }
 
     #[test]
