@@ -8,6 +8,7 @@ mod discovery;
 mod exec;
 mod file;
 mod log;
+mod number;
 mod repeat;
 mod sandbox;
 mod secret_store;
@@ -28,6 +29,7 @@ pub use file::{
 pub use log::{
     LogPiece, LogReading, LogStart, is_log_close, log_complete, log_data, log_error, log_start,
 };
+pub use number::unknown_number;
 pub use repeat::{KEY_ANNOTATION, KEY_BYTES_MAX, KEY_HEADER, take_key};
 pub use sandbox::{
     UsageNow, as_summary, phase_filter, sandbox_id, sandbox_not_found, sandbox_response,

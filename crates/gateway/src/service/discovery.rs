@@ -17,7 +17,9 @@ use palisade_model::tenant::Principal;
 use palisade_wire::page_token::Listing;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::discovery_service_server::DiscoveryService;
-use palisade_wire::v1beta2::{ProfileInfo, RunnerInfo, available_runner, profile_summary};
+use palisade_wire::v1beta2::{
+    ProfileInfo, RunnerInfo, available_runner, profile_summary, unknown_number,
+};
 use tonic::{Request, Response, Status};
 
 use crate::context::Context;
@@ -345,8 +347,11 @@ fn page<T>(
 }
 
 fn view(number: i32) -> ApiResult<pb::RunnerView> {
-    pb::RunnerView::try_from(number)
-        .map_err(|_| invalid("view", format!("has the unknown number {number}")))
+    let known = [pb::RunnerView::Basic, pb::RunnerView::Full];
+    pb::RunnerView::try_from(number).map_err(|_| {
+        let what = unknown_number(number, &known, pb::RunnerView::as_str_name);
+        invalid("view", what)
+    })
 }
 
 fn needed(field: &str, value: &str) -> ApiResult<()> {

@@ -12,10 +12,18 @@ use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::proto::v1beta2::raw_sandbox_request::ActionPayload;
 use palisade_wire::proto::v1beta2::raw_sandbox_response::ActionResponse;
+use palisade_wire::v1beta2::unknown_number;
 
 use super::absent::not_implemented;
 use super::sandbox::SandboxService;
 use crate::error::{ApiError, ApiResult};
+
+/// The actions that have an envelope here.
+const ACTIONS: [pb::ActionType; 3] = [
+    pb::ActionType::Exec,
+    pb::ActionType::AddFile,
+    pb::ActionType::RetrieveFile,
+];
 
 impl SandboxService {
     pub(super) async fn raw_action(
@@ -31,10 +39,8 @@ impl SandboxService {
             action_payload,
         } = request;
         let action = pb::ActionType::try_from(action_type).map_err(|_| {
-            wrong(
-                "action_type",
-                format!("is {action_type}, which is no action"),
-            )
+            let what = unknown_number(action_type, &ACTIONS, pb::ActionType::as_str_name);
+            wrong("action_type", what)
         })?;
         // What the payload says itself counts more.
         let inner = |seconds| {

@@ -16,6 +16,7 @@ mod discovering;
 mod joining;
 mod load;
 mod neighbours;
+mod numbers;
 mod pausing;
 mod quotas;
 mod refusing;

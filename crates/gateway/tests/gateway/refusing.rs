@@ -62,15 +62,20 @@ async fn an_id_that_is_none_names_no_sandbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_status_is_refused_and_not_taken_for_any() {
+async fn a_named_profile_that_cannot_serve_is_a_mismatch() {
     let (_stage, _gateway, _runner, client) = Stage::usual().await;
-    let request = pb::ListSandboxesRequest {
-        status: 77,
-        ..Default::default()
+    let request = pb::StartSandboxRequest {
+        profile_names: vec!["ci".to_owned()],
+        network: Some(pb::NetworkOptions {
+            egress_mode: "everything".to_owned(),
+            ..Default::default()
+        }),
+        ..running("fake until-stopped")
     };
-    let refusal = client.list(request).await.unwrap_err();
-    assert_eq!(refusal.code(), Code::InvalidArgument);
-    assert_eq!(reason(&refusal), "CWSANDBOX_INVALID_REQUEST");
+    let refusal = client.start(request).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&refusal), "CWSANDBOX_PROFILE_MISMATCH");
+    assert_eq!(fact(&refusal, "candidates").as_deref(), Some("1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,23 +122,6 @@ async fn what_no_runner_can_carry_out_is_refused_before_it_is_placed() {
         assert!(fact(&refusal, "closest").is_some(), "{constraint}");
     }
     assert!(client.start(ports("UDP", 128)).await.is_ok());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_named_profile_that_cannot_serve_is_a_mismatch() {
-    let (_stage, _gateway, _runner, client) = Stage::usual().await;
-    let request = pb::StartSandboxRequest {
-        profile_names: vec!["ci".to_owned()],
-        network: Some(pb::NetworkOptions {
-            egress_mode: "everything".to_owned(),
-            ..Default::default()
-        }),
-        ..running("fake until-stopped")
-    };
-    let refusal = client.start(request).await.unwrap_err();
-    assert_eq!(refusal.code(), Code::FailedPrecondition);
-    assert_eq!(reason(&refusal), "CWSANDBOX_PROFILE_MISMATCH");
-    assert_eq!(fact(&refusal, "candidates").as_deref(), Some("1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

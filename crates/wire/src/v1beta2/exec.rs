@@ -16,6 +16,7 @@ use palisade_model::sandbox::{PROCESS_BYTES_MAX, PROCESS_WORDS_MAX};
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 use prost::bytes::Bytes;
 
+use super::number::unknown_number;
 use super::time::time_limit;
 use crate::proto::v1beta2 as pb;
 use crate::proto::v1beta2::exec_stream_output::StreamType;
@@ -281,7 +282,8 @@ fn answer(answer: ExecAnswer) -> pb::ExecStreamResponse {
 /// How much of each output to keep.
 fn kept(violations: &mut Vec<Violation>, handling: i32, max_kib: u32) -> Result<usize, Refusal> {
     let Ok(policy) = pb::OutputPolicy::try_from(handling) else {
-        let text = format!("has the unknown number {handling}");
+        let known = [pb::OutputPolicy::Buffered, pb::OutputPolicy::Discard];
+        let text = unknown_number(handling, &known, pb::OutputPolicy::as_str_name);
         wrong(violations, "output_handling", ViolationKind::Invalid, text);
         return Ok(0);
     };

@@ -8,7 +8,7 @@ use palisade_model::sandbox::{GpuKind, GpuRequest, Phase, Port, ResourceAmounts,
 use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 
 use crate::proto::v1beta2 as pb;
-use crate::v1beta2::timestamp;
+use crate::v1beta2::{timestamp, unknown_number};
 
 /// What a sandbox uses, as the runner last reported it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,7 +122,8 @@ pub fn as_summary(sandbox: pb::GetSandboxResponse) -> pb::SandboxInfo {
 pub fn phase_filter(number: i32) -> Result<Option<Phase>, Refusal> {
     let wrong = || {
         let path = FieldPath::root().key("status");
-        let description = format!("has the unknown number {number}");
+        let known = Phase::ALL.map(status);
+        let description = unknown_number(number, &known, pb::SandboxStatus::as_str_name);
         let violation = Violation::new(path, ViolationKind::Invalid, description);
         Refusal::invalid(vec![violation])
     };

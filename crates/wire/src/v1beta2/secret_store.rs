@@ -10,7 +10,7 @@ use palisade_model::violation::{FieldPath, Violation, ViolationKind};
 
 use crate::proto::v1beta2 as pb;
 use crate::proto::v1beta2::SecretStoreProviderType as Kind;
-use crate::v1beta2::timestamp;
+use crate::v1beta2::{timestamp, unknown_number};
 
 /// The most stores of a page.
 const PAGE_MAX: usize = 100;
@@ -56,7 +56,11 @@ pub fn new_secret_store(message: pb::CreateSecretStoreRequest) -> Result<SecretS
     let mut violations = Vec::new();
     let name = named(&name).map_err(|violation| violations.push(violation));
     let kind = Kind::try_from(provider_type);
-    violations.extend(provider_violation(kind.ok()));
+    let unknown = |_| {
+        let what = unknown_number(provider_type, &[Kind::BuiltIn], Kind::as_str_name);
+        Some(violation("provider_type", ViolationKind::Invalid, what))
+    };
+    violations.extend(kind.map_or_else(unknown, provider_violation));
     let is_wandb = kind == Ok(Kind::Wandb);
     if provider_config.is_some() && !is_wandb {
         let what = "goes with the provider type SECRET_STORE_PROVIDER_TYPE_WANDB only";
@@ -69,21 +73,17 @@ pub fn new_secret_store(message: pb::CreateSecretStoreRequest) -> Result<SecretS
     }
 }
 
-fn provider_violation(kind: Option<Kind>) -> Option<Violation> {
+fn provider_violation(kind: Kind) -> Option<Violation> {
     let (problem, what) = match kind {
-        Some(Kind::BuiltIn | Kind::Wandb) => return None,
-        Some(Kind::Unspecified) => (
+        Kind::BuiltIn | Kind::Wandb => return None,
+        Kind::Unspecified => (
             ViolationKind::Required,
             "is needed; SECRET_STORE_PROVIDER_TYPE_BUILT_IN (1001) keeps the values in this server",
         ),
-        Some(Kind::Environment | Kind::Directory) => (
+        Kind::Environment | Kind::Directory => (
             ViolationKind::Forbidden,
             "is for stores that whoever runs the server sets up with --secret-store; \
              use SECRET_STORE_PROVIDER_TYPE_BUILT_IN (1001)",
-        ),
-        None => (
-            ViolationKind::Invalid,
-            "is no type of provider; use SECRET_STORE_PROVIDER_TYPE_BUILT_IN (1001)",
         ),
     };
     Some(violation("provider_type", problem, what))
