@@ -6,6 +6,8 @@ use std::time::Duration;
 use palisade_model::reason::Code;
 use palisade_wire::status::{FieldViolation, Status};
 
+use crate::certificate::BadCertificate;
+
 /// Why a call did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -49,6 +51,21 @@ pub enum CallError {
         /// What is odd about its answer.
         what: String,
     },
+}
+
+impl CallError {
+    /// Why the certificate of the server is not believed, if that is why it cannot be
+    /// reached.
+    pub fn bad_certificate(&self) -> Option<BadCertificate> {
+        match self {
+            Self::Unreachable { source, .. } => BadCertificate::among(source.as_ref()),
+            Self::Refused(_)
+            | Self::NotAName { .. }
+            | Self::Lost { .. }
+            | Self::TimedOut { .. }
+            | Self::NotUnderstood { .. } => None,
+        }
+    }
 }
 
 /// What a server said when it refused.

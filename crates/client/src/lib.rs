@@ -6,6 +6,7 @@
 //! and to nobody else: redirects are not followed.
 
 mod call;
+mod certificate;
 mod changes;
 mod denials;
 mod error;
@@ -19,6 +20,7 @@ mod server;
 mod trust;
 
 pub use call::{Client, SetupError};
+pub use certificate::BadCertificate;
 pub use error::{CallError, Refused};
 pub use profiles::Change;
 pub use runners::{Ending, RunnerFilter};

@@ -157,9 +157,15 @@ impl CliError {
             CallError::NotAName { .. } => Self::new(Exit::NotFound, what)
                 .because(error.to_string())
                 .next(advice::by_code(Code::NotFound)),
-            CallError::Unreachable { source, .. } => Self::new(Exit::Failure, what)
-                .because(format!("{error}: {}", innermost(source.as_ref())))
-                .next("check the address (cwic auth status) and that the server runs"),
+            CallError::Unreachable { source, .. } => {
+                let (why, next) = match error.bad_certificate() {
+                    Some(bad) => (bad.to_string(), advice::by_certificate(bad)),
+                    None => (innermost(source.as_ref()), advice::UNREACHABLE),
+                };
+                Self::new(Exit::Failure, what)
+                    .because(format!("{error}: {why}"))
+                    .next(next)
+            }
             CallError::Lost { .. } => Self::new(Exit::Failure, what)
                 .because(error.to_string())
                 .next("look whether it happened before you try again"),

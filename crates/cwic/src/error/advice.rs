@@ -1,6 +1,30 @@
 //! What to do next after a refusal.
 
+use palisade_client::BadCertificate;
 use palisade_model::reason::{Code, Reason};
+
+/// What helps where nothing is known of why a server is out of reach.
+pub(super) const UNREACHABLE: &str =
+    "check the address (cwic auth status) and that the server runs";
+
+/// What helps where the certificate of a server is not believed.
+pub(super) fn by_certificate(bad: BadCertificate) -> &'static str {
+    match bad {
+        BadCertificate::OfAuthority => {
+            "give the server a certificate of its own (CA:FALSE) that the authority signed, and \
+             name the authority's with --ca-file"
+        }
+        BadCertificate::UnknownIssuer => {
+            "name the certificate of the authority that signed it with --ca-file, if you trust it"
+        }
+        BadCertificate::OtherName => {
+            "use a name that it has, or give the server a certificate for this one"
+        }
+        BadCertificate::OutOfDate => {
+            "give the server a new certificate; is the clock of this machine right?"
+        }
+    }
+}
 
 /// What the reason asks for; `None` where its kind says it as well.
 pub(super) fn by_reason(reason: Reason) -> Option<&'static str> {
