@@ -18,5 +18,5 @@ mod logs;
 pub use attach::{connect, exec, read_file, write_file};
 pub use client::{Client, Command, CommandInput, CommandOutput, Watch};
 pub use launch::{Handover, Paths};
-pub use logs::logs;
+pub use logs::{logs, logs_of_paused};
 pub use palisade_init_client::{ClientError, CommandEvent, WatchEvent};

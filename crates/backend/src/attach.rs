@@ -216,6 +216,9 @@ pub struct Archive {
 ///
 /// Without an offset, a log whose beginning is no longer kept begins with the first
 /// line that is kept whole, unless all of it is the rest of one line.
+///
+/// Whatever is given holds at once: the last lines since an instant are those of the last
+/// lines that were written at that instant or later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
     /// Begin at this offset, counted in bytes from the start of the sandbox.

@@ -25,11 +25,25 @@ const CHUNK_BYTES_MAX: usize = 64 * 1024;
 struct Position {
     reader: Reader,
     cursor: Cursor,
+    /// What was written before is passed over, until something newer comes.
+    since: Option<UnixMicros>,
 }
 
+impl Position {
+    /// Whether a piece that comes next was written before what was asked for.
+    fn is_too_old(&mut self, at: UnixMicros) -> bool {
+        let is_too_old = self.since.is_some_and(|since| at < since);
+        if !is_too_old {
+            // The clock may be set back from here on.
+            self.since = None;
+        }
+        is_too_old
+    }
+}
+
+type Sender = mpsc::Sender<Result<LogChunk, AttachError>>;
+
 /// Opens a log, and reads it on a task of `tasks`.
-///
-/// An offset goes before a number of lines, and that before an instant.
 pub async fn logs(
     client: &Client,
     paths: &Paths,
@@ -42,13 +56,40 @@ pub async fn logs(
     } else {
         None
     };
-    let paths = paths.clone();
-    let opened = tokio::task::spawn_blocking(move || open(&paths, &query)).await;
-    let position = opened.map_err(|_| AttachError::Lost)?.map_err(log_error)?;
+    let position = position(paths, query).await?;
+    Ok(read_on(tasks, async move |sender| {
+        tell(position, watch, &sender).await
+    }))
+}
+
+/// Opens a log to follow it, while process 1 does not answer: what is there is told at once,
+/// and the rest from when `resumed` ends.
+pub async fn logs_of_paused(
+    client: Client,
+    paths: &Paths,
+    query: LogQuery,
+    resumed: impl Future<Output = ()> + Send + 'static,
+    tasks: &TaskTracker,
+) -> Result<Logs, AttachError> {
+    let position = position(paths, query).await?;
+    Ok(read_on(tasks, async move |sender| {
+        let position = tell_what_is_there(position, &sender).await?;
+        resumed.await;
+        let watch = watch_if_running(&client).await?;
+        tell(position, watch, &sender).await
+    }))
+}
+
+/// Reads on a task of `tasks` for as long as somebody listens.
+fn read_on<F>(tasks: &TaskTracker, read: impl FnOnce(Sender) -> F) -> Logs
+where
+    F: Future<Output = Result<(), AttachError>> + Send + 'static,
+{
     let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
+    let told = read(sender.clone());
     tasks.spawn(async move {
         tokio::select! {
-            told = tell(position, watch, &sender) => {
+            told = told => {
                 if let Err(error) = told {
                     let _ = sender.send(Err(error)).await;
                 }
@@ -56,7 +97,7 @@ pub async fn logs(
             () = sender.closed() => {}
         }
     });
-    Ok(Logs { chunks })
+    Logs { chunks }
 }
 
 async fn watch_if_running(client: &Client) -> Result<Option<Watch>, AttachError> {
@@ -67,29 +108,47 @@ async fn watch_if_running(client: &Client) -> Result<Option<Watch>, AttachError>
     }
 }
 
+async fn position(paths: &Paths, query: LogQuery) -> Result<Position, AttachError> {
+    let paths = paths.clone();
+    let opened = tokio::task::spawn_blocking(move || open(&paths, &query)).await;
+    opened.map_err(|_| AttachError::Lost)?.map_err(log_error)
+}
+
+/// Whatever a query asks for holds at once: it begins at the latest of its places.
 fn open(paths: &Paths, query: &LogQuery) -> Result<Position, ReadError> {
+    let LogQuery {
+        from_offset,
+        tail_lines,
+        since,
+        follow: _,
+    } = *query;
     let reader = paths.open_log()?;
-    let cursor = match query {
-        LogQuery {
-            from_offset: Some(offset),
-            ..
-        } => reader.at_offset(*offset)?,
-        LogQuery {
-            tail_lines: Some(lines),
-            ..
-        } => reader.at_tail(*lines)?,
-        LogQuery {
-            since: Some(since), ..
-        } => reader.at_time(micros(*since))?,
-        LogQuery { .. } => reader.at_first_line()?,
+    let since = since.map(micros);
+    let places = [
+        from_offset.map(|offset| reader.at_offset(offset)),
+        tail_lines.map(|lines| reader.at_tail(lines)),
+        since.map(|since| reader.at_time(since)),
+    ];
+    let mut latest = None;
+    for place in places.into_iter().flatten() {
+        let place = place?;
+        latest = Some(latest.map_or(place, |latest: Cursor| latest.later(place)));
+    }
+    let cursor = match latest {
+        Some(latest) => latest,
+        None => reader.at_first_line()?,
     };
-    Ok(Position { reader, cursor })
+    Ok(Position {
+        reader,
+        cursor,
+        since,
+    })
 }
 
 async fn tell(
     mut position: Position,
     mut watch: Option<Watch>,
-    chunks: &mpsc::Sender<Result<LogChunk, AttachError>>,
+    chunks: &Sender,
 ) -> Result<(), AttachError> {
     loop {
         position = tell_what_is_there(position, chunks).await?;
@@ -106,7 +165,7 @@ async fn tell(
 
 async fn tell_what_is_there(
     mut position: Position,
-    chunks: &mpsc::Sender<Result<LogChunk, AttachError>>,
+    chunks: &Sender,
 ) -> Result<Position, AttachError> {
     loop {
         let read = tokio::task::spawn_blocking(move || {
@@ -120,6 +179,7 @@ async fn tell_what_is_there(
             Some(Piece::Lost { bytes, .. }) => {
                 warn!(bytes, "output of a sandbox could not be written to its log");
             }
+            Some(Piece::Chunk(chunk)) if position.is_too_old(chunk.at) => {}
             Some(Piece::Chunk(chunk)) => {
                 if chunks.send(Ok(log_chunk(chunk))).await.is_err() {
                     return Ok(position);

@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
 use palisade_model::sandbox::Exit;
 use tokio::time;
 
 use super::{Harness, Job, PATIENCE, launch, start, wait_until_over};
-use crate::{AttachError, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogQuery, Upload};
+use crate::{
+    AttachError, Exec, ExecEvent, ExecInput, ExecSpec, FileError, LogChunk, LogQuery, Upload,
+};
 
 fn spec(harness: &dyn Harness, job: &Job) -> ExecSpec {
     ExecSpec {
@@ -267,6 +270,39 @@ pub async fn the_last_lines_can_be_read(harness: &mut dyn Harness) {
     assert_eq!(read_logs(harness, id, query(100)).await.1, lines(0, 20));
     assert_eq!(read_logs(harness, id, query(0)).await.1, "");
     clean_up(harness, id).await;
+}
+
+pub async fn the_last_lines_since_an_instant_can_be_read(harness: &mut dyn Harness) {
+    let id = start(harness, &Job::PrintLinesAndExit(20)).await;
+    wait_until_over(harness, id).await;
+    let chunks = log_chunks(harness, id).await;
+    let at_end = chunks.last().unwrap().at;
+    let after = Timestamp::from_micros(at_end.as_micros() + 1);
+    for since in chunks.iter().map(|chunk| chunk.at).chain([after]) {
+        let tail_begins = lines(0, 15).len() as u64;
+        let written = chunks.iter().find(|chunk| chunk.at >= since);
+        let begins = written.map_or(u64::MAX, |chunk| chunk.offset.max(tail_begins));
+        let all = lines(0, 20);
+        let expected = usize::try_from(begins).ok().and_then(|at| all.get(at..));
+        let query = LogQuery {
+            tail_lines: Some(5),
+            since: Some(since),
+            ..LogQuery::default()
+        };
+        let read = read_logs(harness, id, query).await;
+        assert_eq!(read.1, expected.unwrap_or_default(), "since {since:?}");
+    }
+    clean_up(harness, id).await;
+}
+
+async fn log_chunks(harness: &dyn Harness, id: SandboxId) -> Vec<LogChunk> {
+    let opened = harness.attach().logs(id, LogQuery::default()).await;
+    let mut logs = opened.expect("the log opens");
+    let mut chunks = Vec::new();
+    while let Some(chunk) = time::timeout(PATIENCE, logs.chunks.recv()).await.unwrap() {
+        chunks.push(chunk.expect("the log can be read"));
+    }
+    chunks
 }
 
 pub async fn an_offset_behind_the_end_is_refused(harness: &mut dyn Harness) {

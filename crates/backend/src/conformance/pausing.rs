@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use palisade_model::clock::Timestamp;
 use palisade_model::id::SandboxId;
 use tokio::time;
 
@@ -107,6 +108,36 @@ pub async fn logs_of_a_paused_sandbox_can_be_read(harness: &mut dyn Harness) {
     for follow in [false, true] {
         assert_eq!(read(harness, id, follow, 21).await, 21);
     }
+    clean_up(harness, id).await;
+}
+
+pub async fn following_a_paused_sandbox_since_an_instant_tells_nothing_older(
+    harness: &mut dyn Harness,
+) {
+    let id = start(harness, &Job::PrintLines(3)).await;
+    assert_eq!(read(harness, id, true, 21).await, 21);
+    if !pause(harness, id).await {
+        return;
+    }
+    let mut whole = harness
+        .attach()
+        .logs(id, LogQuery::default())
+        .await
+        .unwrap();
+    let mut last = Timestamp::EPOCH;
+    while let Some(chunk) = time::timeout(PATIENCE, whole.chunks.recv()).await.unwrap() {
+        last = chunk.unwrap().at;
+    }
+    let query = LogQuery {
+        since: Some(Timestamp::from_micros(last.as_micros() + 1)),
+        follow: true,
+        ..LogQuery::default()
+    };
+    let mut logs = harness.attach().logs(id, query).await.unwrap();
+    harness.backend().resume(id).await.unwrap();
+    harness.backend().stop(id, PATIENCE).await.unwrap();
+    let told = time::timeout(PATIENCE, logs.chunks.recv()).await;
+    assert_eq!(told.expect("following ends"), None);
     clean_up(harness, id).await;
 }
 

@@ -49,7 +49,7 @@ impl Attach for Fake {
         let world = self.world.clone();
         self.world
             .tasks
-            .spawn(follow(world, id, start, query.follow, sender));
+            .spawn(follow(world, id, start, query, sender));
         Ok(Logs { chunks })
     }
 
@@ -288,7 +288,7 @@ fn start_offset(entry: &Entry, query: &LogQuery) -> Result<u64, AttachError> {
     let LogQuery {
         from_offset,
         tail_lines,
-        since,
+        since: _,
         follow: _,
     } = query;
     if let Some(offset) = from_offset
@@ -296,12 +296,8 @@ fn start_offset(entry: &Entry, query: &LogQuery) -> Result<u64, AttachError> {
     {
         return Err(AttachError::LogOffset { end: entry.log_len });
     }
-    let by_time = since.map_or(0, |since| {
-        let mut later = entry.log.iter().filter(|chunk| chunk.at >= since);
-        later.next().map_or(entry.log_len, |chunk| chunk.offset)
-    });
     let by_lines = tail_lines.map_or(0, |count| tail_offset(entry, count));
-    Ok(from_offset.unwrap_or(0).max(by_time).max(by_lines))
+    Ok(from_offset.unwrap_or(0).max(by_lines))
 }
 
 fn tail_offset(entry: &Entry, count: u32) -> u64 {
@@ -330,7 +326,7 @@ async fn follow(
     world: Arc<World>,
     id: SandboxId,
     start: u64,
-    follow: bool,
+    query: LogQuery,
     sender: mpsc::Sender<Result<LogChunk, AttachError>>,
 ) {
     let mut hints = world.hint(id).subscribe();
@@ -344,11 +340,14 @@ async fn follow(
         };
         for chunk in chunks {
             offset = chunk.offset + chunk.data.len() as u64;
+            if query.since.is_some_and(|since| chunk.at < since) {
+                continue;
+            }
             if sender.send(Ok(chunk)).await.is_err() {
                 return;
             }
         }
-        if over || !follow {
+        if over || !query.follow {
             return;
         }
         tokio::select! {

@@ -360,6 +360,16 @@ impl Reader {
 }
 
 impl Cursor {
+    /// This place or the other one, whichever lies further on.
+    #[must_use]
+    pub fn later(self, other: Self) -> Self {
+        if (other.record, other.skip) > (self.record, self.skip) {
+            other
+        } else {
+            self
+        }
+    }
+
     fn before(record: u64) -> Self {
         Self {
             record,

@@ -2,6 +2,7 @@
 
 use palisade_backend::{AttachError, LogQuery};
 use palisade_backend_linux::init_client::logs;
+use palisade_model::clock::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use crate::world::*;
@@ -41,6 +42,17 @@ async fn a_follower_sees_all_of_it_and_its_end() {
         ..LogQuery::default()
     };
     assert_eq!(read(&world, query).await, (0, b"1\n2\n3\nover\n".to_vec()));
+}
+
+#[tokio::test]
+async fn a_follower_sees_nothing_that_is_written_before_an_instant() {
+    let world = World::launch(shell("for i in 1 2 3; do echo $i; sleep 0.05; done"));
+    let query = LogQuery {
+        since: Some(Timestamp::from_micros(i64::MAX)),
+        follow: true,
+        ..LogQuery::default()
+    };
+    assert_eq!(read(&world, query).await, (0, Vec::new()));
 }
 
 #[tokio::test]
