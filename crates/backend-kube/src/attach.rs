@@ -86,7 +86,7 @@ impl Attach for KubeBackend {
 
     async fn logs(&self, id: SandboxId, query: LogQuery) -> Result<Logs, AttachError> {
         let (target, pod) = self.target(id)?;
-        logs::open(target, pod.as_deref(), query).await
+        logs::open(target, id, pod.as_deref(), query).await
     }
 
     async fn write_file(

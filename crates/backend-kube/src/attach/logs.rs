@@ -8,37 +8,66 @@ use futures_util::{AsyncBufReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use palisade_backend::{AttachError, EXEC_QUEUE_MAX, LogChunk, LogQuery, Logs};
+use palisade_model::id::SandboxId;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time;
 
 use super::{Target, outcome};
 use crate::naming;
 use crate::view;
-use lines::{Cut, Line, Lines};
+use lines::{Cut, Lines, Mark};
+use reading::Reading;
 
 mod lines;
+mod reading;
+
+/// How long the end of the backend waits for a reader to be told of it.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What a reader is told.
+type Chunks = mpsc::Sender<Result<LogChunk, AttachError>>;
 
 /// Opens the log of a sandbox.
 pub(super) async fn open(
     target: Target,
+    id: SandboxId,
     pod: Option<&Pod>,
     query: LogQuery,
 ) -> Result<Logs, AttachError> {
     let (sender, chunks) = mpsc::channel(EXEC_QUEUE_MAX);
     if !pod.is_some_and(has_log) {
-        return Ok(Logs { chunks });
+        let is_over = target.is_over(id);
+        return is_over
+            .then_some(Logs { chunks })
+            .ok_or(AttachError::NotRunning);
     }
     let cut = cut(&target, &query).await?;
-    let lines = read(&target, query.follow).await?;
+    let stream = read(&target, query.follow, Mark::default()).await?;
     let closing = target.shared.closing.clone();
-    target.shared.attached.spawn(async move {
-        tokio::select! {
+    let attached = target.shared.attached.clone();
+    let reading = Reading::new(target, id, cut, query.follow);
+    attached.spawn(async move {
+        let read = tokio::select! {
             biased;
-            () = closing.cancelled() => {}
-            () = sender.closed() => {}
-            () = pass_on(lines, cut, &sender) => {}
+            () = closing.cancelled() => Err(AttachError::Draining),
+            () = sender.closed() => return,
+            read = reading.pass_on(stream, &sender) => read,
+        };
+        if let Err(error) = read {
+            let _ = time::timeout(LAST_WORD, sender.send(Err(error))).await;
         }
     });
     Ok(Logs { chunks })
+}
+
+impl Target {
+    /// Whether nothing more comes of the sandbox, as far as the cluster shows it.
+    fn is_over(&self, id: SandboxId) -> bool {
+        let now = self.shared.clock.now();
+        let sandbox = self.shared.sandbox(id);
+        sandbox.is_none_or(|sandbox| sandbox.seen().view(now).is_over())
+    }
 }
 
 /// Whether the main container ever ran, so that the node has a log of it.
@@ -51,12 +80,13 @@ fn has_log(pod: &Pod) -> bool {
 
 type Stream = futures_util::stream::BoxStream<'static, std::io::Result<Vec<u8>>>;
 
-/// The lines of the log from its start, each behind its instant.
-async fn read(target: &Target, follow: bool) -> Result<Stream, AttachError> {
+/// The lines of the log, each behind its instant, from a little before the mark.
+async fn read(target: &Target, follow: bool, mark: Mark) -> Result<Stream, AttachError> {
     let parameters = LogParams {
         container: Some(naming::MAIN_CONTAINER.to_owned()),
         follow,
         timestamps: true,
+        since_time: mark.since(),
         ..LogParams::default()
     };
     let opened = target.pods.log_stream(&target.name, &parameters).await;
@@ -83,7 +113,7 @@ async fn cut(target: &Target, query: &LogQuery) -> Result<Cut, AttachError> {
     }
     let mut lines = Lines::default();
     let mut tail = lines::Tail::new(query.tail_lines);
-    let mut stream = read(target, false).await?;
+    let mut stream = read(target, false, Mark::default()).await?;
     while let Some(line) = stream.next().await {
         let line = lines.read(&line.map_err(|_| AttachError::Lost)?);
         tail.push(&line);
@@ -96,26 +126,5 @@ async fn cut(target: &Target, query: &LogQuery) -> Result<Cut, AttachError> {
     Ok(cut)
 }
 
-async fn pass_on(
-    mut stream: Stream,
-    cut: Cut,
-    chunks: &mpsc::Sender<Result<LogChunk, AttachError>>,
-) {
-    let mut lines = Lines::default();
-    while let Some(line) = stream.next().await {
-        let chunk = match line {
-            Ok(line) => {
-                let line: Line = lines.read(&line);
-                let Some(chunk) = cut.apply(line) else {
-                    continue;
-                };
-                Ok(chunk)
-            }
-            Err(_) => Err(AttachError::Lost),
-        };
-        let is_last = chunk.is_err();
-        if chunks.send(chunk).await.is_err() || is_last {
-            return;
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,24 @@ pub(super) struct Cut {
     pub(super) since: Option<Timestamp>,
 }
 
+/// The line that was read last, to go on behind it in another stream.
+///
+/// Offsets would not do: a node that turned its log over begins later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mark {
+    at: Option<jiff::Timestamp>,
+    /// How many lines of that instant were read.
+    lines: u64,
+}
+
+/// Finds the place behind a mark in a stream that begins before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    mark: Mark,
+    seen: Mark,
+    is_behind: bool,
+}
+
 /// Remembers where the last lines begin.
 #[derive(Debug)]
 pub(super) struct Tail {
@@ -49,7 +67,7 @@ impl Lines {
     /// Takes a line as the node sends it, its newline included.
     pub(super) fn read(&mut self, line: &[u8]) -> Line {
         let (at, rest) = match instant(line) {
-            Some((at, rest)) => (at, rest),
+            Some((at, rest)) => (Timestamp::from_micros(at.as_microsecond()), rest),
             None => (self.last.unwrap_or(Timestamp::EPOCH), line),
         };
         self.last = Some(at);
@@ -84,6 +102,49 @@ impl Cut {
     }
 }
 
+impl Mark {
+    /// Takes note of a line that is read.
+    pub(super) fn pass(&mut self, line: &[u8]) {
+        match instant(line) {
+            Some((at, _)) if self.at != Some(at) => {
+                *self = Self {
+                    at: Some(at),
+                    lines: 1,
+                };
+            }
+            Some(_) | None => self.lines = self.lines.saturating_add(1),
+        }
+    }
+
+    /// From when on to read, so that the line is among what comes. The server knows whole
+    /// seconds, and the next one would be too late.
+    pub(super) fn since(&self) -> Option<jiff::Timestamp> {
+        let at = self.at?;
+        let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
+        jiff::Timestamp::from_second(second).ok()
+    }
+
+    /// What a stream that begins before it has again.
+    pub(super) fn known(self) -> Known {
+        Known {
+            mark: self,
+            seen: Self::default(),
+            is_behind: false,
+        }
+    }
+}
+
+impl Known {
+    /// Whether the next line of the stream was read before.
+    pub(super) fn has(&mut self, line: &[u8]) -> bool {
+        if !self.is_behind {
+            self.seen.pass(line);
+            self.is_behind = self.seen > self.mark;
+        }
+        !self.is_behind
+    }
+}
+
 impl Tail {
     /// The last so many lines, or everything.
     pub(super) fn new(lines: Option<u32>) -> Self {
@@ -115,13 +176,12 @@ impl Tail {
 }
 
 /// An instant and a blank at the start of a text, and what is behind.
-fn instant(text: &[u8]) -> Option<(Timestamp, &[u8])> {
+fn instant(text: &[u8]) -> Option<(jiff::Timestamp, &[u8])> {
     let start = &text[..text.len().min(INSTANT_MAX)];
     let blank = start.iter().position(|byte| *byte == b' ')?;
     let instant = std::str::from_utf8(&text[..blank]).ok()?;
     let instant: jiff::Timestamp = instant.parse().ok()?;
-    let at = Timestamp::from_micros(instant.as_microsecond());
-    Some((at, &text[blank + 1..]))
+    Some((instant, &text[blank + 1..]))
 }
 
 /// The output in a line, without the instants at its pieces.
@@ -215,6 +275,24 @@ mod tests {
             [start(None), start(Some(0)), start(Some(2)), start(Some(9))],
             [0, 6, 2, 0]
         );
+    }
+
+    #[test]
+    fn the_place_behind_a_mark_is_found_in_another_stream() {
+        let line = |nanos: u32, text: &str| format!("2026-11-26T18:00:00.{nanos:09}Z {text}\n");
+        let read = [line(7, "a"), line(7, "b"), line(8, "c"), line(8, "c")];
+        let mut mark = Mark::default();
+        for line in &read[..3] {
+            mark.pass(line.as_bytes());
+        }
+        let mut known = mark.known();
+        let again = read.each_ref().map(|line| known.has(line.as_bytes()));
+        assert_eq!(again, [true, true, true, false]);
+        let mut known = mark.known();
+        assert!(!known.has(line(9, "what the node no longer has").as_bytes()));
+        assert!(!Mark::default().known().has(b"no instant here\n"));
+        let since = mark.since().unwrap().to_string();
+        assert_eq!(since, "2026-11-26T18:00:00Z");
     }
 
     #[test]
