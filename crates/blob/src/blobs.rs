@@ -100,6 +100,15 @@ pub enum BlobError {
     /// The store does not let this server in, or does not exist.
     #[error("the store refuses this server: {0}")]
     Denied(String),
+    /// The store does not take the key of this server.
+    #[error("the store does not take the key of this server: {0}")]
+    KeyRefused(String),
+    /// The store has too much to do for now, and said so again and again.
+    #[error("the store has too much to do for now")]
+    Throttled,
+    /// The store could not be reached, or the connection to it broke.
+    #[error("the store could not be reached, or the connection to it broke")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store failed; trying again may help.
     #[error("the store of snapshots failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -18,6 +18,9 @@ use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use tracing::warn;
 
 use crate::blobs::{BlobError, BlobName, Blobs, Count, Download, Upload};
+use again::Again;
+
+mod again;
 
 /// For how long an address is good; longer than any request may take.
 const SIGNED_FOR: Duration = Duration::from_mins(15);
@@ -29,8 +32,6 @@ const SILENCE_LIMIT: Duration = Duration::from_mins(1);
 /// Parts are not smaller than this, nor more than S3 takes.
 const PART_BYTES_MIN: u64 = 8 << 20;
 const PARTS_MAX: u64 = 9_000;
-/// How often a request is tried that failed on the way or on their side.
-const TRIES_MAX: u32 = 3;
 /// The largest answer that is read which is no object.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -104,7 +105,7 @@ impl S3Server {
     pub async fn open(&self, name: &str, region: &str) -> Result<S3Blobs, BlobError> {
         let (endpoint, style) = (self.endpoint.clone(), self.style);
         let bucket = Bucket::new(endpoint, style, name.to_owned(), region.to_owned());
-        let bucket = bucket.map_err(|error| BlobError::Denied(error.to_string()))?;
+        let bucket = bucket.map_err(|error| BlobError::Failed(Box::new(error)))?;
         let S3Key { id, secret, token } = &*self.key;
         let credentials = match token {
             Some(token) => Credentials::new_with_token(id, secret, token),
@@ -148,20 +149,16 @@ impl S3Blobs {
     ) -> Result<Response, BlobError> {
         let mut tries = 1;
         loop {
-            let answer = request(&self.client).send().await;
-            let error = match answer {
+            let (error, again) = match request(&self.client).send().await {
                 Ok(answer) if answer.status().is_success() => return Ok(answer),
-                Ok(answer) if !answer.status().is_server_error() => {
-                    return Err(refused(answer.status()));
-                }
-                Ok(answer) => refused(answer.status()),
-                Err(error) => failed(error),
+                Ok(answer) => (refused(answer.status()), Again::after(&answer)),
+                Err(error) => (failed(error), Again::Soon),
             };
-            if tries >= TRIES_MAX {
+            let Some(pause) = again.pause(tries) else {
                 return Err(error);
-            }
+            };
             tries += 1;
-            tokio::time::sleep(Duration::from_millis(200) * tries).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -180,7 +177,14 @@ impl S3Blobs {
 fn refused(status: StatusCode) -> BlobError {
     match status {
         StatusCode::NOT_FOUND => BlobError::NotFound,
-        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => BlobError::Denied(status.to_string()),
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+            BlobError::KeyRefused(status.to_string())
+        }
+        // S3 says both of one that asks too often, and a proxy that cannot keep up the latter.
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => BlobError::Throttled,
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            BlobError::Unreachable(format!("the way to the bucket answered {status}").into())
+        }
         StatusCode::INSUFFICIENT_STORAGE => BlobError::Full,
         other => BlobError::Failed(format!("the bucket answered {other}").into()),
     }
@@ -188,7 +192,7 @@ fn refused(status: StatusCode) -> BlobError {
 
 /// Without the address, which is as good as a key.
 fn failed(error: reqwest::Error) -> BlobError {
-    BlobError::Failed(Box::new(error.without_url()))
+    BlobError::Unreachable(Box::new(error.without_url()))
 }
 
 #[async_trait]
@@ -325,6 +329,9 @@ impl S3Upload {
             .await?;
         // It can begin as a success and still end as none.
         let text = blobs.text(answer).await?;
+        if text.contains("<Code>SlowDown</Code>") {
+            return Err(BlobError::Throttled);
+        }
         if text.contains("<Error>") {
             return Err(BlobError::Failed("the parts could not be joined".into()));
         }
@@ -399,3 +406,6 @@ impl Upload for S3Upload {
         done
     }
 }
+
+#[cfg(test)]
+mod tests;

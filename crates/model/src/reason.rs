@@ -197,6 +197,12 @@ reasons! {
     FssBucketMismatch = "FSS_BUCKET_MISMATCH", FailedPrecondition;
     /// The bucket for snapshots cannot be used.
     FssBucketUnavailable = "FSS_BUCKET_UNAVAILABLE", FailedPrecondition;
+    /// The bucket for snapshots does not take the key of the server.
+    FssAuthFailed = "FSS_AUTH_FAILED", FailedPrecondition;
+    /// The bucket for snapshots could not be reached.
+    FssTransportFailed = "FSS_TRANSPORT_FAILED", FailedPrecondition;
+    /// The bucket for snapshots has too much to do for now.
+    FssBackendThrottled = "FSS_BACKEND_THROTTLED", Unavailable;
     /// The snapshot could not be taken.
     FssCreateFailed = "FSS_CREATE_FAILED", FailedPrecondition;
     /// The snapshot took longer than it may.

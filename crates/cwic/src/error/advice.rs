@@ -51,6 +51,8 @@ pub(super) fn by_reason(reason: Reason) -> Option<&'static str> {
         Reason::FssBucketUnavailable => {
             Some("give the server access to the bucket, or go back to the store of the server")
         }
+        Reason::FssAuthFailed => Some("give the key of the server access to the bucket"),
+        Reason::FssBackendThrottled | Reason::FssTransportFailed => Some("take it again later"),
         Reason::FssRestoreFailed => Some("restore another snapshot"),
         Reason::FssCreateTimedOut => Some("give it more time"),
         Reason::FssWaitTimeout => Some("read the snapshot until it is ready"),

@@ -14,6 +14,7 @@ use palisade_store::snapshot::Bucket;
 use palisade_wire::proto::v1beta2 as pb;
 use tracing::info;
 
+use super::failure::store_reason;
 use super::{SnapshotSettings, Snapshots};
 use crate::error::{ApiError, ApiResult, invalid};
 
@@ -66,9 +67,10 @@ impl Snapshots {
             let why = match &error {
                 BlobError::NotFound => "it does not exist",
                 BlobError::Denied(_) => "it refuses this server",
-                BlobError::Length { .. } | BlobError::Full | BlobError::Failed(_) => {
-                    "it cannot be reached"
-                }
+                BlobError::KeyRefused(_) => "it does not take the key of this server",
+                BlobError::Throttled => "it has too much to do for now",
+                BlobError::Unreachable(_) => "it cannot be reached",
+                BlobError::Length { .. } | BlobError::Full | BlobError::Failed(_) => "it failed",
             };
             unavailable(&bucket.name, why, Some(error))
         })
@@ -167,8 +169,9 @@ fn config_message(
 }
 
 fn unavailable(bucket: &str, why: &str, cause: Option<BlobError>) -> ApiError {
+    let reason = cause.as_ref().and_then(store_reason);
     let refusal = Refusal::new(
-        Reason::FssBucketUnavailable,
+        reason.unwrap_or(Reason::FssBucketUnavailable),
         format!("bucket {bucket:?} cannot be used: {why}"),
     );
     ApiError {

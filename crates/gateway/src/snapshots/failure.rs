@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use palisade_backend::AttachError;
 use palisade_blob::BlobError;
 use palisade_model::id::SnapshotId;
 use palisade_model::quota::Scope;
-use palisade_model::reason::Reason;
+use palisade_model::reason::{Code, Reason};
 use palisade_model::refusal::Refusal;
 use palisade_model::snapshot::Beyond;
 use palisade_store::GetError;
 use tracing::warn;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, attach_refusal};
 
 /// When one more snapshot may be tried.
 const RETRY: Duration = Duration::from_secs(2);
@@ -74,16 +75,48 @@ impl From<GetError> for Failure {
 
 impl From<BlobError> for Failure {
     fn from(error: BlobError) -> Self {
-        let reason = match &error {
-            BlobError::Denied(_) => Reason::FssBucketUnavailable,
-            BlobError::NotFound
-            | BlobError::Length { .. }
-            | BlobError::Full
-            | BlobError::Failed(_) => Reason::FssCreateFailed,
-        };
         warn!(error = %error, "the bytes of a snapshot could not be stored");
+        let reason = store_reason(&error).unwrap_or(Reason::FssCreateFailed);
         Self::new(reason, format!("the archive could not be stored: {error}"))
     }
+}
+
+/// What the way to a store is told as, or the store itself; `None` where it is
+/// neither that fails.
+pub(super) fn store_reason(error: &BlobError) -> Option<Reason> {
+    match error {
+        BlobError::Denied(_) => Some(Reason::FssBucketUnavailable),
+        BlobError::KeyRefused(_) => Some(Reason::FssAuthFailed),
+        BlobError::Throttled => Some(Reason::FssBackendThrottled),
+        BlobError::Unreachable(_) => Some(Reason::FssTransportFailed),
+        BlobError::NotFound | BlobError::Length { .. } | BlobError::Full | BlobError::Failed(_) => {
+            None
+        }
+    }
+}
+
+/// Why an archive does not come. A runner that is away, or a sandbox that ended, is
+/// told as that: nothing is wrong with what should have been archived.
+pub(super) fn unread(error: AttachError) -> Failure {
+    let is_its_own = match &error {
+        AttachError::NotFound
+        | AttachError::NotRunning
+        | AttachError::Busy { .. }
+        | AttachError::Draining
+        | AttachError::Lost => true,
+        AttachError::ExecFailed { .. }
+        | AttachError::File { .. }
+        | AttachError::LogGap { .. }
+        | AttachError::LogOffset { .. }
+        | AttachError::PortClosed { .. }
+        | AttachError::TunnelFailed { .. }
+        | AttachError::FileSystem { .. } => false,
+    };
+    let refusal = attach_refusal(error, "read");
+    if is_its_own {
+        return refusal.into();
+    }
+    Failure::new(Reason::FssCreateFailed, refusal.message)
 }
 
 /// What one more snapshot is refused with.
@@ -139,6 +172,11 @@ pub(super) fn failed(id: SnapshotId, text: &str) -> ApiError {
     let refusal = facts
         .into_iter()
         .fold(refusal, |refusal, (key, value)| refusal.with(key, value));
+    let refusal = if reason.code() == Code::Unavailable {
+        refusal.retry_after(RETRY)
+    } else {
+        refusal
+    };
     refusal
         .with("file_system_snapshot_id", id.to_string())
         .into()
@@ -185,6 +223,45 @@ mod tests {
         assert!(told.message.ends_with(&refusal.message), "{}", told.message);
         for (key, value) in &refusal.metadata {
             assert_eq!(&told.metadata[key], value);
+        }
+    }
+
+    #[test]
+    fn a_store_that_fails_is_told_as_what_it_is() {
+        let cause = || Box::new(std::io::Error::other("any"));
+        let cases = [
+            (BlobError::Throttled, Reason::FssBackendThrottled),
+            (BlobError::KeyRefused("403".into()), Reason::FssAuthFailed),
+            (BlobError::Unreachable(cause()), Reason::FssTransportFailed),
+            (BlobError::Denied("no".into()), Reason::FssBucketUnavailable),
+            (BlobError::Failed(cause()), Reason::FssCreateFailed),
+        ];
+        for (error, reason) in cases {
+            let told = read_back(&error.into());
+            assert_eq!(told.reason, reason);
+            // The spelling of clients: only this one passes by itself.
+            let passes = reason == Reason::FssBackendThrottled;
+            assert_eq!(reason.may_retry(), passes, "{reason}");
+            assert_eq!(told.retry_after.is_some(), passes, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_runner_that_is_lost_or_ends_is_not_taken_for_a_snapshot_that_cannot_be() {
+        let cases = [
+            (AttachError::Lost, Reason::RunnerUnavailable),
+            (AttachError::Draining, Reason::RunnerUnavailable),
+            (AttachError::NotRunning, Reason::SandboxNotRunning),
+            (AttachError::Busy { limit: 1 }, Reason::Overloaded),
+            (
+                AttachError::FileSystem {
+                    message: "it holds a device".to_owned(),
+                },
+                Reason::FssCreateFailed,
+            ),
+        ];
+        for (error, reason) in cases {
+            assert_eq!(read_back(&unread(error)).reason, reason);
         }
     }
 

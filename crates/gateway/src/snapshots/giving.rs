@@ -8,6 +8,8 @@ use futures_util::StreamExt as _;
 use palisade_backend::EXEC_QUEUE_MAX;
 use palisade_blob::{BlobError, BlobName, Download};
 use palisade_model::id::SandboxId;
+use palisade_model::reason::Reason;
+use palisade_model::refusal::Refusal;
 use palisade_model::snapshot::Restore;
 use palisade_model::token::RunnerIdentity;
 use palisade_store::GetError;
@@ -41,7 +43,7 @@ impl Snapshots {
             GetError::Fault(fault) => away(&fault),
         })?;
         let blobs = self.blobs_of(&record).await;
-        let blobs = blobs.map_err(|error| Status::failed_precondition(error.refusal.message))?;
+        let blobs = blobs.map_err(|error| unusable(error.refusal))?;
         let name = BlobName {
             organization: runner.organization.clone(),
             digest: restore.content.digest,
@@ -100,11 +102,29 @@ async fn pass_on(mut download: Download, to: mpsc::Sender<Result<pb::FetchChunk,
     }
 }
 
+/// A runner asks again for what passes by itself.
+fn unusable(refusal: Refusal) -> Status {
+    let is_passing = matches!(
+        refusal.reason,
+        Reason::FssBackendThrottled | Reason::FssTransportFailed
+    );
+    if is_passing {
+        Status::unavailable(refusal.message)
+    } else {
+        Status::failed_precondition(refusal.message)
+    }
+}
+
 fn told(error: &BlobError) -> Status {
     match error {
         BlobError::NotFound | BlobError::Length { .. } => Status::data_loss(error.to_string()),
-        BlobError::Denied(_) => Status::failed_precondition("the bucket refuses this server"),
-        BlobError::Full | BlobError::Failed(_) => Status::unavailable(error.to_string()),
+        BlobError::Denied(_) | BlobError::KeyRefused(_) => {
+            Status::failed_precondition("the bucket refuses this server")
+        }
+        BlobError::Full
+        | BlobError::Throttled
+        | BlobError::Unreachable(_)
+        | BlobError::Failed(_) => Status::unavailable(error.to_string()),
     }
 }
 

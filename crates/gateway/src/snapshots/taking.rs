@@ -27,10 +27,10 @@ use std::sync::Arc;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
-use super::failure::{Failure, failed, refused};
+use super::failure::{Failure, failed, refused, unread};
 use super::{Snapshots, blob_name};
 use crate::access::not_running;
-use crate::error::{ApiError, ApiResult, attach_refusal, invalid, runner_unavailable};
+use crate::error::{ApiError, ApiResult, invalid, runner_unavailable};
 
 /// How often it is said that a snapshot is still being taken.
 pub(super) const TOUCH: Duration = Duration::from_secs(5);
@@ -262,10 +262,7 @@ impl Snapshots {
 
     async fn work(&self, snapshot: &Snapshot, attach: &dyn Attach) -> Result<(), Failure> {
         let archive = attach.save_file_system(snapshot.source).await;
-        let archive = archive.map_err(|error| {
-            let refusal = attach_refusal(error, "read");
-            Failure::new(Reason::FssCreateFailed, refusal.message)
-        })?;
+        let archive = archive.map_err(unread)?;
         self.describe(snapshot, archive.content).await?;
         let blobs = self.blobs_of(snapshot).await;
         let blobs = blobs.map_err(|error| Failure::from(error.refusal))?;
@@ -369,13 +366,11 @@ async fn store_bytes(blobs: &dyn Blobs, name: &BlobName, archive: Archive) -> Re
     let mut hasher = Sha256::new();
     loop {
         let next = time::timeout(SILENCE_MAX, chunks.recv()).await;
-        let next = next
-            .map_err(|_| Failure::new(Reason::FssCreateFailed, "the runner sends nothing more"))?;
-        let Some(chunk) = next else { break };
-        let chunk = chunk.map_err(|error| {
-            let refusal = attach_refusal(error, "read");
-            Failure::new(Reason::FssCreateFailed, refusal.message)
+        let next = next.map_err(|_| {
+            Failure::new(Reason::RunnerUnavailable, "the runner sends nothing more")
         })?;
+        let Some(chunk) = next else { break };
+        let chunk = chunk.map_err(unread)?;
         hasher.update(&chunk);
         upload.write(chunk).await?;
     }

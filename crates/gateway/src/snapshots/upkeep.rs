@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use palisade_blob::BlobError;
 use palisade_model::clock::Timestamp;
 use palisade_model::reason::Reason;
 use palisade_model::snapshot::{Snapshot, SnapshotChange, Status};
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 
 use super::taking::{TOUCH, remove_content};
 use super::{Snapshots, blob_name};
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 
 /// How often it is looked.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -75,7 +76,14 @@ impl Snapshots {
         let is_there = match (blob_name(snapshot), snapshot.content) {
             (Some(name), Some(content)) => {
                 let blobs = self.blobs_of(snapshot).await?;
-                matches!(blobs.size(&name).await, Ok(Some(bytes)) if bytes == content.bytes)
+                match blobs.size(&name).await {
+                    Ok(bytes) => bytes == Some(content.bytes),
+                    // It may be there; the next round asks again.
+                    Err(error @ (BlobError::Throttled | BlobError::Unreachable(_))) => {
+                        return Err(ApiError::internal(error));
+                    }
+                    Err(_) => false,
+                }
             }
             (None, _) | (_, None) => false,
         };
@@ -100,7 +108,7 @@ impl Snapshots {
     pub(super) async fn forget(&self, snapshot: &Snapshot) -> ApiResult<()> {
         let blobs = self.blobs_of(snapshot).await?;
         let removed = remove_content(&*blobs, snapshot).await;
-        removed.map_err(crate::error::ApiError::internal)?;
+        removed.map_err(ApiError::internal)?;
         let store = &self.tools.store;
         Ok(store
             .finish_deletion(&snapshot.organization, snapshot.id)
