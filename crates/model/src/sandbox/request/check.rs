@@ -17,6 +17,9 @@ pub const SELECTORS_MAX: usize = 500;
 /// The longest path of a mounted file, in bytes.
 pub const MOUNT_PATH_MAX: usize = 4_096;
 
+/// The longest name in such a path, in bytes, as on Linux.
+const NAME_BYTES_MAX: usize = 255;
+
 /// The directories of the root that belong to the kernel and the runtime.
 const SYSTEM: [&str; 3] = ["dev", "proc", "sys"];
 
@@ -271,9 +274,12 @@ fn check_mount_path(path: &str) -> Result<(), &'static str> {
     let Some(below) = path.strip_prefix('/') else {
         return Err("must be absolute");
     };
-    let is_name = |name: &str| !name.is_empty() && name != "." && name != ".." && name.len() <= 255;
+    let is_name = |name: &str| !name.is_empty() && name != "." && name != "..";
     if !below.split('/').all(is_name) {
         return Err("must name a file, without empty parts, '.' and '..'");
+    }
+    if below.split('/').any(|name| name.len() > NAME_BYTES_MAX) {
+        return Err("must have at most 255 bytes in each name");
     }
     let first = below.split('/').next().unwrap_or_default();
     if SYSTEM.contains(&first) {

@@ -115,6 +115,16 @@ fn mounted_files_have_absolute_paths_that_lead_nowhere_else() {
         };
         assert_eq!(wrong(&request), ["mounted_files[0].mount_path"], "{bad:?}");
     }
+    let named = |bytes: usize| StartRequest {
+        mounted_files: vec![MountedFile {
+            path: format!("/etc/{}/a", "x".repeat(bytes)),
+            content: Vec::new(),
+        }],
+        ..StartRequest::default()
+    };
+    assert_eq!(wrong(&named(255)), [""; 0]);
+    let told = named(256).violations()[0].description.clone();
+    assert_eq!(told, "must have at most 255 bytes in each name");
     let file = || MountedFile {
         path: "/a/..b".to_owned(),
         content: Vec::new(),
