@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::failure::Failure;
-use crate::part;
+use crate::part::{self, Found};
 
 /// A store that the operator of the server configured.
 #[derive(Clone, Debug)]
@@ -77,8 +77,8 @@ impl ConfiguredStore {
         SecretStoreId::new(Uuid::from_bytes(bytes))
     }
 
-    /// The value of a secret; `None` if there is no such secret. Blocks.
-    pub(crate) fn find(&self, address: &SecretAddress) -> Result<Option<SecretValue>, Failure> {
+    /// Looks for a secret. Blocks.
+    pub(crate) fn find(&self, address: &SecretAddress) -> Result<Found, Failure> {
         match &self.source {
             Source::Environment(variables) => Ok(of_environment(variables, address)),
             Source::Directory(root) => {
@@ -101,30 +101,27 @@ impl ConfiguredStore {
     }
 }
 
-fn of_environment(
-    variables: &BTreeMap<String, SecretValue>,
-    address: &SecretAddress,
-) -> Option<SecretValue> {
-    let value = variables.get(address.path.as_str())?;
-    match &address.field {
-        None => Some(value.clone()),
-        Some(field) => part::field(value, field),
+fn of_environment(variables: &BTreeMap<String, SecretValue>, address: &SecretAddress) -> Found {
+    match (variables.get(address.path.as_str()), &address.field) {
+        (None, _) => Found::Nothing,
+        (Some(value), None) => Found::Value(value.clone()),
+        (Some(value), Some(field)) => part::field(value, field),
     }
 }
 
 /// A field is a file in the directory that the path names, or a field of the
 /// JSON in the file.
-fn of_directory(root: &Path, address: &SecretAddress) -> io::Result<Option<SecretValue>> {
+fn of_directory(root: &Path, address: &SecretAddress) -> io::Result<Found> {
     let root = root.canonicalize()?;
     let path = root.join(address.path.as_str());
     let Some(field) = &address.field else {
-        return read(&root, &path);
+        return read(&root, &path).map(Found::from);
     };
     if let Some(value) = read(&root, &path.join(field.as_str()))? {
-        return Ok(Some(value));
+        return Ok(Found::Value(value));
     }
     let whole = read(&root, &path)?;
-    Ok(whole.and_then(|value| part::field(&value, field)))
+    Ok(whole.map_or(Found::Nothing, |value| part::field(&value, field)))
 }
 
 /// The content of a file below `root`; `None` if there is none.
@@ -185,8 +182,10 @@ mod tests {
     }
 
     fn found(store: &ConfiguredStore, path: &str, field: &str) -> Option<String> {
-        let value = store.find(&address(path, field)).unwrap()?;
-        value.as_variable().map(str::to_owned)
+        match store.find(&address(path, field)).unwrap() {
+            Found::Value(value) => value.as_variable().map(str::to_owned),
+            Found::Unusable(_) | Found::Nothing => None,
+        }
     }
 
     #[test]

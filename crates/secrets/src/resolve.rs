@@ -12,6 +12,7 @@ use palisade_model::secret::{
 use palisade_model::violation::{FieldPath, Step, Violation, ViolationKind};
 
 use crate::failure::Failure;
+use crate::part::Found;
 use crate::secrets::Secrets;
 
 /// The most bytes that all secrets of one sandbox have together.
@@ -58,8 +59,9 @@ impl Secrets {
                 continue;
             };
             let found = match self.find(organization, store, address).await? {
-                Some(Some(value)) => usable(value, at),
-                Some(None) => Err(no_secret(store, address, at)),
+                Some(Found::Value(value)) => usable(value, at),
+                Some(Found::Unusable(kind)) => Err(unusable(kind, store, address, at)),
+                Some(Found::Nothing) => Err(no_secret(store, address, at)),
                 None => Err(self.no_store(organization, store, at).await?),
             };
             match found {
@@ -145,6 +147,19 @@ fn no_secret(store: &SecretStoreName, address: &SecretAddress, at: &FieldPath) -
         ViolationKind::Invalid,
         format!("is not there: {what}"),
     )
+}
+
+fn unusable(
+    kind: &str,
+    store: &SecretStoreName,
+    address: &SecretAddress,
+    at: &FieldPath,
+) -> Violation {
+    let what = format!(
+        "is {kind} in the secret store {store}: {address} holds no text, number or truth value, \
+         so that no variable can hold it"
+    );
+    Violation::new(at.key("field"), ViolationKind::Invalid, what)
 }
 
 fn usable(value: SecretValue, at: &FieldPath) -> Result<SecretValue, Violation> {

@@ -19,7 +19,7 @@ use palisade_store::{GetError, Page, PageRequest, PageSize, Store};
 use crate::configured::{ConfiguredStore, read_only};
 use crate::failure::Failure;
 use crate::keys::{KeyFile, KeyRing};
-use crate::part;
+use crate::part::{self, Found};
 use crate::seal::{self, Purpose};
 
 /// The most stores of one organization that the server keeps itself.
@@ -244,14 +244,13 @@ impl Secrets {
         })
     }
 
-    /// The value of a secret. The outer `None` is that of a store that does not
-    /// exist, the inner that of a secret that it has not.
+    /// Looks for a secret; `None` if there is no such store.
     pub(crate) async fn find(
         &self,
         organization: &OrganizationId,
         name: &SecretStoreName,
         address: &SecretAddress,
-    ) -> Result<Option<Option<SecretValue>>, Failure> {
+    ) -> Result<Option<Found>, Failure> {
         match self.place(organization, name).await? {
             None => Ok(None),
             Some(Place::Configured(configured)) => {
@@ -271,17 +270,17 @@ impl Secrets {
         organization: &OrganizationId,
         store: SecretStoreId,
         address: &SecretAddress,
-    ) -> Result<Option<SecretValue>, Failure> {
+    ) -> Result<Found, Failure> {
         let found = self.open(organization, store, address).await?;
         let (None, Some(field)) = (&found, &address.field) else {
-            return Ok(found);
+            return Ok(found.into());
         };
         let whole = SecretAddress {
             path: address.path.clone(),
             field: None,
         };
         let whole = self.open(organization, store, &whole).await?;
-        Ok(whole.and_then(|value| part::field(&value, field)))
+        Ok(whole.map_or(Found::Nothing, |value| part::field(&value, field)))
     }
 
     async fn open(

@@ -227,6 +227,30 @@ async fn everything_that_is_not_there_is_told_with_its_place_and_what_there_is()
 }
 
 #[tokio::test]
+async fn a_field_that_no_variable_can_hold_is_told_from_one_that_is_not_there() {
+    let stage = Stage::new().await;
+    let secrets = stage.secrets();
+    secrets.create_store(&acme(), team()).await.unwrap();
+    let whole = value(r#"{"o": {"a": 1}, "n": null}"#);
+    secrets
+        .put(&acme(), &team(), address("db", ""), whole)
+        .await
+        .unwrap();
+    let fields = ["o", "n", "x"];
+    let asked = [0, 1, 2].map(|index| asked(index, "team", "db", fields[index]));
+    let Err(Unresolved::Missing(violations)) = secrets.resolve(&acme(), &asked).await else {
+        unreachable!("none of them is a value");
+    };
+    let begins = ["is an object", "is null", "is not there"];
+    for (index, begin) in begins.into_iter().enumerate() {
+        let field = format!("secret_stores[{index}].secrets[0].field");
+        assert_eq!(violations[index].path.to_string(), field);
+        let told = &violations[index].description;
+        assert!(told.starts_with(begin), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn another_organization_sees_and_gets_nothing() {
     let stage = Stage::new().await;
     let secrets = stage.secrets();
