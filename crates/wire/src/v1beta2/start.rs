@@ -51,6 +51,9 @@ pub fn start_request(message: pb::StartSandboxRequest) -> Result<StartRequest, R
         profile_names,
         volumes,
     } = message;
+    if let Some(access) = &object_storage_access {
+        object_storage::check(access)?;
+    }
     let absent = [
         ("s3_mount", "mounting of buckets", s3_mount.is_some()),
         (
@@ -412,6 +415,7 @@ impl Reader {
     }
 }
 
+mod object_storage;
 mod secrets;
 #[cfg(test)]
 mod tests;

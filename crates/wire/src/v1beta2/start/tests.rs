@@ -147,6 +147,23 @@ fn a_feature_that_is_not_here_is_refused_by_name() {
 }
 
 #[test]
+fn what_is_absent_here_is_refused_for_what_is_wrong_with_it_first() {
+    let access = |prefix: &str| {
+        let access = pb::ObjectStorageAccess {
+            object_prefix: prefix.into(),
+            ..Default::default()
+        };
+        start_request(pb::StartSandboxRequest {
+            s3_mount: Some(pb::S3Mount::default()),
+            object_storage_access: Some(access),
+            ..Default::default()
+        })
+    };
+    assert_eq!(access("../x").unwrap_err().reason, Reason::InvalidRequest);
+    assert_eq!(access("x/").unwrap_err().reason, Reason::NotImplemented);
+}
+
+#[test]
 fn a_file_system_is_read_with_what_should_be_in_it() {
     use pb::sandbox_file_system_mount::Source;
     let mount = |path: &str, size: &str, id: &str| pb::StartSandboxRequest {
