@@ -212,7 +212,7 @@ impl Discovery {
             let (offer, spec) = offers(member).find(|(offer, _)| is_meant(offer))?;
             Some(profile_summary(&profile_info(member, report, offer, spec)))
         });
-        found.ok_or_else(|| profile_not_found(&profile_name))
+        found.ok_or_else(|| profile_not_found(&profile_name, &runner_id))
     }
 
     fn runner_info<'a>(&self, member: &'a Member, report: &'a Report) -> RunnerInfo<'a> {
@@ -369,12 +369,22 @@ fn runner_not_found(id: &str) -> ApiError {
         .into()
 }
 
-fn profile_not_found(name: &str) -> ApiError {
+/// Of one runner, if one was named: others may offer the profile.
+fn profile_not_found(name: &str, runner: &str) -> ApiError {
     let shown: String = name.chars().take(64).collect();
-    let message =
-        format!("there is no profile {shown:?}; list the profiles to see which there are");
+    if runner.is_empty() {
+        let message =
+            format!("there is no profile {shown:?}; list the profiles to see which there are");
+        return Refusal::new(Reason::ProfileNotFound, message)
+            .with("profile_name", shown)
+            .into();
+    }
+    let message = format!(
+        "runner {runner} has no profile {shown:?}; list the profiles to see which runners have it"
+    );
     Refusal::new(Reason::ProfileNotFound, message)
         .with("profile_name", shown)
+        .with("runner_id", runner)
         .into()
 }
 

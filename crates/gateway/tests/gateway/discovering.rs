@@ -6,7 +6,7 @@ use palisade_store::runner::RunnerUpdate;
 use palisade_wire::proto::v1beta2 as pb;
 use tonic::Code;
 
-use crate::rig::{Begun, Client, Stage, config, parsed, reason, running, until};
+use crate::rig::{Begun, Client, Stage, config, fact, parsed, reason, running, until};
 
 async fn runners(
     client: &Client,
@@ -96,6 +96,15 @@ async fn profiles_name_the_choices_that_their_runner_can_carry_out() {
     });
     let refusal = absent.await.unwrap_err();
     assert_eq!(reason(&refusal), "CWSANDBOX_PROFILE_NOT_FOUND");
+    assert_eq!(fact(&refusal, "runner_id"), None);
+    let elsewhere = discovery.get_profile(pb::GetProfileRequest {
+        profile_name: "elsewhere".to_owned(),
+        runner_id: "local".to_owned(),
+    });
+    let refusal = elsewhere.await.unwrap_err();
+    assert_eq!(reason(&refusal), "CWSANDBOX_PROFILE_NOT_FOUND");
+    assert_eq!(fact(&refusal, "runner_id").as_deref(), Some("local"));
+    assert!(refusal.message().starts_with("runner local has no profile"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
