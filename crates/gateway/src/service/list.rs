@@ -11,7 +11,6 @@ use palisade_wire::page_token::Listing;
 use palisade_wire::proto::v1beta2 as pb;
 use palisade_wire::v1beta2::{phase_filter, sandbox_summary};
 
-use super::absent::not_implemented;
 use super::sandbox::SandboxService;
 use crate::error::{ApiError, ApiResult, invalid};
 use crate::page;
@@ -72,9 +71,6 @@ fn query(organization: &OrganizationId, request: pb::ListSandboxesRequest) -> Ap
         page_token,
         volume_ids,
     } = request;
-    if !volume_ids.is_empty() {
-        return Err(not_implemented("volume_ids", "volumes"));
-    }
     let page = PageRequest {
         after: page::after(&listing, &page_token)?,
         size: page::size(page_size)?,
@@ -98,6 +94,8 @@ fn query(organization: &OrganizationId, request: pb::ListSandboxesRequest) -> Ap
         }),
         _ => None,
     };
+    // No sandbox has a volume.
+    let filter = filter.filter(|_| volume_ids.is_empty());
     Ok(Query {
         filter,
         page,
@@ -222,12 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn volumes_are_refused_and_not_ignored() {
-        let request = pb::ListSandboxesRequest {
+    fn no_sandbox_has_a_volume() {
+        let request = |status| pb::ListSandboxesRequest {
             volume_ids: vec!["v".to_owned()],
+            status,
             ..Default::default()
         };
-        let error = query(request).unwrap_err();
-        assert_eq!(error.refusal.reason, Reason::NotImplemented);
+        assert_eq!(query(request(0)).unwrap().filter, None);
+        let wrong = query(request(99)).unwrap_err();
+        assert_eq!(wrong.refusal.reason, Reason::InvalidRequest);
     }
 }
