@@ -135,6 +135,8 @@ macro_rules! conformance_tests {
             a_snapshot_that_is_only_begun_goes_at_once,
             finishing_leaves_what_is_not_being_deleted,
             a_bucket_is_kept_for_each_organization,
+            snapshots_that_failed_count_for_nothing_and_the_newest_are_kept,
+            content_of_a_snapshot_that_failed_is_held_by_nothing,
         );
         $crate::conformance_tests!(@quotas $harness;
             a_sandbox_beyond_a_limit_is_refused_and_says_which,

@@ -26,6 +26,9 @@ use crate::page::{Page, PageRequest, PageSize};
 /// * Of two snapshots of an organization with one idempotency key, the second is
 ///   not added; the first is returned. One that failed has no key any more. The same is true of a snapshot before the end of
 ///   a sandbox of which one is being taken already.
+/// * A snapshot that failed counts for nothing and holds no content. Of those of an
+///   organization the newest are kept, as many as its limits say, when another snapshot
+///   is added; the others are deleted as if somebody asked for it.
 /// * What is read back equals what was added, changed by the moves of
 ///   [`Snapshot::apply`], each of which is made on the status as it is then.
 /// * A list is in descending order of ids: the newest first.

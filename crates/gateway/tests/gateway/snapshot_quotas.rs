@@ -70,6 +70,7 @@ impl Scene {
                     count: 1_000,
                     bytes: 1 << 40,
                     in_flight: 8,
+                    failed: 8,
                 },
                 mount_bytes_max: 1 << 30,
                 take_time: Duration::from_mins(1),

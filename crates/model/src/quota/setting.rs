@@ -206,6 +206,7 @@ mod tests {
             count: 10,
             bytes: 100,
             in_flight: 1,
+            failed: 1,
         };
         let asked = Limits {
             snapshots: Some(11),

@@ -10,18 +10,20 @@ use crate::quota::{Quota, Scope};
 /// otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotLimits {
-    /// Snapshots, whatever their state.
+    /// Snapshots, but for those that failed: they hold nothing.
     pub count: u64,
     /// Bytes of their archives together.
     pub bytes: u64,
     /// Snapshots that are being taken at once; no quota changes it.
     pub in_flight: u64,
+    /// Records of snapshots that failed; the oldest go, and nothing is refused for them.
+    pub failed: u64,
 }
 
 /// What somebody has of snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// How many.
+    /// How many, but for those that failed.
     pub count: u64,
     /// Bytes of their archives.
     pub bytes: u64,
@@ -144,6 +146,7 @@ mod tests {
         count: 10,
         bytes: 1_000,
         in_flight: 2,
+        failed: 5,
     };
 
     fn ada() -> UserId {

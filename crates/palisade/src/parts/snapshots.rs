@@ -18,6 +18,9 @@ use crate::state_dir::{StateDir, read_secret};
 /// How long a snapshot may take for which nobody set a limit.
 const TAKE_TIME: Duration = Duration::from_mins(10);
 
+/// How many snapshots that failed are told of for one organization.
+const FAILED_KEPT: u64 = 1_000;
+
 /// The buckets that organizations may choose.
 #[derive(Debug)]
 struct Allowed {
@@ -72,6 +75,7 @@ pub(crate) async fn open(
             count: args.snapshots_max,
             bytes: args.snapshot_bytes_max.0,
             in_flight: args.snapshots_at_once,
+            failed: FAILED_KEPT,
         },
         mount_bytes_max: args.file_system_bytes_max.0,
         take_time: TAKE_TIME,

@@ -23,6 +23,7 @@ const ROOM: SnapshotLimits = SnapshotLimits {
     count: 100,
     bytes: 1_000,
     in_flight: 100,
+    failed: 100,
 };
 
 fn creating(organization: &OrganizationId) -> Snapshot {
@@ -227,6 +228,74 @@ pub async fn bytes_beyond_a_limit_are_refused(harness: &mut dyn Harness) {
         })
     );
     assert_eq!(store.get_snapshot(&acme, second.id).await.unwrap(), second);
+}
+
+pub async fn snapshots_that_failed_count_for_nothing_and_the_newest_are_kept(
+    harness: &mut dyn Harness,
+) {
+    let store = harness.store();
+    let acme = organization(&*store, "acme").await;
+    let other = organization(&*store, "other").await;
+    let limits = SnapshotLimits {
+        count: 1,
+        failed: 2,
+        ..ROOM
+    };
+    let elsewhere = fail(&*store, creating(&other), limits).await;
+    let mut failed = Vec::new();
+    for _ in 0..4 {
+        failed.push(fail(&*store, creating(&acme), limits).await);
+    }
+    let last = creating(&acme);
+    let added = store.insert_snapshot(last.clone(), limits).await;
+    assert_eq!(added.unwrap(), Inserted::New);
+    let listed = store.list_snapshots(&acme, all()).await.unwrap().items;
+    let listed: Vec<_> = listed.iter().map(|snapshot| snapshot.id).collect();
+    assert_eq!(listed, [last.id, failed[3], failed[2]]);
+    assert!(store.get_snapshot(&other, elsewhere).await.is_ok());
+    let ada = last.user.unwrap();
+    let usage = store.quota_usage(&acme, &ada, now()).await.unwrap();
+    let counted = (usage.organization.kept.count, usage.user.kept.count);
+    assert_eq!(counted, (1, 1));
+}
+
+/// Adds a snapshot that comes to nothing.
+async fn fail(store: &dyn Store, snapshot: Snapshot, limits: SnapshotLimits) -> SnapshotId {
+    let (organization, id) = (snapshot.organization.clone(), snapshot.id);
+    let added = store.insert_snapshot(snapshot, limits).await;
+    assert_eq!(added.unwrap(), Inserted::New);
+    let failed = SnapshotChange::Failed("no reason".to_owned());
+    let failed = store.change_snapshot(&organization, id, failed, now());
+    assert_eq!(failed.await.unwrap().1, Effect::Changed);
+    id
+}
+
+pub async fn content_of_a_snapshot_that_failed_is_held_by_nothing(harness: &mut dyn Harness) {
+    let store = harness.store();
+    let acme = organization(&*store, "acme").await;
+    let none = SnapshotLimits { failed: 0, ..ROOM };
+    let failed = creating(&acme);
+    add(&*store, &failed).await;
+    assert_eq!(
+        describe(&*store, &failed, content(1)).await,
+        Described::Done
+    );
+    let change = SnapshotChange::Failed("no reason".to_owned());
+    store
+        .change_snapshot(&acme, failed.id, change, now())
+        .await
+        .unwrap();
+    let digest = content(1).digest;
+    assert!(!store.is_content_named(&acme, "", digest).await.unwrap());
+    let same = ready(&*store, &acme, content(1)).await;
+    let deleted = store.begin_deletion(&acme, same.id, now()).await.unwrap();
+    assert!(matches!(deleted, Deletion::Remove(_)));
+    store.finish_deletion(&acme, same.id).await.unwrap();
+    // It may have been stored, and goes as what was.
+    let added = store.insert_snapshot(creating(&acme), none).await;
+    assert_eq!(added.unwrap(), Inserted::New);
+    let going = store.get_snapshot(&acme, failed.id).await.unwrap();
+    assert_eq!(going.status, Status::Deleting);
 }
 
 pub async fn the_quota_of_snapshots_stands_before_the_limits_of_the_server(

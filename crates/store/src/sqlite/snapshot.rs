@@ -27,10 +27,12 @@ const BEFORE_STOP: &str = "SELECT * FROM snapshots
 const COUNT: &str = "SELECT count(*) AS all_of_them,
         count(CASE WHEN status = 'creating' THEN 1 END) AS in_flight,
         coalesce(sum(bytes), 0) AS bytes
-    FROM snapshots WHERE organization = $1";
+    FROM snapshots WHERE organization = $1 AND status <> 'failed'";
 const COUNT_OF_USER: &str = "SELECT count(*) AS all_of_them, 0 AS in_flight,
         coalesce(sum(bytes), 0) AS bytes
-    FROM snapshots WHERE organization = $1 AND user_id = $2";
+    FROM snapshots WHERE organization = $1 AND user_id = $2 AND status <> 'failed'";
+const FAILED_LONG_AGO: &str = "SELECT id FROM snapshots
+    WHERE organization = $1 AND status = 'failed' ORDER BY id DESC LIMIT -1 OFFSET $2";
 const INSERT: &str = "INSERT INTO snapshots (id, organization, source, mount_bytes, caused_by,
         idempotency_key, bucket, status, status_reason, digest, bytes, file_bytes, stop_grace_ms,
         created_at, updated_at, completed_at, user_id)
@@ -46,7 +48,8 @@ const DELETE: &str = "DELETE FROM snapshots WHERE organization = $1 AND id = $2"
 const FINISH: &str = "DELETE FROM snapshots
     WHERE organization = $1 AND id = $2 AND status = 'deleting'";
 const NAMED: &str = "SELECT 1 FROM snapshots
-    WHERE organization = $1 AND bucket = $2 AND digest = $3 AND id <> $4 LIMIT 1";
+    WHERE organization = $1 AND bucket = $2 AND digest = $3 AND id <> $4
+        AND status <> 'failed' LIMIT 1";
 const BEING_REMOVED: &str = "SELECT 1 FROM snapshots
     WHERE organization = $1 AND bucket = $2 AND digest = $3 AND status = 'deleting' LIMIT 1";
 const UNFINISHED: &str = "SELECT * FROM snapshots
@@ -90,6 +93,7 @@ impl Snapshots for SqliteStore {
             .check_count(&usage.quota, user, |scope| usage.of(scope))
             .map_err(InsertSnapshotError::Beyond)?;
         insert(&mut write, &snapshot).await?;
+        forget_failed(&mut write, &snapshot, limits.failed).await?;
         write.commit().await?;
         Ok(Inserted::New)
     }
@@ -190,24 +194,8 @@ impl Snapshots for SqliteStore {
         now: Timestamp,
     ) -> Result<Deletion, GetError> {
         let mut write = self.write().await?;
-        let mut deleted = get(&mut write, organization, id).await?;
-        let is_needed = match deleted.content {
-            Some(content) => {
-                let place = (deleted.bucket.as_str(), content.digest);
-                is_named(&mut write, organization, place, id).await?
-            }
-            None => true,
-        };
-        let deletion = if is_needed {
-            remove(&mut write, DELETE, organization, id).await?;
-            Deletion::Done
-        } else {
-            deleted.status = Status::Deleting;
-            deleted.stop_grace_ms = None;
-            deleted.updated_at = now;
-            update(&mut write, &deleted).await?;
-            Deletion::Remove(Box::new(deleted))
-        };
+        let deleted = get(&mut write, organization, id).await?;
+        let deletion = begin_deletion(&mut write, deleted, now).await?;
         write.commit().await?;
         Ok(deletion)
     }
@@ -277,6 +265,48 @@ impl Snapshots for SqliteStore {
         }
         Ok(write.commit().await?)
     }
+}
+
+async fn begin_deletion(
+    write: &mut Write,
+    mut deleted: Snapshot,
+    now: Timestamp,
+) -> Result<Deletion, Fault> {
+    let (organization, id) = (&deleted.organization, deleted.id);
+    let is_needed = match deleted.content {
+        Some(content) => {
+            let place = (deleted.bucket.as_str(), content.digest);
+            is_named(write, organization, place, id).await?
+        }
+        None => true,
+    };
+    if is_needed {
+        remove(write, DELETE, organization, id).await?;
+        return Ok(Deletion::Done);
+    }
+    deleted.status = Status::Deleting;
+    deleted.stop_grace_ms = None;
+    deleted.updated_at = now;
+    update(write, &deleted).await?;
+    Ok(Deletion::Remove(Box::new(deleted)))
+}
+
+/// Begins to forget all but the newest of those that failed. Whatever was stored of one
+/// goes as that of any other.
+async fn forget_failed(write: &mut Write, added: &Snapshot, kept: u64) -> Result<(), Fault> {
+    let organization = &added.organization;
+    let query = sqlx::query(FAILED_LONG_AGO)
+        .bind(organization.as_str())
+        .bind(signed(kept));
+    let rows = query.fetch_all(write.connection()).await.map_err(fault)?;
+    for row in rows {
+        match get(write, organization, row.parsed("id")?).await {
+            Ok(failed) => drop(begin_deletion(write, failed, added.created_at).await?),
+            Err(GetError::NotFound) => {}
+            Err(GetError::Fault(fault)) => return Err(fault),
+        }
+    }
+    Ok(())
 }
 
 /// What there is of snapshots, and may be.
