@@ -167,8 +167,11 @@ impl LogStream<'_> {
             };
             match chunk {
                 Some(Ok(chunk)) => self.deliver(reading, chunk).await,
+                // What went with its sandbox has its end: nothing more will be written.
+                Some(Err(AttachError::NotFound | AttachError::NotRunning)) | None => {
+                    return Ok(log_complete());
+                }
                 Some(Err(error)) => return lost_log(error, &reading.at, self.context),
-                None => return Ok(log_complete()),
             }
         }
     }

@@ -220,6 +220,20 @@ async fn following_begins_with_the_backlog_and_ends_with_the_main_process() {
 }
 
 #[tokio::test]
+async fn a_log_whose_sandbox_goes_while_it_is_followed_is_complete() {
+    let plane = Plane::new().await;
+    for gone in [AttachError::NotFound, AttachError::NotRunning] {
+        let mut hand = plane.puppet();
+        let mut stream = plane.logs(following(&hand.id)).await;
+        let (_, log) = hand.log().await;
+        log.send(Ok(chunk(0, "text"))).await.unwrap();
+        log.send(Err(gone)).await.unwrap();
+        let seen = stream.rest().await.unwrap();
+        assert_eq!((seen.text(), seen.end.clone()), ("text", Some(Ok(()))));
+    }
+}
+
+#[tokio::test]
 async fn each_chunk_of_a_log_is_a_frame_that_waits_for_no_other() {
     let plane = Plane::new().await;
     let mut hand = plane.puppet();
