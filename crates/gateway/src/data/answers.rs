@@ -66,6 +66,11 @@ fn stopping() -> Refusal {
     Refusal::new(Reason::BackendUnavailable, "the server is stopping").retry_after(RETRY)
 }
 
+/// The end of the work was not told.
+fn cut() -> Refusal {
+    Refusal::new(Reason::BackendUnavailable, "the stream was cut").retry_after(RETRY)
+}
+
 /// The deadline of a stream that runs nothing passed.
 pub(super) fn too_late() -> Refusal {
     let text = "the deadline of the call has passed";
@@ -88,13 +93,18 @@ pub(super) struct Sink<T>(mpsc::Sender<Answer<T>>);
 pub(super) struct Answers<T> {
     received: mpsc::Receiver<Answer<T>>,
     is_over: bool,
+    call: Call,
 }
 
-/// Both ends of an answer side.
-pub(super) fn answers<T>() -> (Sink<T>, Answers<T>) {
+/// Both ends of the answer side of a call.
+pub(super) fn answers<T>(call: &Call) -> (Sink<T>, Answers<T>) {
     let (sender, received) = mpsc::channel(ANSWERS_MAX);
-    let is_over = false;
-    (Sink(sender), Answers { received, is_over })
+    let answers = Answers {
+        received,
+        is_over: false,
+        call: call.clone(),
+    };
+    (Sink(sender), answers)
 }
 
 /// The payload in frames of bounded size; mostly just one.
@@ -168,7 +178,7 @@ impl<T: Unpin> Stream for Answers<T> {
             }
             None => {
                 self.is_over = true;
-                Err(Status::unavailable("the stream was cut"))
+                Err(self.call.status(&cut().into()))
             }
         };
         Poll::Ready(Some(item))
@@ -180,6 +190,7 @@ mod tests {
     use futures_util::StreamExt as _;
     use palisade_model::id::TokenId;
     use palisade_model::tenant::{Principal, Role};
+    use palisade_wire::grpc_status;
     use tonic::Code;
     use uuid::Uuid;
 
@@ -228,7 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_come_in_order_and_nothing_follows_the_last() {
-        let (sink, answers) = answers();
+        let (sink, answers) = answers(&call());
         sink.send(1).await;
         sink.conduct(None, &CancellationToken::new(), async { Ok(2) })
             .await;
@@ -238,18 +249,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_is_lost_is_told_as_a_failure() {
-        let (sink, answers) = answers::<u8>();
+    async fn a_task_that_is_lost_is_told_as_a_failure_with_its_reason() {
+        let (sink, answers) = answers::<u8>(&call());
         drop(sink);
-        assert_eq!(
-            codes(&answers.collect::<Vec<_>>().await),
-            [Err(Code::Unavailable)]
-        );
+        let seen: Vec<_> = answers.collect().await;
+        assert_eq!(codes(&seen), [Err(Code::Unavailable)]);
+        let told = grpc_status::read(seen[0].as_ref().unwrap_err());
+        assert_eq!(told.reason(), Some("CWSANDBOX_BACKEND_UNAVAILABLE"));
+        assert_eq!(told.request_id(), Some("req-1"));
     }
 
     #[tokio::test]
     async fn a_stopping_server_does_not_wait_for_a_client_that_does_not_read() {
-        let (sink, answers) = answers();
+        let (sink, answers) = answers(&call());
         for number in 0..ANSWERS_MAX {
             sink.send(u8::try_from(number).unwrap()).await;
         }
@@ -276,7 +288,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_is_waited_for_so_long_and_no_longer() {
-        let (sink, mut answers) = answers();
+        let (sink, mut answers) = answers(&call());
         let limit = Duration::from_mins(10);
         for number in 0..ANSWERS_MAX {
             let number = u8::try_from(number).unwrap();
@@ -293,7 +305,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_deadline_ends_the_work() {
-        let (sink, answers) = answers::<u8>();
+        let (sink, answers) = answers::<u8>(&call());
         let (held, mut gone) = tokio::sync::oneshot::channel::<()>();
         let work = async {
             let _held = held;

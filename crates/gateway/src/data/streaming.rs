@@ -95,7 +95,7 @@ impl DataPlane {
         } = caller;
         let seat = self.seat(&context)?;
         let visit = self.means.visits.begin(context.caller.token);
-        let (sink, answers) = answers();
+        let (sink, answers) = answers(&context);
         let plane = self.clone();
         let task = async move {
             let _seat = seat;
@@ -188,7 +188,7 @@ impl DataPlane {
         } = caller;
         let seat = self.seat(&context)?;
         let visit = self.means.visits.begin(context.caller.token);
-        let (sink, answers) = answers();
+        let (sink, answers) = answers(&context);
         let plane = self.clone();
         let task = async move {
             let _seat = seat;
