@@ -57,6 +57,16 @@ async fn use_of_the_runner(client: &Client) -> pb::RunnerResourceSummary {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_start_tells_when_its_sandbox_started_as_get_does() {
+    let (_stage, _gateway, _runner, client) = Stage::usual().await;
+    let first = id(&client, keyed("k")).await;
+    let seen = client.runs(&first).await;
+    let again = client.start(keyed("k")).await.unwrap();
+    assert_eq!(again.sandbox_id, first);
+    assert_eq!(again.started_at_time, seen.started_at_time);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_keys_other_users_and_no_key_are_other_starts() {
     let (stage, gateway, _runner, client) = Stage::usual().await;
     let bob = gateway.client(&stage.token_of("acme", "bob").await).await;
