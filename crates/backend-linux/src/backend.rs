@@ -16,7 +16,7 @@ use palisade_model::id::SandboxId;
 use palisade_model::policy::Surroundings;
 use palisade_model::pool::Rooms;
 use palisade_model::runner::{Capabilities, Capacity};
-use palisade_model::sandbox::Launch;
+use palisade_model::sandbox::{Launch, MountedFile};
 use palisade_model::secret::SecretValues;
 use tokio::sync::watch;
 use tokio::time;
@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use crate::driver::{self, Driver};
 use crate::network::{KernelError, Refused};
 use crate::refusal;
+use crate::room;
 use crate::sandbox::{FreezeFailure, Sandbox};
 use crate::shared::Shared;
 
@@ -100,6 +101,26 @@ impl LinuxBackend {
     /// The network of the sandboxes, for the resolver and for repairs.
     pub fn network(&self) -> &crate::network::Network {
         &self.shared.network
+    }
+
+    /// Refuses a sandbox that is not there yet if the disk has no room for it.
+    fn check_room(&self, launch: &Launch) -> Result<(), EnsureError> {
+        let id = launch.id;
+        if self.shared.sandbox(id).is_some() {
+            return Ok(());
+        }
+        let place = self.shared.state.sandboxes();
+        // Its files are in what is recorded as well, and written by root.
+        let files = MountedFile::total_bytes(&launch.mounted_files).saturating_mul(2);
+        let files = u64::try_from(files).unwrap_or(u64::MAX);
+        let room =
+            room::check(&place, files).map_err(|error| EnsureError::Internal(error.into()))?;
+        room.map_err(|scarce| {
+            warn!(sandbox.id = %id, path = %place.display(), "refused: {scarce}");
+            EnsureError::Unsupported {
+                what: scarce.to_string(),
+            }
+        })
     }
 
     /// Finds the sandbox, or makes it and its driver.
@@ -186,6 +207,7 @@ impl Backend for LinuxBackend {
 
     async fn ensure(&self, launch: &Launch) -> Result<(), EnsureError> {
         let refused = refusal::check(launch, &self.capabilities());
+        let refused = refused.and_then(|()| self.check_room(launch));
         refused.inspect_err(|_| self.shared.handed.forget(launch.id))?;
         let sandbox = self.find_or_make(launch);
         if sandbox.is_unwanted() {
@@ -226,6 +248,11 @@ impl Backend for LinuxBackend {
         let tasks = &self.shared.tasks;
         match tasks.spawn_blocking(move || state.record_stop(by)).await {
             Ok(Ok(())) => sandbox.wish_stop(grace),
+            // Whoever asked asks again if the runner ends before the sandbox does.
+            Ok(Err(error)) if room::is_missing(&error) => {
+                warn!(sandbox.id = %id, %error, "a stop could not be written down");
+                sandbox.wish_stop(grace);
+            }
             Ok(Err(error)) => return Err(StopError(error.into())),
             Err(error) => return Err(StopError(error.into())),
         }

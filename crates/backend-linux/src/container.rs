@@ -19,6 +19,7 @@ mod probe;
 mod seccomp;
 mod spawn;
 mod words;
+mod writer;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -147,6 +148,7 @@ fn on_this_thread(start: &Start<'_>, laps: &mut Laps) -> Result<(), StartError> 
         disk: start.state.disk(),
         lower: &start.image.lower_dirs,
         owners: start.identity.owners(),
+        first_uid: start.identity.first(),
         file_system: start.file_system,
         init: start.host.init,
         hidden: start.host.cgroups.unified_to_hide(),

@@ -25,6 +25,7 @@ use palisade_backend::View;
 use tokio::time;
 use tracing::{info, warn};
 
+use crate::room;
 use crate::sandbox::{Frozen, Recorded, Removal, Sandbox};
 use crate::shared::Shared;
 use crate::state::End;
@@ -177,9 +178,14 @@ impl Driver {
 
     async fn try_end(&self, end: End) -> std::io::Result<()> {
         let (shared, sandbox) = (Arc::clone(&self.shared), Arc::clone(&self.sandbox));
-        self.blocking(move || {
-            sandbox.state.record_end(&end)?;
-            shared.free(&sandbox.state)
+        self.blocking(move || match sandbox.state.record_end(&end) {
+            // What it holds is the room that is missing. Should the runner end before it
+            // is written down, the end is found out anew.
+            Err(error) if room::is_missing(&error) => {
+                shared.free(&sandbox.state)?;
+                sandbox.state.record_end(&end)
+            }
+            recorded => recorded.and_then(|()| shared.free(&sandbox.state)),
         })
         .await?;
         self.release_image().await

@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use crate::config::{LinuxConfig, installed};
 use crate::container::{map_owners, owners_of};
+use crate::room;
 use crate::state::State;
 
 pub(crate) use filling::{ChunkReader, failed};
@@ -57,6 +58,11 @@ impl Maker {
                 info!("sandboxes can have file systems of their own");
                 Some(maker)
             }
+            // It says nothing about the host: each start will see for itself.
+            Err(error) if room::is_missing(&error) => {
+                warn!(%error, "file systems of sandboxes could not be tried out");
+                Some(maker)
+            }
             Err(error) => {
                 warn!(
                     %error,
@@ -75,8 +81,8 @@ impl Maker {
             let owners = owners_of(first_uid, LinuxConfig::UIDS_EACH)?;
             map_owners(made.mount(), owners.as_fd(), false)
         });
-        std::fs::remove_file(place)?;
-        tried
+        let removed = std::fs::remove_file(place);
+        tried.and(removed)
     }
 }
 

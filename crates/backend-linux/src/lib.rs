@@ -25,6 +25,7 @@ mod pause;
 mod program;
 mod records;
 mod refusal;
+mod room;
 mod sandbox;
 mod secrets;
 mod services;

@@ -5,6 +5,8 @@
 //!   ─► network, with the policies of what runs ─► sort ─► a driver for each
 //! ```
 //!
+//! A disk that is full keeps nobody from that: what needs room is put off.
+//!
 //! Nothing is decided by what was remembered alone: whether a sandbox runs is
 //! asked of the kernel, and how it ended of what process 1 wrote.
 
@@ -36,6 +38,7 @@ use crate::machine;
 use crate::network::{self, Attached, Known, Network, Opening};
 use crate::program;
 use crate::records::Records;
+use crate::room;
 use crate::sandbox::Sandbox;
 use crate::secrets::Handed;
 use crate::services;
@@ -153,10 +156,10 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
     let cgroups = Cgroups::detect(format!("palisade-{}", config.network.instance))?;
     let pids = machine::pids_max().map_err(OpenError::Machine)?;
     cgroups.prepare(total, pids)?;
-    container::probe(&state, config.first_uid)?;
+    try_disk(&state, config.first_uid)?;
     let maker = config.snapshots.as_ref();
     let file_systems = maker.and_then(|_| Maker::detect(&state, config.first_uid));
-    let init = program::install(&state).map_err(in_directory(&state.programs()))?;
+    let init = install_program(&state)?;
     let found = find(&state).map_err(OpenError::TakeOver)?;
     let known = known(&found, &cgroups);
     let Opening { network, adopted } = Network::open(&config.network, &known)?;
@@ -186,6 +189,30 @@ fn open(config: LinuxConfig) -> Result<(Arc<Shared>, Vec<Survivor>), OpenError> 
     let survivors = take_over(&shared, found, &adopted).map_err(OpenError::TakeOver)?;
     open_records(&shared, &survivors)?;
     Ok((shared, survivors))
+}
+
+/// Tries what every start does on the disk, unless there is no room for that: then
+/// there is none for a new sandbox either, and those that there are need not wait.
+fn try_disk(state: &State, first_uid: u32) -> Result<(), OpenError> {
+    let place = state.sandboxes();
+    let room = room::check(&place, 0).map_err(in_directory(&place))?;
+    let Err(scarce) = room else {
+        return Ok(container::probe(state, first_uid)?);
+    };
+    warn!(path = %place.display(), "{scarce}; until then no new ones are taken on");
+    Ok(())
+}
+
+/// Has process 1 on the disk, or has the next start put it there if the disk is full.
+fn install_program(state: &State) -> Result<PathBuf, OpenError> {
+    let place = program::place(state);
+    match program::install(&place) {
+        Err(error) if room::is_missing(&error) => {
+            warn!(path = %place.display(), %error, "process 1 of new sandboxes could not be written");
+        }
+        done => done.map_err(in_directory(&state.programs()))?,
+    }
+    Ok(place)
 }
 
 /// Begins with the names of those that run, so that none of them is lost for a moment.

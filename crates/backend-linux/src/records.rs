@@ -17,6 +17,8 @@ use palisade_model::id::SandboxId;
 use serde_json::{Value, json};
 use tracing::warn;
 
+use crate::room;
+
 /// Where a sandbox is found, and under which name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
@@ -35,9 +37,12 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Writes the file with these entries.
+    /// Writes the file with these entries; on a full disk, with the next change.
     pub(crate) fn open(path: PathBuf, entries: BTreeMap<SandboxId, Record>) -> io::Result<Self> {
-        write(&path, &entries)?;
+        match write(&path, &entries) {
+            Err(error) if room::is_missing(&error) => untold(&path, &error),
+            written => written?,
+        }
         Ok(Self {
             path,
             entries: Mutex::new(entries),
@@ -62,10 +67,14 @@ impl Records {
             return;
         }
         if let Err(error) = write(&self.path, &entries) {
-            let path = self.path.display();
-            warn!(%path, %error, "could not write down the names of sandboxes");
+            untold(&self.path, &error);
         }
     }
+}
+
+fn untold(path: &Path, error: &io::Error) {
+    let path = path.display();
+    warn!(%path, %error, "could not write down the names of sandboxes");
 }
 
 fn write(path: &Path, entries: &BTreeMap<SandboxId, Record>) -> io::Result<()> {

@@ -139,6 +139,11 @@ impl Sandbox {
         });
     }
 
+    /// Whether somebody asked for it to end. On a full disk that may not be written down.
+    pub(crate) fn is_stop_asked(&self) -> bool {
+        self.wish.borrow().stop_by.is_some() || self.state.is_stop_recorded()
+    }
+
     /// Wishes it frozen, or to go on; gives the number of this wish.
     pub(crate) fn wish_freeze(&self, is_wanted: bool) -> u64 {
         let mut attempt = 0;

@@ -14,7 +14,7 @@ use rustix::mount::{
     mount_change, move_mount, open_tree,
 };
 
-use super::{StartError, step};
+use super::{StartError, step, writer};
 use crate::state::{UPPER, WORK};
 
 /// The root of the container, below the mount point.
@@ -42,6 +42,9 @@ pub(super) struct Mounts<'a> {
     /// The user namespace of the sandbox: it says who the owners of the layers
     /// become.
     pub(super) owners: BorrowedFd<'a>,
+    /// The host's user id that is root inside; what the sandbox writes is written in
+    /// its name.
+    pub(super) first_uid: u32,
     /// The detached mount of the file system that the sandbox has to itself.
     pub(super) file_system: Option<&'a OwnedFd>,
     /// The program that becomes process 1.
@@ -110,13 +113,16 @@ impl Mounts<'_> {
             lower.join(":")
         );
         let options = std::ffi::CString::new(options)?;
-        Ok(mount(
-            "palisade",
-            ROOT,
-            "overlay",
-            MountFlags::NODEV,
-            options.as_c_str(),
-        )?)
+        writer::as_user(self.first_uid, || {
+            let flags = MountFlags::NODEV;
+            Ok(mount(
+                "palisade",
+                ROOT,
+                "overlay",
+                flags,
+                options.as_c_str(),
+            )?)
+        })
     }
 }
 

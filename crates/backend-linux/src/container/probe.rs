@@ -64,6 +64,7 @@ fn try_in(state: &State, place: &Path, first_uid: u32) -> Result<(), ProbeError>
             disk,
             lower: &[layer],
             owners: std::os::fd::AsFd::as_fd(&owners),
+            first_uid,
             file_system: None,
             init: &init,
             hidden: None,

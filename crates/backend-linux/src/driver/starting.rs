@@ -16,6 +16,7 @@ use crate::file_system::Made;
 use crate::init_config;
 use crate::laps::{Lap, Laps};
 use crate::machine;
+use crate::program;
 use crate::sandbox::Sandbox;
 use crate::secrets;
 use crate::shared::Shared;
@@ -65,7 +66,7 @@ impl Driver {
 
     /// The end of a sandbox that was stopped before it started.
     fn unless_stopped(&self) -> Result<(), End> {
-        if !self.sandbox.state.is_stop_recorded() {
+        if !self.sandbox.is_stop_asked() {
             return Ok(());
         }
         Err(self.stopped())
@@ -190,6 +191,9 @@ impl Attempt {
             format!("runtime class {name:?} is not configured on this runner any more")
         })?;
         let root = shared.state.runtime(class.as_str());
+        if !shared.init.exists() {
+            program::install(&shared.init).map_err(|error| chain(&error))?;
+        }
         let own = shared.config.own_secrets.as_deref();
         let secrets = secrets::all(&launch.secrets, &self.secrets, own);
         let secrets = secrets.map_err(|error| chain(&error))?;

@@ -226,7 +226,7 @@ impl Driver {
             Ok(Remains {
                 status: ending::status(&sandbox.state),
                 oom_kills: shared.cgroups.oom_kills(id),
-                is_stopped: sandbox.state.is_stop_recorded(),
+                is_stopped: sandbox.is_stop_asked(),
                 forced,
                 now: shared.config.clock.now(),
             })
@@ -248,7 +248,7 @@ pub(crate) fn running(
     since: Timestamp,
     is_frozen: bool,
 ) -> View {
-    if sandbox.state.is_stop_recorded() {
+    if sandbox.is_stop_asked() {
         return View::Stopping { since: Some(since) };
     }
     let address = shared.service_address(&sandbox.launch);

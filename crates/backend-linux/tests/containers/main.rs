@@ -2,6 +2,7 @@
 //! busybox; every test makes a backend of its own and removes it.
 
 mod conformance;
+mod full_disk;
 mod hardening;
 mod recovery;
 mod stopping;

@@ -174,6 +174,13 @@ impl Place {
         place
     }
 
+    /// A directory that is there already, such as the top of a file system.
+    pub(crate) fn on(directory: &Path) -> Self {
+        let mut place = Self::at(directory);
+        place.is_own = true;
+        place
+    }
+
     /// The place of somebody else, who will clean it up.
     pub(crate) fn at(directory: &Path) -> Self {
         let instance = Instance::derive(&directory.display().to_string());
