@@ -257,9 +257,7 @@ fn meaning<'a>(
     caller: &Principal,
     text: &'a str,
 ) -> impl Fn(&Offer) -> bool + use<'a> {
-    let mut shown = fleet
-        .members(&caller.organization)
-        .flat_map(Member::offers);
+    let mut shown = fleet.members(&caller.organization).flat_map(Member::offers);
     let is_shown = shown.any(|offer| offer.name.as_str() == text);
     let id: Option<ProfileId> = text.parse().ok();
     move |offer| {
