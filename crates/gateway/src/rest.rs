@@ -177,7 +177,7 @@ async fn call(State(Behind(services)): State<Behind>, request: Request) -> Respo
     if called.rule.verb.has_body()
         && let Err(violation) = body::check(&parts.headers, &body)
     {
-        body::discard(&parts.headers, body).await;
+        body::discard(&parts.headers, body, 0).await;
         return unsupported(violation, &id);
     }
     let large = (body, berth);

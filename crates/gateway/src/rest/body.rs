@@ -24,8 +24,8 @@ use crate::error::{ApiError, ApiResult};
 
 /// The largest body: the largest file that a call carries, as base64, and room.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How much more is read and thrown away.
-const DISCARDED_BYTES_MAX: usize = BYTES_MAX;
+/// How much of a body comes that is thrown away.
+const DISCARDED_BYTES_MAX: usize = 2 * BYTES_MAX;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
@@ -46,7 +46,7 @@ pub(super) fn check(headers: &HeaderMap, body: &Body) -> Result<(), Violation> {
 /// The whole body.
 pub(super) async fn read(headers: &HeaderMap, mut body: Body) -> ApiResult<Bytes> {
     if said(headers).is_some_and(|length| length > BYTES_MAX) {
-        discard(headers, body).await;
+        discard(headers, body, 0).await;
         return Err(too_large());
     }
     let mut kept = BytesMut::new();
@@ -58,8 +58,9 @@ pub(super) async fn read(headers: &HeaderMap, mut body: Body) -> ApiResult<Bytes
             continue;
         };
         if kept.len() + data.len() > BYTES_MAX {
+            let seen = kept.len() + data.len();
             drop((kept, data));
-            discard(headers, body).await;
+            discard(headers, body, seen).await;
             return Err(too_large());
         }
         kept.extend_from_slice(&data);
@@ -67,21 +68,18 @@ pub(super) async fn read(headers: &HeaderMap, mut body: Body) -> ApiResult<Bytes
     Ok(kept.freeze())
 }
 
-/// Lets a client send the rest, if that is not much.
-pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
-    let most = BYTES_MAX + DISCARDED_BYTES_MAX;
-    let is_hopeless = said(headers).is_some_and(|length| length > most);
+/// Lets a client send the rest of a body of which this much came, if that is not much.
+pub(super) async fn discard(headers: &HeaderMap, mut body: Body, seen: usize) {
+    let is_hopeless = said(headers).is_some_and(|length| length > DISCARDED_BYTES_MAX);
     if is_hopeless || headers.contains_key(EXPECT) {
         return;
     }
     let rest = async {
-        let mut left = DISCARDED_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let len = frame.data_ref().map_or(0, Bytes::len);
-            let Some(less) = left.checked_sub(len) else {
-                return;
-            };
-            left = less;
+        let mut seen = seen;
+        while seen <= DISCARDED_BYTES_MAX
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
         }
     };
     // However far it came, the answer is the same.
