@@ -6,8 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use http::Uri;
 use http::header::HOST;
+use http::{Uri, Version};
 
 /// The longest name that DNS has.
 const NAME_MAX: usize = 253;
@@ -51,6 +51,8 @@ impl HostName {
             .transpose()?;
         match (target, header) {
             (Some(target), Some(header)) if target != header => Err(HostNameError::Several),
+            // HTTP/1.1 demands it even where the target names the host.
+            (Some(_), None) if request.version() == Version::HTTP_11 => Err(HostNameError::Absent),
             (Some(name), _) | (None, Some(name)) => Ok(name),
             (None, None) => Err(HostNameError::Absent),
         }
@@ -109,7 +111,11 @@ mod tests {
     use super::*;
 
     fn of(uri: &str, hosts: &[&str]) -> Result<String, HostNameError> {
-        let mut request = Request::builder().uri(uri);
+        of_version(Version::HTTP_11, uri, hosts)
+    }
+
+    fn of_version(version: Version, uri: &str, hosts: &[&str]) -> Result<String, HostNameError> {
+        let mut request = Request::builder().version(version).uri(uri);
         for host in hosts {
             request = request.header(HOST, *host);
         }
@@ -132,6 +138,9 @@ mod tests {
     #[test]
     fn what_names_no_host_or_two_is_refused() {
         assert_eq!(of("/", &[]), Err(HostNameError::Absent));
+        assert_eq!(of("http://a.com/", &[]), Err(HostNameError::Absent));
+        let elsewhere = of_version(Version::HTTP_2, "http://a.com/", &[]);
+        assert_eq!(elsewhere.as_deref(), Ok("a.com"));
         assert_eq!(of("/", &["a.com", "a.com"]), Err(HostNameError::Several));
         assert_eq!(of("http://a.com/", &["b.com"]), Err(HostNameError::Several));
         let long = format!("{}.com", "a".repeat(64));

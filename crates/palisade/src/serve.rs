@@ -31,6 +31,7 @@ use tower::{ServiceExt as _, service_fn};
 use tracing::{debug, info, warn};
 
 mod head;
+mod host;
 pub(crate) mod local;
 pub(crate) mod tls;
 
@@ -64,6 +65,9 @@ pub(crate) struct Services {
 impl Services {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let request = request.map(Body::new);
+        if let Some(refused) = head::misaddressed(request.version(), request.headers()) {
+            return Ok(refused);
+        }
         let router = if is_grpc(&request) {
             self.grpc
         } else {

@@ -7,12 +7,14 @@
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version};
 use palisade_model::reason::Reason;
 use palisade_model::refusal::Refusal;
 use palisade_wire::headers;
 use palisade_wire::status::Status;
 use uuid::Uuid;
+
+use super::host;
 
 /// The longest path and query: the longest path of a file with every byte written as
 /// in `%20`, and room.
@@ -26,12 +28,20 @@ pub(super) const HEADERS_READ_MAX: usize = 4 * HEADERS_MAX;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
 
+/// The refusal of a head that does not say whom it is for.
+pub(super) fn misaddressed(version: Version, map: &HeaderMap) -> Option<Response> {
+    let text = host::fault(version, map)?;
+    let refusal = Refusal::new(Reason::InvalidRequest, text);
+    Some(told(StatusCode::BAD_REQUEST, &refusal, map))
+}
+
 /// The refusal of a head that is too long.
 pub(super) fn refused(uri: &Uri, map: &HeaderMap) -> Option<Response> {
     let address = uri.path_and_query().map_or(0, |it| it.as_str().len());
     if address > ADDRESS_BYTES_MAX {
         let text = format!("the address has {address} bytes; at most {ADDRESS_BYTES_MAX} are read");
-        return Some(told(StatusCode::URI_TOO_LONG, text, map));
+        let refusal = Refusal::new(Reason::RequestTooLarge, text);
+        return Some(told(StatusCode::URI_TOO_LONG, &refusal, map));
     }
     let bytes = map.iter();
     let bytes: usize = bytes
@@ -43,19 +53,19 @@ pub(super) fn refused(uri: &Uri, map: &HeaderMap) -> Option<Response> {
             map.len()
         );
         let code = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        return Some(told(code, text, map));
+        let refusal = Refusal::new(Reason::RequestTooLarge, text);
+        return Some(told(code, &refusal, map));
     }
     None
 }
 
-fn told(code: StatusCode, text: String, map: &HeaderMap) -> Response {
+fn told(code: StatusCode, refusal: &Refusal, map: &HeaderMap) -> Response {
     let given = map.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let id = match headers::request_id(given) {
         Some(id) => id.to_owned(),
         None => Uuid::new_v4().to_string(),
     };
-    let refusal = Refusal::new(Reason::RequestTooLarge, text);
-    let mut response = (code, Json(Status::new(&refusal, &id))).into_response();
+    let mut response = (code, Json(Status::new(refusal, &id))).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(value) = HeaderValue::from_str(&id) {

@@ -113,3 +113,38 @@ async fn what_the_library_does_not_read_is_answered_without_a_body() {
         assert!(answer.ends_with("\r\n\r\n"), "{answer}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_of_http_1_1_names_one_host() {
+    let get =
+        |line: &str, headers: &str| format!("GET {line}\r\n{headers}connection: close\r\n\r\n");
+    let grpc = "content-type: application/grpc\r\n";
+    for (line, headers, text) in [
+        ("/x HTTP/1.1", "", "is missing"),
+        ("/x HTTP/1.1", grpc, "is missing"),
+        ("http://x/x HTTP/1.1", "", "is missing"),
+        ("/x HTTP/1.1", "host: a\r\nhost: b\r\n", "more than once"),
+        ("/x HTTP/1.1", "host: a\r\nhost: a\r\n", "more than once"),
+        ("/x HTTP/1.0", "host: a\r\nhost: b\r\n", "more than once"),
+        ("/x HTTP/1.1", "host: a b\r\n", "must be a host"),
+        ("/x HTTP/1.1", "host: you@a\r\n", "must be a host"),
+    ] {
+        let answer = answer_to(&get(line, headers)).await;
+        let is_refused = answer.starts_with(&format!("HTTP/1.{} 400 ", &line[line.len() - 1..]));
+        assert!(is_refused && answer.contains(text), "{line}: {answer}");
+        let is_json = answer.contains("application/json") && answer.contains("x-request-id");
+        assert!(
+            is_json && answer.contains("CWSANDBOX_INVALID_REQUEST"),
+            "{answer}"
+        );
+    }
+    for (line, headers) in [
+        ("/x HTTP/1.1", "host: a.example:8700\r\n"),
+        ("/x HTTP/1.1", "host: [::1]:8700\r\n"),
+        ("/x HTTP/1.1", "host:\r\n"),
+        ("/x HTTP/1.0", ""),
+    ] {
+        let answer = answer_to(&get(line, headers)).await;
+        assert!(answer.contains(" 404 "), "{line} {headers}: {answer}");
+    }
+}
